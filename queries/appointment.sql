@@ -111,3 +111,17 @@ WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND
         OR (a.start_at, a.guid, a.lpu_guid) < (sqlc.narg(after_at), sqlc.narg(after_guid)::uuid, sqlc.narg(after_lpu_guid)::uuid))
 ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
 LIMIT @most;
+
+-- name: AppointmentsOfCard :batchmany
+-- Returns those of the given visits that belong to a card, cancelled ones too, and their referrals.
+SELECT guid, direction_guid
+FROM appointment
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab_guid
+ORDER BY guid
+LIMIT @most;
+
+-- name: AppointmentTransfer :batchexec
+-- Transfers visits of a card to another one. Their referrals must be locked.
+UPDATE appointment
+SET mkab_guid = @into_guid
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab_guid;

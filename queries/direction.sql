@@ -33,11 +33,12 @@ LIMIT 1;
 
 -- name: DirectionClaim :batchone
 -- Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
--- claimed the referral, or if it was withdrawn after the rules were checked.
+-- claimed the referral, or if it was withdrawn or became another one after the rules were checked.
 UPDATE direction
 SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointment_lpu_guid::uuid,
     appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND cancelled_at IS NULL
+    AND type = @type AND mkab_guid = @mkab_guid AND speciality_code = @speciality_code AND lpu_to_guid IS NOT DISTINCT FROM sqlc.narg(lpu_to_guid)::uuid
 RETURNING guid;
 
 -- name: DirectionCopy :batchone
@@ -77,9 +78,9 @@ LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
-        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
         WHEN d.appointment_end_at <= sqlc.arg(at)::timestamptz THEN 'Completed'
         WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
+        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
         WHEN d.date_end < (sqlc.arg(at)::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
         ELSE 'NotBooked'
     END)::text AS status
@@ -109,3 +110,84 @@ FOR NO KEY UPDATE;
 UPDATE direction
 SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid = @appointment_guid::uuid;
+
+-- name: DirectionState :batchone
+-- Returns why DirectionClaim returned no row: whether the referral has an appointment, or was
+-- withdrawn.
+SELECT (appointment_guid IS NOT NULL)::boolean AS booked, (cancelled_at IS NOT NULL)::boolean AS withdrawn
+FROM direction
+WHERE lpu_guid = @lpu_guid AND guid = @guid;
+
+-- name: ReferralLock :batchone
+-- Locks a referral of an institution, an original or a copy, against bookings, cancels, moves and
+-- other writes of it.
+SELECT *
+FROM direction
+WHERE lpu_guid = @lpu_guid AND guid = @guid
+FOR NO KEY UPDATE;
+
+-- name: ReferralWithNumber :batchone
+-- Returns another referral of the institution, an original or a copy, that has a number.
+SELECT guid
+FROM direction
+WHERE lpu_guid = @lpu_guid AND id = @id AND guid <> @guid;
+
+-- name: ReferralWrite :batchone
+-- Inserts or overwrites an original, and ends its withdrawal. With the id 0 it keeps its number, or
+-- gets one. Returns no row if the guid is that of a copy. Fails with direction_id if a booking has
+-- just written a copy with the number.
+INSERT INTO direction AS d (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason,
+    comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+VALUES (@lpu_guid, @guid, CASE WHEN @id::bigint <> 0 THEN @id::bigint ELSE nextval('direction_id_seq') END, @type, @number, @accession_number, @date,
+    @date_end, @created_at, sqlc.narg(doc_prvd_sender_guid), @mkab_guid, @reason, @comment, @urgent, @flags, @speciality_code, @speciality_name, @mkb_code,
+    @mkb_name, @lpu_guid, sqlc.narg(lpu_to_guid))
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET id = CASE WHEN @id::bigint <> 0 THEN excluded.id ELSE d.id END, type = excluded.type, number = excluded.number,
+    accession_number = excluded.accession_number, date = excluded.date, date_end = excluded.date_end, created_at = excluded.created_at,
+    doc_prvd_sender_guid = excluded.doc_prvd_sender_guid, mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment,
+    urgent = excluded.urgent, flags = excluded.flags, speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name,
+    mkb_code = excluded.mkb_code, mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+    cancelled_at = NULL
+WHERE d.copied_from_lpu_guid IS NULL
+RETURNING guid;
+
+-- name: ReferralChangeCopy :batchexec
+-- Overwrites the copy of a referral that names the given visit. The original must be locked.
+UPDATE direction
+SET number = @number, accession_number = @accession_number, date = @date, date_end = @date_end, created_at = @created_at,
+    doc_prvd_sender_guid = sqlc.narg(doc_prvd_sender_guid), reason = @reason, comment = @comment, urgent = @urgent, flags = @flags,
+    speciality_name = @speciality_name, mkb_code = @mkb_code, mkb_name = @mkb_name, lpu_from_guid = @copied_from_lpu_guid
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND copied_from_lpu_guid = @copied_from_lpu_guid::uuid AND appointment_guid = @appointment_guid::uuid;
+
+-- name: ReferralWithdraw :batchexec
+UPDATE direction
+SET cancelled_at = @at::timestamptz
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL;
+
+-- name: ReferralGet :batchone
+-- Returns an original of an institution.
+SELECT *
+FROM direction
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND copied_from_lpu_guid IS NULL;
+
+-- name: ReferralsOfCard :batchmany
+-- Returns the originals that were issued for a card.
+SELECT guid
+FROM direction
+WHERE lpu_guid = @lpu_guid AND mkab_guid = @mkab_guid AND copied_from_lpu_guid IS NULL
+ORDER BY guid
+LIMIT @most;
+
+-- name: ReferralsLock :batchmany
+-- Locks referrals, originals and copies, as a booking locks one.
+SELECT guid
+FROM direction
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
+ORDER BY guid
+FOR NO KEY UPDATE;
+
+-- name: ReferralTransfer :batchexec
+-- Transfers referrals of a card, which must be locked, to another one.
+UPDATE direction
+SET mkab_guid = @into_guid
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]) AND mkab_guid = @mkab_guid;

@@ -7,7 +7,7 @@ WHERE person_guid = @person_guid
 ORDER BY lpu_guid
 LIMIT @most;
 
--- name: PersonLpuAdd :exec
+-- name: PersonLpuAdd :batchexec
 INSERT INTO person_lpu (person_guid, lpu_guid)
 VALUES (@person_guid, @lpu_guid)
 ON CONFLICT (person_guid, lpu_guid) DO NOTHING;

@@ -27,6 +27,60 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for CardRequestSex.
+const (
+	CardRequestSexFemale CardRequestSex = "female"
+	CardRequestSexMale   CardRequestSex = "male"
+)
+
+// Valid indicates whether the value is a known member of the CardRequestSex enum.
+func (e CardRequestSex) Valid() bool {
+	switch e {
+	case CardRequestSexFemale:
+		return true
+	case CardRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PersonRequestSex.
+const (
+	PersonRequestSexFemale PersonRequestSex = "female"
+	PersonRequestSexMale   PersonRequestSex = "male"
+)
+
+// Valid indicates whether the value is a known member of the PersonRequestSex enum.
+func (e PersonRequestSex) Valid() bool {
+	switch e {
+	case PersonRequestSexFemale:
+		return true
+	case PersonRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReferralRequestType.
+const (
+	ReferralRequestTypeConsult    ReferralRequestType = "Consult"
+	ReferralRequestTypeLaboratory ReferralRequestType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the ReferralRequestType enum.
+func (e ReferralRequestType) Valid() bool {
+	switch e {
+	case ReferralRequestTypeConsult:
+		return true
+	case ReferralRequestTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ResourceRequestKind.
 const (
 	ResourceRequestKindDoctor    ResourceRequestKind = "doctor"
@@ -251,22 +305,52 @@ func (e CreateImportParamsOnError) Valid() bool {
 
 // Defines values for CreateImportParamsOf.
 const (
+	CreateImportParamsOfCards         CreateImportParamsOf = "cards"
+	CreateImportParamsOfCases         CreateImportParamsOf = "cases"
 	CreateImportParamsOfCells         CreateImportParamsOf = "cells"
 	CreateImportParamsOfInstitutions  CreateImportParamsOf = "institutions"
 	CreateImportParamsOfLegalEntities CreateImportParamsOf = "legal_entities"
+	CreateImportParamsOfPersons       CreateImportParamsOf = "persons"
+	CreateImportParamsOfReferrals     CreateImportParamsOf = "referrals"
 	CreateImportParamsOfResources     CreateImportParamsOf = "resources"
 )
 
 // Valid indicates whether the value is a known member of the CreateImportParamsOf enum.
 func (e CreateImportParamsOf) Valid() bool {
 	switch e {
+	case CreateImportParamsOfCards:
+		return true
+	case CreateImportParamsOfCases:
+		return true
 	case CreateImportParamsOfCells:
 		return true
 	case CreateImportParamsOfInstitutions:
 		return true
 	case CreateImportParamsOfLegalEntities:
 		return true
+	case CreateImportParamsOfPersons:
+		return true
+	case CreateImportParamsOfReferrals:
+		return true
 	case CreateImportParamsOfResources:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WithdrawReferralParamsOnBooked.
+const (
+	WithdrawReferralParamsOnBookedKeep   WithdrawReferralParamsOnBooked = "keep"
+	WithdrawReferralParamsOnBookedRefuse WithdrawReferralParamsOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the WithdrawReferralParamsOnBooked enum.
+func (e WithdrawReferralParamsOnBooked) Valid() bool {
+	switch e {
+	case WithdrawReferralParamsOnBookedKeep:
+		return true
+	case WithdrawReferralParamsOnBookedRefuse:
 		return true
 	default:
 		return false
@@ -589,6 +673,217 @@ type Cancellation struct {
 	Reason *string `json:"reason"`
 }
 
+// Card A patient's medical card (МКАБ) of an institution.
+type Card struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// PersonGUID Guid of the person in the master patient index. Not the zero guid. It never changes.
+	PersonGUID GUID `json:"personGuid"`
+
+	// Surname Surname (фамилия).
+	//
+	// Example: Иванова
+	Surname string `json:"surname"`
+
+	// Name Name (имя).
+	//
+	// Example: Анна
+	Name string `json:"name"`
+
+	// Patronymic Patronymic (отчество). Empty if none.
+	//
+	// Example: Сергеевна
+	Patronymic string `json:"patronymic"`
+
+	// BirthDate Birth date.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"birthDate"`
+
+	// Sex Sex.
+	//
+	// Example: female
+	Sex string `json:"sex"`
+
+	// Snils Insurance number (СНИЛС). Empty if none.
+	//
+	// Example: 112-233-445 95
+	Snils string `json:"snils"`
+
+	// Disabled Whether the patient is disabled.
+	//
+	// Example: false
+	Disabled bool `json:"disabled"`
+
+	// Pregnant Whether the patient is pregnant.
+	//
+	// Example: false
+	Pregnant bool `json:"pregnant"`
+
+	// Policies Policies of the card.
+	Policies []CardPolicy `json:"policies"`
+
+	// Closed When the card was closed. `null` if it is open.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	Closed *time.Time `json:"closed"`
+
+	// MergedInto Guid of the card that it was merged into. `null` if it was not merged.
+	MergedInto *openapi_types.UUID `json:"mergedInto"`
+}
+
+// CardMergeRequest The card that a duplicate is merged into.
+type CardMergeRequest struct {
+	// Version Version of the source: a newer write of the duplicate has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// IntoCardGUID Guid of the other card, which is open and of the same person.
+	IntoCardGUID GUID `json:"IntoCardGuid"`
+}
+
+// CardPolicy An insurance policy (полис).
+type CardPolicy struct {
+	// Series Series. Empty if it has none.
+	//
+	// Example:
+	Series string `json:"series"`
+
+	// Number Number.
+	//
+	// Example: 1234567890123456
+	Number string `json:"number"`
+}
+
+// CardPolicyRequest An insurance policy (полис).
+type CardPolicyRequest struct {
+	// Series Series. Default: empty, for a policy of the uniform kind.
+	//
+	// Example:
+	Series *string `json:"Series,omitempty"`
+
+	// Number Number.
+	//
+	// Example: 1234567890123456
+	Number string `json:"Number"`
+}
+
+// CardRequest A patient's medical card (МКАБ).
+type CardRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// PersonGUID Guid of the person in the master patient index. Not the zero guid. It never changes.
+	PersonGUID GUID `json:"PersonGuid"`
+
+	// Surname Surname (фамилия).
+	//
+	// Example: Иванова
+	Surname string `json:"Surname"`
+
+	// Name Name (имя).
+	//
+	// Example: Анна
+	Name string `json:"Name"`
+
+	// Patronymic Patronymic (отчество). Default: empty.
+	//
+	// Example: Сергеевна
+	Patronymic *string `json:"Patronymic,omitempty"`
+
+	// BirthDate Birth date. In the years 1900 to 2199.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"BirthDate"`
+
+	// Sex Sex.
+	//
+	// Example: female
+	Sex CardRequestSex `json:"Sex"`
+
+	// Snils Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+	//
+	// Example: 112-233-445 95
+	Snils *string `json:"Snils,omitempty"`
+
+	// Disabled Whether the patient is disabled. Default: false.
+	//
+	// Example: false
+	Disabled *bool `json:"Disabled,omitempty"`
+
+	// Pregnant Whether the patient is pregnant. Default: false.
+	//
+	// Example: false
+	Pregnant *bool `json:"Pregnant,omitempty"`
+
+	// Policies All policies (полисы) of the card, each once. Default: none.
+	Policies *[]CardPolicyRequest `json:"Policies,omitempty"`
+
+	// Closed When the card was closed. Without it the card is open. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	Closed *time.Time `json:"Closed,omitempty"`
+}
+
+// CardRequestSex Sex.
+//
+// Example: female
+type CardRequestSex string
+
+// Case A case of treatment (ТАП).
+type Case struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"cardGuid"`
+
+	// OpenedOn Day on which it was opened.
+	//
+	// Example: 2019-08-13
+	OpenedOn openapi_types.Date `json:"openedOn"`
+
+	// ClosedOn Day on which it was closed. `null` if it is open.
+	//
+	// Example: 2019-08-20
+	ClosedOn *openapi_types.Date `json:"closedOn"`
+}
+
+// CaseRequest A case of treatment (ТАП).
+type CaseRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"CardGuid"`
+
+	// OpenedOn Day on which it was opened. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13
+	OpenedOn openapi_types.Date `json:"OpenedOn"`
+
+	// ClosedOn Day on which it was closed, not before `OpenedOn`. Without it the case is open. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-20
+	ClosedOn *openapi_types.Date `json:"ClosedOn,omitempty"`
+}
+
 // CellConflict A cell with visits that could not be changed as its source wants.
 type CellConflict struct {
 	// SlotGUID Guid of the cell.
@@ -840,14 +1135,14 @@ type ErrorDetails struct {
 	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 
-	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
 	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
 	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
-// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 type ExistingAppointment struct {
 	// GUID Guid of the appointment.
 	GUID GUID `json:"guid"`
@@ -905,6 +1200,8 @@ type FieldProblem struct {
 	// | `time_zone_unknown` | No time zone has this name. |
 	// | `code_taken` | Another institution has this code. |
 	// | `setting_unknown` | The owner cannot have such a setting. |
+	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1524,12 +1821,315 @@ type PatientDirection struct {
 	// Diagnosis Diagnosis.
 	Diagnosis Diagnosis `json:"diagnosis"`
 
-	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 	Appointment *ExistingAppointment `json:"appointment"`
 
 	// LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
 	LpuTo *LpuTo `json:"lpuTo"`
 }
+
+// Person A person of the local master patient index (МИП).
+type Person struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Surname Surname (фамилия). Empty if unknown.
+	//
+	// Example: Иванова
+	Surname string `json:"surname"`
+
+	// Name Name (имя). Empty if unknown.
+	//
+	// Example: Анна
+	Name string `json:"name"`
+
+	// Patronymic Patronymic (отчество). Empty if none.
+	//
+	// Example: Сергеевна
+	Patronymic string `json:"patronymic"`
+
+	// BirthDate Birth date.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"birthDate"`
+
+	// Sex Sex. `null` if unknown.
+	//
+	// Example: female
+	Sex *string `json:"sex"`
+
+	// Snils Insurance number (СНИЛС). Empty if none.
+	//
+	// Example: 112-233-445 95
+	Snils string `json:"snils"`
+
+	// PolicySeries Series of the policy. Empty if none.
+	//
+	// Example:
+	PolicySeries string `json:"policySeries"`
+
+	// PolicyNumber Number of the policy. Empty if none.
+	//
+	// Example: 1234567890123456
+	PolicyNumber string `json:"policyNumber"`
+}
+
+// PersonRequest A person of the local master patient index (МИП).
+type PersonRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Surname Surname (фамилия). Default: empty.
+	//
+	// Example: Иванова
+	Surname *string `json:"Surname,omitempty"`
+
+	// Name Name (имя). Default: empty.
+	//
+	// Example: Анна
+	Name *string `json:"Name,omitempty"`
+
+	// Patronymic Patronymic (отчество). Default: empty.
+	//
+	// Example: Сергеевна
+	Patronymic *string `json:"Patronymic,omitempty"`
+
+	// BirthDate Birth date. In the years 1900 to 2199.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"BirthDate"`
+
+	// Sex Sex. Default: unknown.
+	//
+	// Example: female
+	Sex *PersonRequestSex `json:"Sex,omitempty"`
+
+	// Snils Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+	//
+	// Example: 112-233-445 95
+	Snils *string `json:"Snils,omitempty"`
+
+	// PolicySeries Series of the policy (полис). Default: empty.
+	//
+	// Example:
+	PolicySeries *string `json:"PolicySeries,omitempty"`
+
+	// PolicyNumber Number of the policy. Default: empty.
+	//
+	// Example: 1234567890123456
+	PolicyNumber *string `json:"PolicyNumber,omitempty"`
+}
+
+// PersonRequestSex Sex. Default: unknown.
+//
+// Example: female
+type PersonRequestSex string
+
+// Referral A referral (направление) that the institution has issued.
+type Referral struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// ID Number of the referral in the institution.
+	//
+	// Example: 58384
+	ID int64 `json:"id"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"cardGuid"`
+
+	// Type Type of the referral.
+	//
+	// Example: Consult
+	Type string `json:"type"`
+
+	// Number Printed number (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"number"`
+
+	// AccessionNumber Number of the image or specimen. Empty if none.
+	//
+	// Example: A-2023-000117
+	AccessionNumber string `json:"accessionNumber"`
+
+	// Date Date of the referral.
+	//
+	// Example: 2019-08-13
+	Date openapi_types.Date `json:"date"`
+
+	// DateEnd Last day of validity.
+	//
+	// Example: 2019-09-12
+	DateEnd openapi_types.Date `json:"dateEnd"`
+
+	// DateCreate Time of writing.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
+	DateCreate time.Time `json:"dateCreate"`
+
+	// DocPrvdSenderGUID Guid of the referring doctor. `null` if unknown.
+	//
+	// Example: d0c70000-0000-4000-8000-000000000001
+	DocPrvdSenderGUID *openapi_types.UUID `json:"docPrvdSenderGuid"`
+
+	// Reason Reason for the referral (обоснование). Default: empty.
+	//
+	// Example: Консультация специалиста
+	Reason string `json:"reason"`
+
+	// Comment Comment. Default: empty.
+	//
+	// Example: После обеда
+	Comment string `json:"comment"`
+
+	// Urgent Whether it is urgent.
+	//
+	// Example: false
+	Urgent bool `json:"urgent"`
+
+	// Flags Flags.
+	//
+	// Example: 0
+	Flags int32 `json:"flags"`
+
+	// SpecialityCode Code of the speciality. Empty if none.
+	//
+	// Example: 92
+	SpecialityCode string `json:"specialityCode"`
+
+	// SpecialityName Name of the speciality.
+	//
+	// Example: Терапия
+	SpecialityName string `json:"specialityName"`
+
+	// MkbCode Code of the diagnosis, ICD-10.
+	//
+	// Example: A01.1
+	MkbCode string `json:"mkbCode"`
+
+	// MkbName Name of the diagnosis.
+	//
+	// Example: Паратиф A
+	MkbName string `json:"mkbName"`
+
+	// LpuToGUID Institution of the visit. `null` if the patient can choose.
+	//
+	// Example: 4cb4f1c8-386d-410d-ac5d-fa232bd2afb9
+	LpuToGUID *openapi_types.UUID `json:"lpuToGuid"`
+
+	// Withdrawn When the institution has withdrawn it. `null` if it is in force.
+	Withdrawn *time.Time `json:"withdrawn"`
+}
+
+// ReferralRequest A referral (направление) that the institution has issued.
+type ReferralRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// ID Number of the referral, which is unique in the institution. Without it the service assigns one from 1000000000.
+	//
+	// Example: 58384
+	ID *int64 `json:"Id,omitempty"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"CardGuid"`
+
+	// Type Type of the referral.
+	//
+	// Example: Consult
+	Type ReferralRequestType `json:"Type"`
+
+	// Number Printed number (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"Number"`
+
+	// AccessionNumber Number of the image or specimen (accession number). Default: empty.
+	//
+	// Example: A-2023-000117
+	AccessionNumber *string `json:"AccessionNumber,omitempty"`
+
+	// Date Date of the referral. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13
+	Date openapi_types.Date `json:"Date"`
+
+	// DateEnd Last day of validity, not before `Date`. In the years 1900 to 2199.
+	//
+	// Example: 2019-09-12
+	DateEnd openapi_types.Date `json:"DateEnd"`
+
+	// DateCreate Time of writing. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
+	DateCreate time.Time `json:"DateCreate"`
+
+	// DocPrvdSenderGUID Guid of the referring doctor. Default: unknown.
+	DocPrvdSenderGUID *GUID `json:"DocPrvdSenderGuid,omitempty"`
+
+	// Reason Reason for the referral (обоснование). Default: empty.
+	//
+	// Example: Консультация специалиста
+	Reason *string `json:"Reason,omitempty"`
+
+	// Comment Comment. Default: empty.
+	//
+	// Example: После обеда
+	Comment *string `json:"Comment,omitempty"`
+
+	// Urgent Whether it is urgent. Default: false.
+	//
+	// Example: false
+	Urgent *bool `json:"Urgent,omitempty"`
+
+	// Flags Flags. Default: 0.
+	//
+	// Example: 0
+	Flags *int32 `json:"Flags,omitempty"`
+
+	// SpecialityCode Code of the speciality (код специальности). A consultation without it cannot be booked. Default: empty.
+	//
+	// Example: 92
+	SpecialityCode *string `json:"SpecialityCode,omitempty"`
+
+	// SpecialityName Name of the speciality. Default: empty.
+	//
+	// Example: Терапия
+	SpecialityName *string `json:"SpecialityName,omitempty"`
+
+	// MkbCode Code of the diagnosis, ICD-10 (код МКБ). Default: empty.
+	//
+	// Example: A01.1
+	MkbCode *string `json:"MkbCode,omitempty"`
+
+	// MkbName Name of the diagnosis. Default: empty.
+	//
+	// Example: Паратиф A
+	MkbName *string `json:"MkbName,omitempty"`
+
+	// LpuToGUID Institution of the visit, which must exist (`lpu_unknown`). Without it the patient can choose.
+	LpuToGUID *GUID `json:"LpuToGuid,omitempty"`
+}
+
+// ReferralRequestType Type of the referral.
+//
+// Example: Consult
+type ReferralRequestType string
 
 // RegisteredResource A resource (ресурс).
 type RegisteredResource struct {
@@ -2221,6 +2821,16 @@ type TokenFormClientAssertionType string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// CardGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type CardGUID = GUID
+
+// CaseGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type CaseGUID = GUID
+
 // ClientGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -2261,6 +2871,16 @@ type PeriodFrom = time.Time
 // PeriodTo defines model for PeriodTo.
 type PeriodTo = time.Time
 
+// PersonGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type PersonGUID = GUID
+
+// ReferralGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ReferralGUID = GUID
+
 // ResourceGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -2297,6 +2917,12 @@ type CancelRefused = Error
 
 // CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
+
+// CardConflict The body of every error response.
+type CardConflict = Error
+
+// CardMergeConflict The body of every error response.
+type CardMergeConflict = Error
 
 // CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
@@ -2381,6 +3007,9 @@ type ParameterInvalid = Error
 
 // ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
+
+// ReferralConflict The body of every error response.
+type ReferralConflict = Error
 
 // RequestInvalid The body of every error response.
 type RequestInvalid = Error
@@ -2619,6 +3248,24 @@ type DeleteLpuParams struct {
 	Version Version `form:"version" json:"version"`
 }
 
+// DeleteCaseParams defines parameters for DeleteCase.
+type DeleteCaseParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// WithdrawReferralParams defines parameters for WithdrawReferral.
+type WithdrawReferralParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+
+	// OnBooked What happens if the referral has a visit. Default: `keep`.
+	OnBooked *WithdrawReferralParamsOnBooked `form:"onBooked,omitempty" json:"onBooked,omitempty"`
+}
+
+// WithdrawReferralParamsOnBooked defines parameters for WithdrawReferral.
+type WithdrawReferralParamsOnBooked string
+
 // ListResourcesParams defines parameters for ListResources.
 type ListResourcesParams struct {
 	// Limit Maximum number of items in a page.
@@ -2661,6 +3308,12 @@ type PutScheduleParams struct {
 	To PeriodTo `form:"to" json:"to"`
 }
 
+// DeletePersonParams defines parameters for DeletePerson.
+type DeletePersonParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
 	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
@@ -2700,6 +3353,18 @@ type PutLegalEntityJSONRequestBody = LegalEntityRequest
 // PutLpuJSONRequestBody defines body for PutLpu for application/json ContentType.
 type PutLpuJSONRequestBody = LpuRequest
 
+// PutCardJSONRequestBody defines body for PutCard for application/json ContentType.
+type PutCardJSONRequestBody = CardRequest
+
+// MergeCardJSONRequestBody defines body for MergeCard for application/json ContentType.
+type MergeCardJSONRequestBody = CardMergeRequest
+
+// PutCaseJSONRequestBody defines body for PutCase for application/json ContentType.
+type PutCaseJSONRequestBody = CaseRequest
+
+// PutReferralJSONRequestBody defines body for PutReferral for application/json ContentType.
+type PutReferralJSONRequestBody = ReferralRequest
+
 // PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
 type PutResourceJSONRequestBody = ResourceRequest
 
@@ -2714,6 +3379,9 @@ type PutLpuSettingsJSONRequestBody = SettingsRequest
 
 // PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
 type PatchSlotJSONRequestBody = SlotRequest
+
+// PutPersonJSONRequestBody defines body for PutPerson for application/json ContentType.
+type PutPersonJSONRequestBody = PersonRequest
 
 // PutRegionSettingsJSONRequestBody defines body for PutRegionSettings for application/json ContentType.
 type PutRegionSettingsJSONRequestBody = SettingsRequest

@@ -109,6 +109,33 @@ type ServerInterface interface {
 	// PutLpu Write an institution (Передача ЛПУ)
 	// (PUT /registry/lpus/{lpuGuid})
 	PutLpu(c *gin.Context, lpuGUID LpuGUID)
+	// GetCard Get a medical card (Получение МКАБ)
+	// (GET /registry/lpus/{lpuGuid}/cards/{cardGuid})
+	GetCard(c *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID)
+	// PutCard Write a medical card (Передача МКАБ)
+	// (PUT /registry/lpus/{lpuGuid}/cards/{cardGuid})
+	PutCard(c *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID)
+	// MergeCard Merge a card into another (Объединение МКАБ)
+	// (POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge)
+	MergeCard(c *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID)
+	// DeleteCase Delete a case of treatment (Удаление ТАП)
+	// (DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	DeleteCase(c *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params DeleteCaseParams)
+	// GetCase Get a case of treatment (Получение ТАП)
+	// (GET /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	GetCase(c *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID)
+	// PutCase Write a case of treatment (Передача ТАП)
+	// (PUT /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	PutCase(c *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID)
+	// WithdrawReferral Withdraw a referral (Отзыв направления)
+	// (DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	WithdrawReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params WithdrawReferralParams)
+	// GetReferral Get a referral (Получение направления)
+	// (GET /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	GetReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID)
+	// PutReferral Write a referral (Передача направления)
+	// (PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	PutReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID)
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	// (GET /registry/lpus/{lpuGuid}/resources)
 	ListResources(c *gin.Context, lpuGUID LpuGUID, params ListResourcesParams)
@@ -145,6 +172,15 @@ type ServerInterface interface {
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(c *gin.Context, lpuGUID LpuGUID, slotGUID SlotGUID)
+	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
+	// (DELETE /registry/persons/{personGuid})
+	DeletePerson(c *gin.Context, personGUID PersonGUID, params DeletePersonParams)
+	// GetPerson Get a person of the local index (Получение персоны МИП)
+	// (GET /registry/persons/{personGuid})
+	GetPerson(c *gin.Context, personGUID PersonGUID)
+	// PutPerson Write a person of the local index (Передача персоны МИП)
+	// (PUT /registry/persons/{personGuid})
+	PutPerson(c *gin.Context, personGUID PersonGUID)
 	// GetRegionSettings Get the settings of the region (Настройки)
 	// (GET /registry/settings)
 	GetRegionSettings(c *gin.Context)
@@ -1283,6 +1319,342 @@ func (siw *ServerInterfaceWrapper) PutLpu(c *gin.Context) {
 	siw.Handler.PutLpu(c, lpuGUID)
 }
 
+// GetCard operation middleware
+func (siw *ServerInterfaceWrapper) GetCard(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "cardGuid" -------------
+	var cardGUID CardGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardGuid", c.Param("cardGuid"), &cardGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetCard(c, lpuGUID, cardGUID)
+}
+
+// PutCard operation middleware
+func (siw *ServerInterfaceWrapper) PutCard(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "cardGuid" -------------
+	var cardGUID CardGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardGuid", c.Param("cardGuid"), &cardGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutCard(c, lpuGUID, cardGUID)
+}
+
+// MergeCard operation middleware
+func (siw *ServerInterfaceWrapper) MergeCard(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "cardGuid" -------------
+	var cardGUID CardGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "cardGuid", c.Param("cardGuid"), &cardGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cardGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.MergeCard(c, lpuGUID, cardGUID)
+}
+
+// DeleteCase operation middleware
+func (siw *ServerInterfaceWrapper) DeleteCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "caseGuid" -------------
+	var caseGUID CaseGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "caseGuid", c.Param("caseGuid"), &caseGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter caseGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeleteCaseParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeleteCase(c, lpuGUID, caseGUID, params)
+}
+
+// GetCase operation middleware
+func (siw *ServerInterfaceWrapper) GetCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "caseGuid" -------------
+	var caseGUID CaseGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "caseGuid", c.Param("caseGuid"), &caseGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter caseGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetCase(c, lpuGUID, caseGUID)
+}
+
+// PutCase operation middleware
+func (siw *ServerInterfaceWrapper) PutCase(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "caseGuid" -------------
+	var caseGUID CaseGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "caseGuid", c.Param("caseGuid"), &caseGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter caseGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutCase(c, lpuGUID, caseGUID)
+}
+
+// WithdrawReferral operation middleware
+func (siw *ServerInterfaceWrapper) WithdrawReferral(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID ReferralGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params WithdrawReferralParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "onBooked" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "onBooked", c.Request.URL.Query(), &params.OnBooked, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter onBooked: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.WithdrawReferral(c, lpuGUID, directionGUID, params)
+}
+
+// GetReferral operation middleware
+func (siw *ServerInterfaceWrapper) GetReferral(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID ReferralGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetReferral(c, lpuGUID, directionGUID)
+}
+
+// PutReferral operation middleware
+func (siw *ServerInterfaceWrapper) PutReferral(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "directionGuid" -------------
+	var directionGUID ReferralGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "directionGuid", c.Param("directionGuid"), &directionGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter directionGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutReferral(c, lpuGUID, directionGUID)
+}
+
 // ListResources operation middleware
 func (siw *ServerInterfaceWrapper) ListResources(c *gin.Context) {
 
@@ -1760,6 +2132,92 @@ func (siw *ServerInterfaceWrapper) PatchSlot(c *gin.Context) {
 	siw.Handler.PatchSlot(c, lpuGUID, slotGUID)
 }
 
+// DeletePerson operation middleware
+func (siw *ServerInterfaceWrapper) DeletePerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "personGuid" -------------
+	var personGUID PersonGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "personGuid", c.Param("personGuid"), &personGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params DeletePersonParams
+
+	// ------------- Required query parameter "version" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, true, "version", c.Request.URL.Query(), &params.Version, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter version: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.DeletePerson(c, personGUID, params)
+}
+
+// GetPerson operation middleware
+func (siw *ServerInterfaceWrapper) GetPerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "personGuid" -------------
+	var personGUID PersonGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "personGuid", c.Param("personGuid"), &personGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetPerson(c, personGUID)
+}
+
+// PutPerson operation middleware
+func (siw *ServerInterfaceWrapper) PutPerson(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "personGuid" -------------
+	var personGUID PersonGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "personGuid", c.Param("personGuid"), &personGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutPerson(c, personGUID)
+}
+
 // GetRegionSettings operation middleware
 func (siw *ServerInterfaceWrapper) GetRegionSettings(c *gin.Context) {
 
@@ -1931,6 +2389,15 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.DeleteLpu)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.GetLpu)
 	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid", wrapper.PutLpu)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/cards/:cardGuid", wrapper.GetCard)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/cards/:cardGuid", wrapper.PutCard)
+	router.POST(options.BaseURL+"/registry/lpus/:lpuGuid/cards/:cardGuid/merge", wrapper.MergeCard)
+	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid/cases/:caseGuid", wrapper.DeleteCase)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/cases/:caseGuid", wrapper.GetCase)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/cases/:caseGuid", wrapper.PutCase)
+	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid/referrals/:directionGuid", wrapper.WithdrawReferral)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/referrals/:directionGuid", wrapper.GetReferral)
+	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/referrals/:directionGuid", wrapper.PutReferral)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources", wrapper.ListResources)
 	router.DELETE(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid", wrapper.DeleteResource)
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/resources/:resourceGuid", wrapper.GetResource)
@@ -1943,6 +2410,9 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.GetLpuSettings)
 	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.PutLpuSettings)
 	router.PATCH(options.BaseURL+"/registry/lpus/:lpuGuid/slots/:slotGuid", wrapper.PatchSlot)
+	router.DELETE(options.BaseURL+"/registry/persons/:personGuid", wrapper.DeletePerson)
+	router.GET(options.BaseURL+"/registry/persons/:personGuid", wrapper.GetPerson)
+	router.PUT(options.BaseURL+"/registry/persons/:personGuid", wrapper.PutPerson)
 	router.GET(options.BaseURL+"/registry/settings", wrapper.GetRegionSettings)
 	router.PUT(options.BaseURL+"/registry/settings", wrapper.PutRegionSettings)
 	router.GET(options.BaseURL+"/rules", wrapper.ListRules)
@@ -1979,6 +2449,10 @@ type CancelUnavailableJSONResponse struct {
 
 	Headers CancelUnavailableResponseHeaders
 }
+
+type CardConflictJSONResponse Error
+
+type CardMergeConflictJSONResponse Error
 
 type CheckUnavailableResponseHeaders struct {
 	RetryAfter int32
@@ -2105,6 +2579,8 @@ type ReadUnavailableJSONResponse struct {
 
 	Headers ReadUnavailableResponseHeaders
 }
+
+type ReferralConflictJSONResponse Error
 
 type RequestInvalidJSONResponse Error
 
@@ -5821,6 +6297,1168 @@ func (response PutLpu503JSONResponse) VisitPutLpuResponse(w http.ResponseWriter)
 	return err
 }
 
+type GetCardRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CardGUID CardGUID `json:"cardGuid"`
+}
+
+type GetCardResponseObject interface {
+	VisitGetCardResponse(w http.ResponseWriter) error
+}
+
+type GetCard200JSONResponse Card
+
+func (response GetCard200JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetCard400JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetCard403JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetCard404JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetCard405JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetCard500JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetCard503JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCardRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CardGUID CardGUID `json:"cardGuid"`
+	Body     *PutCardJSONRequestBody
+}
+
+type PutCardResponseObject interface {
+	VisitPutCardResponse(w http.ResponseWriter) error
+}
+
+type PutCard200JSONResponse ObjectResult
+
+func (response PutCard200JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutCard400JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutCard403JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response PutCard404JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutCard405JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard409JSONResponse struct{ CardConflictJSONResponse }
+
+func (response PutCard409JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutCard413JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutCard415JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutCard500JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCard503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutCard503JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCardRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CardGUID CardGUID `json:"cardGuid"`
+	Body     *MergeCardJSONRequestBody
+}
+
+type MergeCardResponseObject interface {
+	VisitMergeCardResponse(w http.ResponseWriter) error
+}
+
+type MergeCard200JSONResponse ObjectResult
+
+func (response MergeCard200JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response MergeCard400JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response MergeCard403JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response MergeCard404JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response MergeCard405JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard409JSONResponse struct{ CardMergeConflictJSONResponse }
+
+func (response MergeCard409JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response MergeCard413JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response MergeCard415JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard500JSONResponse struct{ FailureJSONResponse }
+
+func (response MergeCard500JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type MergeCard503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response MergeCard503JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCaseRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CaseGUID CaseGUID `json:"caseGuid"`
+	Params   DeleteCaseParams
+}
+
+type DeleteCaseResponseObject interface {
+	VisitDeleteCaseResponse(w http.ResponseWriter) error
+}
+
+type DeleteCase200JSONResponse ObjectResult
+
+func (response DeleteCase200JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response DeleteCase400JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response DeleteCase403JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeleteCase405JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response DeleteCase409JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase500JSONResponse struct{ FailureJSONResponse }
+
+func (response DeleteCase500JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteCase503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response DeleteCase503JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCaseRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CaseGUID CaseGUID `json:"caseGuid"`
+}
+
+type GetCaseResponseObject interface {
+	VisitGetCaseResponse(w http.ResponseWriter) error
+}
+
+type GetCase200JSONResponse Case
+
+func (response GetCase200JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetCase400JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetCase403JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetCase404JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetCase405JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetCase500JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetCase503JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCaseRequestObject struct {
+	LpuGUID  LpuGUID  `json:"lpuGuid"`
+	CaseGUID CaseGUID `json:"caseGuid"`
+	Body     *PutCaseJSONRequestBody
+}
+
+type PutCaseResponseObject interface {
+	VisitPutCaseResponse(w http.ResponseWriter) error
+}
+
+type PutCase200JSONResponse ObjectResult
+
+func (response PutCase200JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutCase400JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutCase403JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutCase405JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutCase409JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutCase413JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutCase415JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutCase500JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCase503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutCase503JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferralRequestObject struct {
+	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	DirectionGUID ReferralGUID `json:"directionGuid"`
+	Params        WithdrawReferralParams
+}
+
+type WithdrawReferralResponseObject interface {
+	VisitWithdrawReferralResponse(w http.ResponseWriter) error
+}
+
+type WithdrawReferral200JSONResponse ObjectResult
+
+func (response WithdrawReferral200JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response WithdrawReferral400JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response WithdrawReferral403JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response WithdrawReferral405JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral409JSONResponse struct{ ReferralConflictJSONResponse }
+
+func (response WithdrawReferral409JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral500JSONResponse struct{ FailureJSONResponse }
+
+func (response WithdrawReferral500JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type WithdrawReferral503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response WithdrawReferral503JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferralRequestObject struct {
+	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	DirectionGUID ReferralGUID `json:"directionGuid"`
+}
+
+type GetReferralResponseObject interface {
+	VisitGetReferralResponse(w http.ResponseWriter) error
+}
+
+type GetReferral200JSONResponse Referral
+
+func (response GetReferral200JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetReferral400JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetReferral403JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetReferral404JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetReferral405JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetReferral500JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetReferral503JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferralRequestObject struct {
+	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	DirectionGUID ReferralGUID `json:"directionGuid"`
+	Body          *PutReferralJSONRequestBody
+}
+
+type PutReferralResponseObject interface {
+	VisitPutReferralResponse(w http.ResponseWriter) error
+}
+
+type PutReferral200JSONResponse ObjectResult
+
+func (response PutReferral200JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutReferral400JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutReferral403JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutReferral405JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral409JSONResponse struct{ ReferralConflictJSONResponse }
+
+func (response PutReferral409JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutReferral413JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutReferral415JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutReferral500JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReferral503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutReferral503JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListResourcesRequestObject struct {
 	LpuGUID LpuGUID `json:"lpuGuid"`
 	Params  ListResourcesParams
@@ -7407,6 +9045,371 @@ func (response PatchSlot503JSONResponse) VisitPatchSlotResponse(w http.ResponseW
 	return err
 }
 
+type DeletePersonRequestObject struct {
+	PersonGUID PersonGUID `json:"personGuid"`
+	Params     DeletePersonParams
+}
+
+type DeletePersonResponseObject interface {
+	VisitDeletePersonResponse(w http.ResponseWriter) error
+}
+
+type DeletePerson200JSONResponse ObjectResult
+
+func (response DeletePerson200JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response DeletePerson400JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response DeletePerson403JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response DeletePerson405JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response DeletePerson409JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson500JSONResponse struct{ FailureJSONResponse }
+
+func (response DeletePerson500JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeletePerson503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response DeletePerson503JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPersonRequestObject struct {
+	PersonGUID PersonGUID `json:"personGuid"`
+}
+
+type GetPersonResponseObject interface {
+	VisitGetPersonResponse(w http.ResponseWriter) error
+}
+
+type GetPerson200JSONResponse Person
+
+func (response GetPerson200JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetPerson400JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetPerson403JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson404JSONResponse struct{ ObjectAbsentJSONResponse }
+
+func (response GetPerson404JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetPerson405JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetPerson500JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetPerson503JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPersonRequestObject struct {
+	PersonGUID PersonGUID `json:"personGuid"`
+	Body       *PutPersonJSONRequestBody
+}
+
+type PutPersonResponseObject interface {
+	VisitPutPersonResponse(w http.ResponseWriter) error
+}
+
+type PutPerson200JSONResponse ObjectResult
+
+func (response PutPerson200JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutPerson400JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutPerson403JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutPerson405JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson409JSONResponse struct{ ObjectConflictJSONResponse }
+
+func (response PutPerson409JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutPerson413JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutPerson415JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutPerson500JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutPerson503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutPerson503JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetRegionSettingsRequestObject struct {
 }
 
@@ -8102,6 +10105,33 @@ type StrictServerInterface interface {
 	// PutLpu Write an institution (Передача ЛПУ)
 	// (PUT /registry/lpus/{lpuGuid})
 	PutLpu(ctx context.Context, request PutLpuRequestObject) (PutLpuResponseObject, error)
+	// GetCard Get a medical card (Получение МКАБ)
+	// (GET /registry/lpus/{lpuGuid}/cards/{cardGuid})
+	GetCard(ctx context.Context, request GetCardRequestObject) (GetCardResponseObject, error)
+	// PutCard Write a medical card (Передача МКАБ)
+	// (PUT /registry/lpus/{lpuGuid}/cards/{cardGuid})
+	PutCard(ctx context.Context, request PutCardRequestObject) (PutCardResponseObject, error)
+	// MergeCard Merge a card into another (Объединение МКАБ)
+	// (POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge)
+	MergeCard(ctx context.Context, request MergeCardRequestObject) (MergeCardResponseObject, error)
+	// DeleteCase Delete a case of treatment (Удаление ТАП)
+	// (DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	DeleteCase(ctx context.Context, request DeleteCaseRequestObject) (DeleteCaseResponseObject, error)
+	// GetCase Get a case of treatment (Получение ТАП)
+	// (GET /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	GetCase(ctx context.Context, request GetCaseRequestObject) (GetCaseResponseObject, error)
+	// PutCase Write a case of treatment (Передача ТАП)
+	// (PUT /registry/lpus/{lpuGuid}/cases/{caseGuid})
+	PutCase(ctx context.Context, request PutCaseRequestObject) (PutCaseResponseObject, error)
+	// WithdrawReferral Withdraw a referral (Отзыв направления)
+	// (DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	WithdrawReferral(ctx context.Context, request WithdrawReferralRequestObject) (WithdrawReferralResponseObject, error)
+	// GetReferral Get a referral (Получение направления)
+	// (GET /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	GetReferral(ctx context.Context, request GetReferralRequestObject) (GetReferralResponseObject, error)
+	// PutReferral Write a referral (Передача направления)
+	// (PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid})
+	PutReferral(ctx context.Context, request PutReferralRequestObject) (PutReferralResponseObject, error)
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	// (GET /registry/lpus/{lpuGuid}/resources)
 	ListResources(ctx context.Context, request ListResourcesRequestObject) (ListResourcesResponseObject, error)
@@ -8138,6 +10168,15 @@ type StrictServerInterface interface {
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(ctx context.Context, request PatchSlotRequestObject) (PatchSlotResponseObject, error)
+	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
+	// (DELETE /registry/persons/{personGuid})
+	DeletePerson(ctx context.Context, request DeletePersonRequestObject) (DeletePersonResponseObject, error)
+	// GetPerson Get a person of the local index (Получение персоны МИП)
+	// (GET /registry/persons/{personGuid})
+	GetPerson(ctx context.Context, request GetPersonRequestObject) (GetPersonResponseObject, error)
+	// PutPerson Write a person of the local index (Передача персоны МИП)
+	// (PUT /registry/persons/{personGuid})
+	PutPerson(ctx context.Context, request PutPersonRequestObject) (PutPersonResponseObject, error)
 	// GetRegionSettings Get the settings of the region (Настройки)
 	// (GET /registry/settings)
 	GetRegionSettings(ctx context.Context, request GetRegionSettingsRequestObject) (GetRegionSettingsResponseObject, error)
@@ -9150,6 +11189,323 @@ func (sh *strictHandler) PutLpu(ctx *gin.Context, lpuGUID LpuGUID) {
 	}
 }
 
+// GetCard operation middleware
+func (sh *strictHandler) GetCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID) {
+	var request GetCardRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CardGUID = cardGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCard(ctx, request.(GetCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetCardResponseObject); ok {
+		if err := validResponse.VisitGetCardResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCard operation middleware
+func (sh *strictHandler) PutCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID) {
+	var request PutCardRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CardGUID = cardGUID
+
+	var body PutCardJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCard(ctx, request.(PutCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutCardResponseObject); ok {
+		if err := validResponse.VisitPutCardResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MergeCard operation middleware
+func (sh *strictHandler) MergeCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID) {
+	var request MergeCardRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CardGUID = cardGUID
+
+	var body MergeCardJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.MergeCard(ctx, request.(MergeCardRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MergeCard")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(MergeCardResponseObject); ok {
+		if err := validResponse.VisitMergeCardResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeleteCase operation middleware
+func (sh *strictHandler) DeleteCase(ctx *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params DeleteCaseParams) {
+	var request DeleteCaseRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CaseGUID = caseGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteCase(ctx, request.(DeleteCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeleteCaseResponseObject); ok {
+		if err := validResponse.VisitDeleteCaseResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetCase operation middleware
+func (sh *strictHandler) GetCase(ctx *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID) {
+	var request GetCaseRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CaseGUID = caseGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetCase(ctx, request.(GetCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetCaseResponseObject); ok {
+		if err := validResponse.VisitGetCaseResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCase operation middleware
+func (sh *strictHandler) PutCase(ctx *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID) {
+	var request PutCaseRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.CaseGUID = caseGUID
+
+	var body PutCaseJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCase(ctx, request.(PutCaseRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCase")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutCaseResponseObject); ok {
+		if err := validResponse.VisitPutCaseResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// WithdrawReferral operation middleware
+func (sh *strictHandler) WithdrawReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params WithdrawReferralParams) {
+	var request WithdrawReferralRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.DirectionGUID = directionGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.WithdrawReferral(ctx, request.(WithdrawReferralRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "WithdrawReferral")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(WithdrawReferralResponseObject); ok {
+		if err := validResponse.VisitWithdrawReferralResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetReferral operation middleware
+func (sh *strictHandler) GetReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID) {
+	var request GetReferralRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.DirectionGUID = directionGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetReferral(ctx, request.(GetReferralRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetReferral")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetReferralResponseObject); ok {
+		if err := validResponse.VisitGetReferralResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutReferral operation middleware
+func (sh *strictHandler) PutReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID) {
+	var request PutReferralRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.DirectionGUID = directionGUID
+
+	var body PutReferralJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutReferral(ctx, request.(PutReferralRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutReferral")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutReferralResponseObject); ok {
+		if err := validResponse.VisitPutReferralResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // ListResources operation middleware
 func (sh *strictHandler) ListResources(ctx *gin.Context, lpuGUID LpuGUID, params ListResourcesParams) {
 	var request ListResourcesRequestObject
@@ -9560,6 +11916,103 @@ func (sh *strictHandler) PatchSlot(ctx *gin.Context, lpuGUID LpuGUID, slotGUID S
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PatchSlotResponseObject); ok {
 		if err := validResponse.VisitPatchSlotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// DeletePerson operation middleware
+func (sh *strictHandler) DeletePerson(ctx *gin.Context, personGUID PersonGUID, params DeletePersonParams) {
+	var request DeletePersonRequestObject
+
+	request.PersonGUID = personGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeletePerson(ctx, request.(DeletePersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeletePerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(DeletePersonResponseObject); ok {
+		if err := validResponse.VisitDeletePersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetPerson operation middleware
+func (sh *strictHandler) GetPerson(ctx *gin.Context, personGUID PersonGUID) {
+	var request GetPersonRequestObject
+
+	request.PersonGUID = personGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetPerson(ctx, request.(GetPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetPerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetPersonResponseObject); ok {
+		if err := validResponse.VisitGetPersonResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutPerson operation middleware
+func (sh *strictHandler) PutPerson(ctx *gin.Context, personGUID PersonGUID) {
+	var request PutPersonRequestObject
+
+	request.PersonGUID = personGUID
+
+	var body PutPersonJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutPerson(ctx, request.(PutPersonRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutPerson")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutPersonResponseObject); ok {
+		if err := validResponse.VisitPutPersonResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

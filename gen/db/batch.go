@@ -899,6 +899,66 @@ func (b *AppointmentTargetBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const appointmentTransfer = `-- name: AppointmentTransfer :batchexec
+UPDATE appointment
+SET mkab_guid = $1
+WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+`
+
+type AppointmentTransferBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentTransferParams struct {
+	IntoGuid uuid.UUID
+	LpuGuid  uuid.UUID
+	Visits   []uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// Transfers visits of a card to another one. Their referrals must be locked.
+//
+//	UPDATE appointment
+//	SET mkab_guid = $1
+//	WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+func (q *Queries) AppointmentTransfer(ctx context.Context, arg []AppointmentTransferParams) *AppointmentTransferBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.IntoGuid,
+			a.LpuGuid,
+			a.Visits,
+			a.MkabGuid,
+		}
+		batch.Queue(appointmentTransfer, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentTransferBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentTransferBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *AppointmentTransferBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const appointmentWritten = `-- name: AppointmentWritten :batchone
 SELECT d.id, coalesce(d.appointment_guid = a.guid, false)::boolean AS linked
 FROM appointment a
@@ -961,6 +1021,90 @@ func (b *AppointmentWrittenBatchResults) QueryRow(f func(int, AppointmentWritten
 }
 
 func (b *AppointmentWrittenBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const appointmentsOfCard = `-- name: AppointmentsOfCard :batchmany
+SELECT guid, direction_guid
+FROM appointment
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
+ORDER BY guid
+LIMIT $4
+`
+
+type AppointmentsOfCardBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type AppointmentsOfCardParams struct {
+	LpuGuid  uuid.UUID
+	Visits   []uuid.UUID
+	MkabGuid uuid.UUID
+	Most     int32
+}
+
+type AppointmentsOfCardRow struct {
+	Guid          uuid.UUID
+	DirectionGuid uuid.UUID
+}
+
+// Returns those of the given visits that belong to a card, cancelled ones too, and their referrals.
+//
+//	SELECT guid, direction_guid
+//	FROM appointment
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
+//	ORDER BY guid
+//	LIMIT $4
+func (q *Queries) AppointmentsOfCard(ctx context.Context, arg []AppointmentsOfCardParams) *AppointmentsOfCardBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Visits,
+			a.MkabGuid,
+			a.Most,
+		}
+		batch.Queue(appointmentsOfCard, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &AppointmentsOfCardBatchResults{br, len(arg), false}
+}
+
+func (b *AppointmentsOfCardBatchResults) Query(f func(int, []AppointmentsOfCardRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []AppointmentsOfCardRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i AppointmentsOfCardRow
+				if err := rows.Scan(&i.Guid, &i.DirectionGuid); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *AppointmentsOfCardBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -1091,6 +1235,64 @@ func (b *CardKeyAddBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *CardKeyAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const cardKeyDelete = `-- name: CardKeyDelete :batchexec
+DELETE FROM card_key
+WHERE value = $1 AND kind = $2 AND lpu_guid = $3 AND mkab_guid = $4
+`
+
+type CardKeyDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type CardKeyDeleteParams struct {
+	Value    string
+	Kind     CardKeyKind
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// CardKeyDelete
+//
+//	DELETE FROM card_key
+//	WHERE value = $1 AND kind = $2 AND lpu_guid = $3 AND mkab_guid = $4
+func (q *Queries) CardKeyDelete(ctx context.Context, arg []CardKeyDeleteParams) *CardKeyDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Value,
+			a.Kind,
+			a.LpuGuid,
+			a.MkabGuid,
+		}
+		batch.Queue(cardKeyDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &CardKeyDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *CardKeyDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *CardKeyDeleteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -1383,6 +1585,7 @@ UPDATE direction
 SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
     appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
+    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
 RETURNING guid
 `
 
@@ -1399,15 +1602,20 @@ type DirectionClaimParams struct {
 	AppointmentEndAt   time.Time
 	LpuGuid            uuid.UUID
 	Guid               uuid.UUID
+	Type               DirectionType
+	MkabGuid           uuid.UUID
+	SpecialityCode     string
+	LpuToGuid          *uuid.UUID
 }
 
 // Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
-// claimed the referral, or if it was withdrawn after the rules were checked.
+// claimed the referral, or if it was withdrawn or became another one after the rules were checked.
 //
 //	UPDATE direction
 //	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
 //	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 //	WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
+//	    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
 //	RETURNING guid
 func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams) *DirectionClaimBatchResults {
 	batch := &pgx.Batch{}
@@ -1419,6 +1627,10 @@ func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams
 			a.AppointmentEndAt,
 			a.LpuGuid,
 			a.Guid,
+			a.Type,
+			a.MkabGuid,
+			a.SpecialityCode,
+			a.LpuToGuid,
 		}
 		batch.Queue(directionClaim, vals...)
 	}
@@ -1940,6 +2152,70 @@ func (b *DirectionReleaseBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *DirectionReleaseBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const directionState = `-- name: DirectionState :batchone
+SELECT (appointment_guid IS NOT NULL)::boolean AS booked, (cancelled_at IS NOT NULL)::boolean AS withdrawn
+FROM direction
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type DirectionStateBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionStateParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type DirectionStateRow struct {
+	Booked    bool
+	Withdrawn bool
+}
+
+// Returns why DirectionClaim returned no row: whether the referral has an appointment, or was
+// withdrawn.
+//
+//	SELECT (appointment_guid IS NOT NULL)::boolean AS booked, (cancelled_at IS NOT NULL)::boolean AS withdrawn
+//	FROM direction
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) DirectionState(ctx context.Context, arg []DirectionStateParams) *DirectionStateBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(directionState, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionStateBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionStateBatchResults) QueryRow(f func(int, DirectionStateRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i DirectionStateRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Booked, &i.Withdrawn)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *DirectionStateBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -3442,6 +3718,450 @@ func (b *LpuWriteBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const mipPersonAdd = `-- name: MipPersonAdd :batchexec
+INSERT INTO mip_person (guid)
+VALUES ($1)
+ON CONFLICT (guid) DO NOTHING
+`
+
+type MipPersonAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// MipPersonAdd
+//
+//	INSERT INTO mip_person (guid)
+//	VALUES ($1)
+//	ON CONFLICT (guid) DO NOTHING
+func (q *Queries) MipPersonAdd(ctx context.Context, guid []uuid.UUID) *MipPersonAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mipPersonAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MipPersonAddBatchResults{br, len(guid), false}
+}
+
+func (b *MipPersonAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MipPersonAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mipPersonDataDelete = `-- name: MipPersonDataDelete :batchexec
+DELETE FROM mip_person_data
+WHERE person_guid = $1
+`
+
+type MipPersonDataDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// MipPersonDataDelete
+//
+//	DELETE FROM mip_person_data
+//	WHERE person_guid = $1
+func (q *Queries) MipPersonDataDelete(ctx context.Context, personGuid []uuid.UUID) *MipPersonDataDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range personGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mipPersonDataDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MipPersonDataDeleteBatchResults{br, len(personGuid), false}
+}
+
+func (b *MipPersonDataDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MipPersonDataDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mipPersonDataGet = `-- name: MipPersonDataGet :batchone
+SELECT surname, name, patronymic, birth_date, sex, snils, policy_series, policy_number
+FROM mip_person_data
+WHERE person_guid = $1
+`
+
+type MipPersonDataGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MipPersonDataGetRow struct {
+	Surname      string
+	Name         string
+	Patronymic   string
+	BirthDate    time.Time
+	Sex          *Sex
+	Snils        string
+	PolicySeries string
+	PolicyNumber string
+}
+
+// MipPersonDataGet
+//
+//	SELECT surname, name, patronymic, birth_date, sex, snils, policy_series, policy_number
+//	FROM mip_person_data
+//	WHERE person_guid = $1
+func (q *Queries) MipPersonDataGet(ctx context.Context, personGuid []uuid.UUID) *MipPersonDataGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range personGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mipPersonDataGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MipPersonDataGetBatchResults{br, len(personGuid), false}
+}
+
+func (b *MipPersonDataGetBatchResults) QueryRow(f func(int, MipPersonDataGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i MipPersonDataGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Surname,
+			&i.Name,
+			&i.Patronymic,
+			&i.BirthDate,
+			&i.Sex,
+			&i.Snils,
+			&i.PolicySeries,
+			&i.PolicyNumber,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *MipPersonDataGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mipPersonDataWrite = `-- name: MipPersonDataWrite :batchexec
+INSERT INTO mip_person_data (person_guid, surname, name, patronymic, birth_date, sex, snils, policy_series, policy_number)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (person_guid) DO UPDATE
+SET surname = excluded.surname, name = excluded.name, patronymic = excluded.patronymic, birth_date = excluded.birth_date, sex = excluded.sex,
+    snils = excluded.snils, policy_series = excluded.policy_series, policy_number = excluded.policy_number
+`
+
+type MipPersonDataWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MipPersonDataWriteParams struct {
+	PersonGuid   uuid.UUID
+	Surname      string
+	Name         string
+	Patronymic   string
+	BirthDate    time.Time
+	Sex          *Sex
+	Snils        string
+	PolicySeries string
+	PolicyNumber string
+}
+
+// MipPersonDataWrite
+//
+//	INSERT INTO mip_person_data (person_guid, surname, name, patronymic, birth_date, sex, snils, policy_series, policy_number)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+//	ON CONFLICT (person_guid) DO UPDATE
+//	SET surname = excluded.surname, name = excluded.name, patronymic = excluded.patronymic, birth_date = excluded.birth_date, sex = excluded.sex,
+//	    snils = excluded.snils, policy_series = excluded.policy_series, policy_number = excluded.policy_number
+func (q *Queries) MipPersonDataWrite(ctx context.Context, arg []MipPersonDataWriteParams) *MipPersonDataWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.Surname,
+			a.Name,
+			a.Patronymic,
+			a.BirthDate,
+			a.Sex,
+			a.Snils,
+			a.PolicySeries,
+			a.PolicyNumber,
+		}
+		batch.Queue(mipPersonDataWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MipPersonDataWriteBatchResults{br, len(arg), false}
+}
+
+func (b *MipPersonDataWriteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MipPersonDataWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mipPersonDelete = `-- name: MipPersonDelete :batchexec
+DELETE FROM mip_person
+WHERE guid = $1
+`
+
+type MipPersonDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// MipPersonDelete
+//
+//	DELETE FROM mip_person
+//	WHERE guid = $1
+func (q *Queries) MipPersonDelete(ctx context.Context, guid []uuid.UUID) *MipPersonDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(mipPersonDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MipPersonDeleteBatchResults{br, len(guid), false}
+}
+
+func (b *MipPersonDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MipPersonDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabAdd = `-- name: MkabAdd :batchexec
+INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, created_at, closed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+`
+
+type MkabAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabAddParams struct {
+	LpuGuid    uuid.UUID
+	Guid       uuid.UUID
+	PersonGuid uuid.UUID
+	Surname    string
+	Name       string
+	Patronymic string
+	BirthDate  time.Time
+	Sex        Sex
+	Snils      string
+	Disabled   bool
+	Pregnant   bool
+	CreatedAt  time.Time
+	ClosedAt   *time.Time
+}
+
+// Guarantee 4: fails with mkab_one_open if the card is open and the person has another open one.
+//
+//	INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, created_at, closed_at)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+func (q *Queries) MkabAdd(ctx context.Context, arg []MkabAddParams) *MkabAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.PersonGuid,
+			a.Surname,
+			a.Name,
+			a.Patronymic,
+			a.BirthDate,
+			a.Sex,
+			a.Snils,
+			a.Disabled,
+			a.Pregnant,
+			a.CreatedAt,
+			a.ClosedAt,
+		}
+		batch.Queue(mkabAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabAddBatchResults{br, len(arg), false}
+}
+
+func (b *MkabAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabChange = `-- name: MkabChange :batchexec
+UPDATE mkab
+SET surname = $1, name = $2, patronymic = $3, birth_date = $4, sex = $5, snils = $6, disabled = $7,
+    pregnant = $8, closed_at = $9
+WHERE lpu_guid = $10 AND guid = $11
+`
+
+type MkabChangeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabChangeParams struct {
+	Surname    string
+	Name       string
+	Patronymic string
+	BirthDate  time.Time
+	Sex        Sex
+	Snils      string
+	Disabled   bool
+	Pregnant   bool
+	ClosedAt   *time.Time
+	LpuGuid    uuid.UUID
+	Guid       uuid.UUID
+}
+
+// Overwrites a card, except its person. Fails like MkabAdd.
+//
+//	UPDATE mkab
+//	SET surname = $1, name = $2, patronymic = $3, birth_date = $4, sex = $5, snils = $6, disabled = $7,
+//	    pregnant = $8, closed_at = $9
+//	WHERE lpu_guid = $10 AND guid = $11
+func (q *Queries) MkabChange(ctx context.Context, arg []MkabChangeParams) *MkabChangeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Surname,
+			a.Name,
+			a.Patronymic,
+			a.BirthDate,
+			a.Sex,
+			a.Snils,
+			a.Disabled,
+			a.Pregnant,
+			a.ClosedAt,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabChange, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabChangeBatchResults{br, len(arg), false}
+}
+
+func (b *MkabChangeBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabChangeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const mkabFacts = `-- name: MkabFacts :batchmany
 SELECT
     m.guid, m.closed_at,
@@ -3852,6 +4572,685 @@ func (b *MkabFindBySnilsBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const mkabGet = `-- name: MkabGet :batchone
+SELECT person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, closed_at, merged_into_guid
+FROM mkab
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type MkabGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabGetParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type MkabGetRow struct {
+	PersonGuid     uuid.UUID
+	Surname        string
+	Name           string
+	Patronymic     string
+	BirthDate      time.Time
+	Sex            Sex
+	Snils          string
+	Disabled       bool
+	Pregnant       bool
+	ClosedAt       *time.Time
+	MergedIntoGuid *uuid.UUID
+}
+
+// MkabGet
+//
+//	SELECT person_guid, surname, name, patronymic, birth_date, sex, snils, disabled, pregnant, closed_at, merged_into_guid
+//	FROM mkab
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) MkabGet(ctx context.Context, arg []MkabGetParams) *MkabGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabGetBatchResults{br, len(arg), false}
+}
+
+func (b *MkabGetBatchResults) QueryRow(f func(int, MkabGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i MkabGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.PersonGuid,
+			&i.Surname,
+			&i.Name,
+			&i.Patronymic,
+			&i.BirthDate,
+			&i.Sex,
+			&i.Snils,
+			&i.Disabled,
+			&i.Pregnant,
+			&i.ClosedAt,
+			&i.MergedIntoGuid,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *MkabGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabLock = `-- name: MkabLock :batchone
+SELECT person_guid, snils, closed_at, merged_into_guid
+FROM mkab
+WHERE lpu_guid = $1 AND guid = $2
+FOR NO KEY UPDATE
+`
+
+type MkabLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabLockParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type MkabLockRow struct {
+	PersonGuid     uuid.UUID
+	Snils          string
+	ClosedAt       *time.Time
+	MergedIntoGuid *uuid.UUID
+}
+
+// Locks a card against other writes of it, and against bookings that name it. Returns what a write
+// compares.
+//
+//	SELECT person_guid, snils, closed_at, merged_into_guid
+//	FROM mkab
+//	WHERE lpu_guid = $1 AND guid = $2
+//	FOR NO KEY UPDATE
+func (q *Queries) MkabLock(ctx context.Context, arg []MkabLockParams) *MkabLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabLockBatchResults{br, len(arg), false}
+}
+
+func (b *MkabLockBatchResults) QueryRow(f func(int, MkabLockRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i MkabLockRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.PersonGuid,
+			&i.Snils,
+			&i.ClosedAt,
+			&i.MergedIntoGuid,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *MkabLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabMerge = `-- name: MkabMerge :batchexec
+UPDATE mkab
+SET merged_into_guid = $1::uuid, closed_at = coalesce(closed_at, $2::timestamptz)
+WHERE lpu_guid = $3 AND guid = $4
+`
+
+type MkabMergeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabMergeParams struct {
+	IntoGuid uuid.UUID
+	At       time.Time
+	LpuGuid  uuid.UUID
+	Guid     uuid.UUID
+}
+
+// Closes a card for good.
+//
+//	UPDATE mkab
+//	SET merged_into_guid = $1::uuid, closed_at = coalesce(closed_at, $2::timestamptz)
+//	WHERE lpu_guid = $3 AND guid = $4
+func (q *Queries) MkabMerge(ctx context.Context, arg []MkabMergeParams) *MkabMergeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.IntoGuid,
+			a.At,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabMerge, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabMergeBatchResults{br, len(arg), false}
+}
+
+func (b *MkabMergeBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabMergeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabMergeEarlier = `-- name: MkabMergeEarlier :batchexec
+UPDATE mkab
+SET merged_into_guid = $1::uuid
+WHERE lpu_guid = $2 AND person_guid = $3 AND merged_into_guid = $4::uuid
+`
+
+type MkabMergeEarlierBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabMergeEarlierParams struct {
+	IntoGuid   uuid.UUID
+	LpuGuid    uuid.UUID
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+}
+
+// Lets the cards that were merged into a card name the one that it is merged into.
+//
+//	UPDATE mkab
+//	SET merged_into_guid = $1::uuid
+//	WHERE lpu_guid = $2 AND person_guid = $3 AND merged_into_guid = $4::uuid
+func (q *Queries) MkabMergeEarlier(ctx context.Context, arg []MkabMergeEarlierParams) *MkabMergeEarlierBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.IntoGuid,
+			a.LpuGuid,
+			a.PersonGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabMergeEarlier, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabMergeEarlierBatchResults{br, len(arg), false}
+}
+
+func (b *MkabMergeEarlierBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabMergeEarlierBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabOtherOpen = `-- name: MkabOtherOpen :batchone
+SELECT guid
+FROM mkab
+WHERE lpu_guid = $1 AND person_guid = $2 AND closed_at IS NULL AND guid <> $3
+`
+
+type MkabOtherOpenBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabOtherOpenParams struct {
+	LpuGuid    uuid.UUID
+	PersonGuid uuid.UUID
+	Guid       uuid.UUID
+}
+
+// Returns the open card of a person in an institution, if it is not the given one.
+//
+//	SELECT guid
+//	FROM mkab
+//	WHERE lpu_guid = $1 AND person_guid = $2 AND closed_at IS NULL AND guid <> $3
+func (q *Queries) MkabOtherOpen(ctx context.Context, arg []MkabOtherOpenParams) *MkabOtherOpenBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.PersonGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabOtherOpen, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabOtherOpenBatchResults{br, len(arg), false}
+}
+
+func (b *MkabOtherOpenBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *MkabOtherOpenBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabPairLock = `-- name: MkabPairLock :batchmany
+SELECT guid, person_guid, closed_at, merged_into_guid
+FROM mkab
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+ORDER BY guid
+FOR UPDATE
+`
+
+type MkabPairLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabPairLockParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+type MkabPairLockRow struct {
+	Guid           uuid.UUID
+	PersonGuid     uuid.UUID
+	ClosedAt       *time.Time
+	MergedIntoGuid *uuid.UUID
+}
+
+// Locks two cards, in the order of their guids, against all that names them.
+//
+//	SELECT guid, person_guid, closed_at, merged_into_guid
+//	FROM mkab
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+//	ORDER BY guid
+//	FOR UPDATE
+func (q *Queries) MkabPairLock(ctx context.Context, arg []MkabPairLockParams) *MkabPairLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(mkabPairLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabPairLockBatchResults{br, len(arg), false}
+}
+
+func (b *MkabPairLockBatchResults) Query(f func(int, []MkabPairLockRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []MkabPairLockRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i MkabPairLockRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.PersonGuid,
+					&i.ClosedAt,
+					&i.MergedIntoGuid,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabPairLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabPolicies = `-- name: MkabPolicies :batchmany
+SELECT series, number
+FROM mkab_policy
+WHERE lpu_guid = $1 AND mkab_guid = $2
+ORDER BY series, number
+`
+
+type MkabPoliciesBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabPoliciesParams struct {
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+type MkabPoliciesRow struct {
+	Series string
+	Number string
+}
+
+// MkabPolicies
+//
+//	SELECT series, number
+//	FROM mkab_policy
+//	WHERE lpu_guid = $1 AND mkab_guid = $2
+//	ORDER BY series, number
+func (q *Queries) MkabPolicies(ctx context.Context, arg []MkabPoliciesParams) *MkabPoliciesBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.MkabGuid,
+		}
+		batch.Queue(mkabPolicies, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabPoliciesBatchResults{br, len(arg), false}
+}
+
+func (b *MkabPoliciesBatchResults) Query(f func(int, []MkabPoliciesRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []MkabPoliciesRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i MkabPoliciesRow
+				if err := rows.Scan(&i.Series, &i.Number); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *MkabPoliciesBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabPolicyAdd = `-- name: MkabPolicyAdd :batchexec
+INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
+VALUES ($1, $2, $3, $4)
+`
+
+type MkabPolicyAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabPolicyAddParams struct {
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+	Series   string
+	Number   string
+}
+
+// MkabPolicyAdd
+//
+//	INSERT INTO mkab_policy (lpu_guid, mkab_guid, series, number)
+//	VALUES ($1, $2, $3, $4)
+func (q *Queries) MkabPolicyAdd(ctx context.Context, arg []MkabPolicyAddParams) *MkabPolicyAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.MkabGuid,
+			a.Series,
+			a.Number,
+		}
+		batch.Queue(mkabPolicyAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabPolicyAddBatchResults{br, len(arg), false}
+}
+
+func (b *MkabPolicyAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabPolicyAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabPolicyDelete = `-- name: MkabPolicyDelete :batchexec
+DELETE FROM mkab_policy
+WHERE lpu_guid = $1 AND mkab_guid = $2 AND series = $3 AND number = $4
+`
+
+type MkabPolicyDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabPolicyDeleteParams struct {
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+	Series   string
+	Number   string
+}
+
+// MkabPolicyDelete
+//
+//	DELETE FROM mkab_policy
+//	WHERE lpu_guid = $1 AND mkab_guid = $2 AND series = $3 AND number = $4
+func (q *Queries) MkabPolicyDelete(ctx context.Context, arg []MkabPolicyDeleteParams) *MkabPolicyDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.MkabGuid,
+			a.Series,
+			a.Number,
+		}
+		batch.Queue(mkabPolicyDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabPolicyDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *MkabPolicyDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *MkabPolicyDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const mkabResolve = `-- name: MkabResolve :batchone
+SELECT coalesce(merged_into_guid, guid)::uuid AS guid
+FROM mkab
+WHERE lpu_guid = $1 AND guid = $2
+FOR KEY SHARE
+`
+
+type MkabResolveBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type MkabResolveParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// Returns the card that a guid means: the card itself, or the one that it was merged into. Keeps the
+// card from being merged until the transaction ends.
+//
+//	SELECT coalesce(merged_into_guid, guid)::uuid AS guid
+//	FROM mkab
+//	WHERE lpu_guid = $1 AND guid = $2
+//	FOR KEY SHARE
+func (q *Queries) MkabResolve(ctx context.Context, arg []MkabResolveParams) *MkabResolveBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(mkabResolve, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &MkabResolveBatchResults{br, len(arg), false}
+}
+
+func (b *MkabResolveBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *MkabResolveBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const personAppointmentAdd = `-- name: PersonAppointmentAdd :batchexec
 INSERT INTO person_appointment (person_guid, guid)
 VALUES ($1, $2)
@@ -3984,6 +5383,62 @@ func (b *PersonAppointmentListBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const personLpuAdd = `-- name: PersonLpuAdd :batchexec
+INSERT INTO person_lpu (person_guid, lpu_guid)
+VALUES ($1, $2)
+ON CONFLICT (person_guid, lpu_guid) DO NOTHING
+`
+
+type PersonLpuAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type PersonLpuAddParams struct {
+	PersonGuid uuid.UUID
+	LpuGuid    uuid.UUID
+}
+
+// PersonLpuAdd
+//
+//	INSERT INTO person_lpu (person_guid, lpu_guid)
+//	VALUES ($1, $2)
+//	ON CONFLICT (person_guid, lpu_guid) DO NOTHING
+func (q *Queries) PersonLpuAdd(ctx context.Context, arg []PersonLpuAddParams) *PersonLpuAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.PersonGuid,
+			a.LpuGuid,
+		}
+		batch.Queue(personLpuAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &PersonLpuAddBatchResults{br, len(arg), false}
+}
+
+func (b *PersonLpuAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *PersonLpuAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const personLpuList = `-- name: PersonLpuList :batchmany
 
 SELECT lpu_guid
@@ -4056,6 +5511,719 @@ func (b *PersonLpuListBatchResults) Query(f func(int, []uuid.UUID, error)) {
 }
 
 func (b *PersonLpuListBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralChangeCopy = `-- name: ReferralChangeCopy :batchexec
+UPDATE direction
+SET number = $1, accession_number = $2, date = $3, date_end = $4, created_at = $5,
+    doc_prvd_sender_guid = $6, reason = $7, comment = $8, urgent = $9, flags = $10,
+    speciality_name = $11, mkb_code = $12, mkb_name = $13, lpu_from_guid = $14
+WHERE lpu_guid = $15 AND guid = $16 AND copied_from_lpu_guid = $14::uuid AND appointment_guid = $17::uuid
+`
+
+type ReferralChangeCopyBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralChangeCopyParams struct {
+	Number            string
+	AccessionNumber   string
+	Date              time.Time
+	DateEnd           time.Time
+	CreatedAt         time.Time
+	DocPrvdSenderGuid *uuid.UUID
+	Reason            string
+	Comment           string
+	Urgent            bool
+	Flags             int32
+	SpecialityName    string
+	MkbCode           string
+	MkbName           string
+	CopiedFromLpuGuid uuid.UUID
+	LpuGuid           uuid.UUID
+	Guid              uuid.UUID
+	AppointmentGuid   uuid.UUID
+}
+
+// Overwrites the copy of a referral that names the given visit. The original must be locked.
+//
+//	UPDATE direction
+//	SET number = $1, accession_number = $2, date = $3, date_end = $4, created_at = $5,
+//	    doc_prvd_sender_guid = $6, reason = $7, comment = $8, urgent = $9, flags = $10,
+//	    speciality_name = $11, mkb_code = $12, mkb_name = $13, lpu_from_guid = $14
+//	WHERE lpu_guid = $15 AND guid = $16 AND copied_from_lpu_guid = $14::uuid AND appointment_guid = $17::uuid
+func (q *Queries) ReferralChangeCopy(ctx context.Context, arg []ReferralChangeCopyParams) *ReferralChangeCopyBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Number,
+			a.AccessionNumber,
+			a.Date,
+			a.DateEnd,
+			a.CreatedAt,
+			a.DocPrvdSenderGuid,
+			a.Reason,
+			a.Comment,
+			a.Urgent,
+			a.Flags,
+			a.SpecialityName,
+			a.MkbCode,
+			a.MkbName,
+			a.CopiedFromLpuGuid,
+			a.LpuGuid,
+			a.Guid,
+			a.AppointmentGuid,
+		}
+		batch.Queue(referralChangeCopy, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralChangeCopyBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralChangeCopyBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ReferralChangeCopyBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralGet = `-- name: ReferralGet :batchone
+SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+FROM direction
+WHERE lpu_guid = $1 AND guid = $2 AND copied_from_lpu_guid IS NULL
+`
+
+type ReferralGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralGetParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// Returns an original of an institution.
+//
+//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+//	FROM direction
+//	WHERE lpu_guid = $1 AND guid = $2 AND copied_from_lpu_guid IS NULL
+func (q *Queries) ReferralGet(ctx context.Context, arg []ReferralGetParams) *ReferralGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(referralGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralGetBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralGetBatchResults) QueryRow(f func(int, Direction, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i Direction
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.ID,
+			&i.CopiedFromLpuGuid,
+			&i.Type,
+			&i.Number,
+			&i.AccessionNumber,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.DocPrvdSenderGuid,
+			&i.MkabGuid,
+			&i.Reason,
+			&i.Comment,
+			&i.Urgent,
+			&i.Flags,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuToGuid,
+			&i.AppointmentGuid,
+			&i.CancelledAt,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ReferralGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralLock = `-- name: ReferralLock :batchone
+SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+FROM direction
+WHERE lpu_guid = $1 AND guid = $2
+FOR NO KEY UPDATE
+`
+
+type ReferralLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralLockParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// Locks a referral of an institution, an original or a copy, against bookings, cancels, moves and
+// other writes of it.
+//
+//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+//	FROM direction
+//	WHERE lpu_guid = $1 AND guid = $2
+//	FOR NO KEY UPDATE
+func (q *Queries) ReferralLock(ctx context.Context, arg []ReferralLockParams) *ReferralLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(referralLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralLockBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralLockBatchResults) QueryRow(f func(int, Direction, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i Direction
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.ID,
+			&i.CopiedFromLpuGuid,
+			&i.Type,
+			&i.Number,
+			&i.AccessionNumber,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.DocPrvdSenderGuid,
+			&i.MkabGuid,
+			&i.Reason,
+			&i.Comment,
+			&i.Urgent,
+			&i.Flags,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuToGuid,
+			&i.AppointmentGuid,
+			&i.CancelledAt,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ReferralLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralTransfer = `-- name: ReferralTransfer :batchexec
+UPDATE direction
+SET mkab_guid = $1
+WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+`
+
+type ReferralTransferBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralTransferParams struct {
+	IntoGuid uuid.UUID
+	LpuGuid  uuid.UUID
+	Guids    []uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// Transfers referrals of a card, which must be locked, to another one.
+//
+//	UPDATE direction
+//	SET mkab_guid = $1
+//	WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+func (q *Queries) ReferralTransfer(ctx context.Context, arg []ReferralTransferParams) *ReferralTransferBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.IntoGuid,
+			a.LpuGuid,
+			a.Guids,
+			a.MkabGuid,
+		}
+		batch.Queue(referralTransfer, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralTransferBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralTransferBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ReferralTransferBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralWithNumber = `-- name: ReferralWithNumber :batchone
+SELECT guid
+FROM direction
+WHERE lpu_guid = $1 AND id = $2 AND guid <> $3
+`
+
+type ReferralWithNumberBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralWithNumberParams struct {
+	LpuGuid uuid.UUID
+	ID      int64
+	Guid    uuid.UUID
+}
+
+// Returns another referral of the institution, an original or a copy, that has a number.
+//
+//	SELECT guid
+//	FROM direction
+//	WHERE lpu_guid = $1 AND id = $2 AND guid <> $3
+func (q *Queries) ReferralWithNumber(ctx context.Context, arg []ReferralWithNumberParams) *ReferralWithNumberBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ID,
+			a.Guid,
+		}
+		batch.Queue(referralWithNumber, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralWithNumberBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralWithNumberBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *ReferralWithNumberBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralWithdraw = `-- name: ReferralWithdraw :batchexec
+UPDATE direction
+SET cancelled_at = $1::timestamptz
+WHERE lpu_guid = $2 AND guid = $3 AND cancelled_at IS NULL
+`
+
+type ReferralWithdrawBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralWithdrawParams struct {
+	At      time.Time
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// ReferralWithdraw
+//
+//	UPDATE direction
+//	SET cancelled_at = $1::timestamptz
+//	WHERE lpu_guid = $2 AND guid = $3 AND cancelled_at IS NULL
+func (q *Queries) ReferralWithdraw(ctx context.Context, arg []ReferralWithdrawParams) *ReferralWithdrawBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(referralWithdraw, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralWithdrawBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralWithdrawBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ReferralWithdrawBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralWrite = `-- name: ReferralWrite :batchone
+INSERT INTO direction AS d (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason,
+    comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+VALUES ($1, $2, CASE WHEN $3::bigint <> 0 THEN $3::bigint ELSE nextval('direction_id_seq') END, $4, $5, $6, $7,
+    $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+    $19, $1, $20)
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET id = CASE WHEN $3::bigint <> 0 THEN excluded.id ELSE d.id END, type = excluded.type, number = excluded.number,
+    accession_number = excluded.accession_number, date = excluded.date, date_end = excluded.date_end, created_at = excluded.created_at,
+    doc_prvd_sender_guid = excluded.doc_prvd_sender_guid, mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment,
+    urgent = excluded.urgent, flags = excluded.flags, speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name,
+    mkb_code = excluded.mkb_code, mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+    cancelled_at = NULL
+WHERE d.copied_from_lpu_guid IS NULL
+RETURNING guid
+`
+
+type ReferralWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralWriteParams struct {
+	LpuGuid           uuid.UUID
+	Guid              uuid.UUID
+	ID                int64
+	Type              DirectionType
+	Number            string
+	AccessionNumber   string
+	Date              time.Time
+	DateEnd           time.Time
+	CreatedAt         time.Time
+	DocPrvdSenderGuid *uuid.UUID
+	MkabGuid          uuid.UUID
+	Reason            string
+	Comment           string
+	Urgent            bool
+	Flags             int32
+	SpecialityCode    string
+	SpecialityName    string
+	MkbCode           string
+	MkbName           string
+	LpuToGuid         *uuid.UUID
+}
+
+// Inserts or overwrites an original, and ends its withdrawal. With the id 0 it keeps its number, or
+// gets one. Returns no row if the guid is that of a copy. Fails with direction_id if a booking has
+// just written a copy with the number.
+//
+//	INSERT INTO direction AS d (lpu_guid, guid, id, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason,
+//	    comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid)
+//	VALUES ($1, $2, CASE WHEN $3::bigint <> 0 THEN $3::bigint ELSE nextval('direction_id_seq') END, $4, $5, $6, $7,
+//	    $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+//	    $19, $1, $20)
+//	ON CONFLICT (lpu_guid, guid) DO UPDATE
+//	SET id = CASE WHEN $3::bigint <> 0 THEN excluded.id ELSE d.id END, type = excluded.type, number = excluded.number,
+//	    accession_number = excluded.accession_number, date = excluded.date, date_end = excluded.date_end, created_at = excluded.created_at,
+//	    doc_prvd_sender_guid = excluded.doc_prvd_sender_guid, mkab_guid = excluded.mkab_guid, reason = excluded.reason, comment = excluded.comment,
+//	    urgent = excluded.urgent, flags = excluded.flags, speciality_code = excluded.speciality_code, speciality_name = excluded.speciality_name,
+//	    mkb_code = excluded.mkb_code, mkb_name = excluded.mkb_name, lpu_from_guid = excluded.lpu_from_guid, lpu_to_guid = excluded.lpu_to_guid,
+//	    cancelled_at = NULL
+//	WHERE d.copied_from_lpu_guid IS NULL
+//	RETURNING guid
+func (q *Queries) ReferralWrite(ctx context.Context, arg []ReferralWriteParams) *ReferralWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.ID,
+			a.Type,
+			a.Number,
+			a.AccessionNumber,
+			a.Date,
+			a.DateEnd,
+			a.CreatedAt,
+			a.DocPrvdSenderGuid,
+			a.MkabGuid,
+			a.Reason,
+			a.Comment,
+			a.Urgent,
+			a.Flags,
+			a.SpecialityCode,
+			a.SpecialityName,
+			a.MkbCode,
+			a.MkbName,
+			a.LpuToGuid,
+		}
+		batch.Queue(referralWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralWriteBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralWriteBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *ReferralWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralsLock = `-- name: ReferralsLock :batchmany
+SELECT guid
+FROM direction
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+ORDER BY guid
+FOR NO KEY UPDATE
+`
+
+type ReferralsLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralsLockParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Locks referrals, originals and copies, as a booking locks one.
+//
+//	SELECT guid
+//	FROM direction
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+//	ORDER BY guid
+//	FOR NO KEY UPDATE
+func (q *Queries) ReferralsLock(ctx context.Context, arg []ReferralsLockParams) *ReferralsLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(referralsLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralsLockBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralsLockBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ReferralsLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const referralsOfCard = `-- name: ReferralsOfCard :batchmany
+SELECT guid
+FROM direction
+WHERE lpu_guid = $1 AND mkab_guid = $2 AND copied_from_lpu_guid IS NULL
+ORDER BY guid
+LIMIT $3
+`
+
+type ReferralsOfCardBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ReferralsOfCardParams struct {
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+	Most     int32
+}
+
+// Returns the originals that were issued for a card.
+//
+//	SELECT guid
+//	FROM direction
+//	WHERE lpu_guid = $1 AND mkab_guid = $2 AND copied_from_lpu_guid IS NULL
+//	ORDER BY guid
+//	LIMIT $3
+func (q *Queries) ReferralsOfCard(ctx context.Context, arg []ReferralsOfCardParams) *ReferralsOfCardBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.MkabGuid,
+			a.Most,
+		}
+		batch.Queue(referralsOfCard, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ReferralsOfCardBatchResults{br, len(arg), false}
+}
+
+func (b *ReferralsOfCardBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ReferralsOfCardBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -7543,6 +9711,247 @@ func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)
 }
 
 func (b *SpecialityClaimTakeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const tapDelete = `-- name: TapDelete :batchexec
+DELETE FROM tap
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type TapDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type TapDeleteParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// TapDelete
+//
+//	DELETE FROM tap
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) TapDelete(ctx context.Context, arg []TapDeleteParams) *TapDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(tapDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &TapDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *TapDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *TapDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const tapGet = `-- name: TapGet :batchone
+SELECT mkab_guid, opened_on, closed_on
+FROM tap
+WHERE lpu_guid = $1 AND guid = $2
+`
+
+type TapGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type TapGetParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type TapGetRow struct {
+	MkabGuid uuid.UUID
+	OpenedOn time.Time
+	ClosedOn *time.Time
+}
+
+// TapGet
+//
+//	SELECT mkab_guid, opened_on, closed_on
+//	FROM tap
+//	WHERE lpu_guid = $1 AND guid = $2
+func (q *Queries) TapGet(ctx context.Context, arg []TapGetParams) *TapGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(tapGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &TapGetBatchResults{br, len(arg), false}
+}
+
+func (b *TapGetBatchResults) QueryRow(f func(int, TapGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i TapGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.MkabGuid, &i.OpenedOn, &i.ClosedOn)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *TapGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const tapTransfer = `-- name: TapTransfer :batchexec
+UPDATE tap
+SET mkab_guid = $1
+WHERE lpu_guid = $2 AND mkab_guid = $3 AND closed_on IS NULL
+`
+
+type TapTransferBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type TapTransferParams struct {
+	IntoGuid uuid.UUID
+	LpuGuid  uuid.UUID
+	MkabGuid uuid.UUID
+}
+
+// Transfers the open cases of a card to another one.
+//
+//	UPDATE tap
+//	SET mkab_guid = $1
+//	WHERE lpu_guid = $2 AND mkab_guid = $3 AND closed_on IS NULL
+func (q *Queries) TapTransfer(ctx context.Context, arg []TapTransferParams) *TapTransferBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.IntoGuid,
+			a.LpuGuid,
+			a.MkabGuid,
+		}
+		batch.Queue(tapTransfer, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &TapTransferBatchResults{br, len(arg), false}
+}
+
+func (b *TapTransferBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *TapTransferBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const tapWrite = `-- name: TapWrite :batchexec
+
+INSERT INTO tap (lpu_guid, guid, mkab_guid, opened_on, closed_on)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (lpu_guid, guid) DO UPDATE
+SET mkab_guid = excluded.mkab_guid, opened_on = excluded.opened_on, closed_on = excluded.closed_on
+`
+
+type TapWriteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type TapWriteParams struct {
+	LpuGuid  uuid.UUID
+	Guid     uuid.UUID
+	MkabGuid uuid.UUID
+	OpenedOn time.Time
+	ClosedOn *time.Time
+}
+
+// Cases of treatment.
+//
+//	INSERT INTO tap (lpu_guid, guid, mkab_guid, opened_on, closed_on)
+//	VALUES ($1, $2, $3, $4, $5)
+//	ON CONFLICT (lpu_guid, guid) DO UPDATE
+//	SET mkab_guid = excluded.mkab_guid, opened_on = excluded.opened_on, closed_on = excluded.closed_on
+func (q *Queries) TapWrite(ctx context.Context, arg []TapWriteParams) *TapWriteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+			a.MkabGuid,
+			a.OpenedOn,
+			a.ClosedOn,
+		}
+		batch.Queue(tapWrite, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &TapWriteBatchResults{br, len(arg), false}
+}
+
+func (b *TapWriteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *TapWriteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -547,6 +547,8 @@ type Mkab struct {
 	Pregnant   bool
 	CreatedAt  time.Time
 	ClosedAt   *time.Time
+	// The card of the institution that this one was merged into, a duplicate of the same person; null: none. It is closed, and its referrals, open cases and visits are those of the other card.
+	MergedIntoGuid *uuid.UUID
 }
 
 // The insurance policies (полис) linked to a medical card.

@@ -4,25 +4,3 @@
 // source: person.sql
 
 package db
-
-import (
-	"context"
-
-	"github.com/google/uuid"
-)
-
-const personLpuAdd = `-- name: PersonLpuAdd :exec
-INSERT INTO person_lpu (person_guid, lpu_guid)
-VALUES ($1, $2)
-ON CONFLICT (person_guid, lpu_guid) DO NOTHING
-`
-
-// PersonLpuAdd
-//
-//	INSERT INTO person_lpu (person_guid, lpu_guid)
-//	VALUES ($1, $2)
-//	ON CONFLICT (person_guid, lpu_guid) DO NOTHING
-func (q *Queries) PersonLpuAdd(ctx context.Context, personGuid uuid.UUID, lpuGuid uuid.UUID) error {
-	_, err := q.db.Exec(ctx, personLpuAdd, personGuid, lpuGuid)
-	return err
-}

@@ -93,14 +93,14 @@ type ErrorDetails struct {
 	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 
-	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
 	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
 	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
-// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 type ExistingAppointment struct {
 	// GUID Guid of the appointment.
 	GUID GUID `json:"guid"`
@@ -158,6 +158,8 @@ type FieldProblem struct {
 	// | `time_zone_unknown` | No time zone has this name. |
 	// | `code_taken` | Another institution has this code. |
 	// | `setting_unknown` | The owner cannot have such a setting. |
+	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//

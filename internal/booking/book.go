@@ -15,7 +15,8 @@ type BookStore interface {
 	// booking has created an open card meanwhile, it returns that one.
 	CreateMkab(ctx context.Context, lpu uuid.UUID, person *Person, now time.Time) (*Mkab, error)
 	// Create writes the booking in one transaction. It returns a *Refusal if another booking took
-	// the cell, the referral or the speciality first.
+	// the cell, the referral or the speciality first, and ErrDirectionChanged if the referral was
+	// changed.
 	Create(ctx context.Context, appointment NewAppointment) (*HeldDirection, error)
 }
 
@@ -32,6 +33,7 @@ type NewAppointment struct {
 	Patient    Patient
 	Request    Request
 	Direction  *Direction
+	SourceMkab uuid.UUID // the card for which the referral was issued
 	Resource   *Resource
 	Slots      []Slot // empty out of schedule
 	Access     Access // the client's mask; the cells must still share a bit with it
@@ -78,6 +80,25 @@ func (s *Service) Book(
 }
 
 func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {
+	for range bookTries {
+		held, err := s.tryBook(ctx, patient, request, key)
+		if !errors.Is(err, ErrDirectionChanged) {
+			return held, err
+		}
+	}
+	return nil, Reject(Overloaded).Because(errors.New("the institution keeps changing the referral"))
+}
+
+// bookTries bounds how often the rules are checked again because the referral was changed.
+const bookTries = 3
+
+// ErrDirectionChanged is returned by BookStore.Create and MoveStore.Move if the institution has
+// changed the referral since the rules were checked. The caller must check the rules again.
+var ErrDirectionChanged = errors.New("the referral was changed meanwhile")
+
+func (s *Service) tryBook(
+	ctx context.Context, patient Patient, request Request, key *TakenKey,
+) (*HeldDirection, error) {
 	now := s.now()
 	facts, err := s.ports.Reader.Facts(ctx, patient, request, now)
 	if err != nil {
@@ -110,6 +131,7 @@ func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 		Patient:                f.Patient,
 		Request:                f.Request,
 		Direction:              &f.Direction.Direction,
+		SourceMkab:             f.Direction.Mkab,
 		Resource:               f.Resource,
 		Slots:                  f.Slots,
 		Access:                 f.access(),

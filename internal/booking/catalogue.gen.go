@@ -65,6 +65,9 @@ const (
 	CellOverlap              Name = "cell_overlap"
 	CellForeign              Name = "cell_foreign"
 	CellBooked               Name = "cell_booked"
+	ObjectBooked             Name = "object_booked"
+	MkabOpen                 Name = "mkab_open"
+	GuidForeign              Name = "guid_foreign"
 	ClientUnauthenticated    Name = "client_unauthenticated"
 	GrantTypeUnsupported     Name = "grant_type_unsupported"
 	ScopeInvalid             Name = "scope_invalid"
@@ -477,52 +480,70 @@ var catalogue = []Rule{
 		Title:   "Cells with visits would be withdrawn, moved or reduced; details.conflicts lists them",
 	},
 	{
-		Order: 70, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
+		Order: 70, Name: ObjectBooked, Group: GroupRegistry, Status: 409, Code: "4097", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "По направлению есть запись на прием.",
+		Title:   "The referral has a visit, which details.appointment names",
+	},
+	{
+		Order: 71, Name: MkabOpen, Group: GroupRegistry, Status: 409, Code: "4098", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "У пациента уже есть открытая медицинская карта {MkabGuid}.",
+		Title:   "The person has another open card in the institution; the message names it",
+	},
+	{
+		Order: 72, Name: GuidForeign, Group: GroupRegistry, Status: 409, Code: "4099", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "Идентификатор уже принадлежит другому объекту.",
+		Title:   "The guid or the number belongs to another object, or the card was merged into another",
+	},
+	{
+		Order: 73, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Код авторизации не верен",
 		Title:   "No client application has this guid and this secret",
 	},
 	{
-		Order: 71, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
+		Order: 74, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Неподдерживаемый grant_type: ожидается client_credentials",
 		Title:   "grant_type is not client_credentials",
 	},
 	{
-		Order: 72, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
+		Order: 75, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Запрошенные области доступа приложению недоступны",
 		Title:   "The client application may not have this scope, or has none at all",
 	},
 	{
-		Order: 73, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
+		Order: 76, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
 		Ours:    true,
 		Message: "Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.",
 		Title:   "No person, or more than one, has an open card with these data",
 	},
 	{
-		Order: 74, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
+		Order: 77, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много неудачных попыток. Повторите попытку позже.",
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
 	},
 	{
-		Order: 78, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 81, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис временно недоступен. Повторите попытку позже.",
 		Title:     "The database is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 79, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 82, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис МИП временно недоступен. Повторите попытку позже.",
 		Title:     "The master patient index is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 81, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 84, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис перегружен. Повторите попытку позже.",

@@ -74,6 +74,7 @@ type IssuedDirection struct {
 
 	Appointment *ExistingAppointment // the active one
 
+	Mkab      uuid.UUID // the patient's card in the institution that holds the referral
 	Person    uuid.UUID // the patient
 	BirthDate time.Time // a date
 	Disabled  bool

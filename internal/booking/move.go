@@ -77,7 +77,7 @@ func (s *Service) move(
 		moved := facts.appointment(visit.Guid)
 		moved.Key = key
 		held, err := s.ports.Moves.Move(ctx, moved, wanted, visit)
-		if errors.Is(err, ErrVisitChanged) {
+		if errors.Is(err, ErrVisitChanged) || errors.Is(err, ErrDirectionChanged) {
 			if visit, err = s.ports.Reader.Visit(ctx, patient.Person, appointment); err != nil {
 				return nil, fmt.Errorf("find the appointment again: %w", err)
 			}

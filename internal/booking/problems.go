@@ -45,6 +45,13 @@ var (
 	ProblemCodeTaken     = Problem{"code_taken", "код уже принадлежит другому ЛПУ"}
 	ProblemSetting       = Problem{"setting_unknown", "такой настройки у этого владельца нет"}
 	ProblemNotCSV        = Problem{"format", "ошибка разбора CSV"}
+	ProblemCardUnknown   = Problem{"card_unknown", "медицинская карта не найдена"}
+	ProblemCardClosed    = Problem{"card_closed", "медицинская карта закрыта"}
+	ProblemCardSame      = Problem{"card_same", "карту нельзя объединить с ней самой"}
+	ProblemPersonFixed   = Problem{"person_fixed", "карта принадлежит другой персоне"}
+	ProblemPersonOther   = Problem{"person_other", "карты принадлежат разным персонам"}
+	ProblemBeforeDate    = Problem{"period", "дата должна быть не раньше Date"}
+	ProblemBeforeOpened  = Problem{"period", "дата должна быть не раньше OpenedOn"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 )
 

@@ -29,6 +29,10 @@ var csvOperations = map[api.CreateImportParamsOf]string{
 	api.CreateImportParamsOfLegalEntities: "putLegalEntity",
 	api.CreateImportParamsOfInstitutions:  "putLpu",
 	api.CreateImportParamsOfResources:     "putResource",
+	api.CreateImportParamsOfPersons:       "putPerson",
+	api.CreateImportParamsOfCards:         "putCard",
+	api.CreateImportParamsOfCases:         "putCase",
+	api.CreateImportParamsOfReferrals:     "putReferral",
 }
 
 // CSVObjects returns what a row of a CSV file can be.

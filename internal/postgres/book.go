@@ -70,12 +70,15 @@ func (t *tx) book(
 	return held, nil
 }
 
-// claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked.
+// claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if
+// the referral was withdrawn or changed.
 func (t *tx) claimDirection(a booking.NewAppointment) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{
 		LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
 		AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo,
 		AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
+		Type: db.DirectionType(a.Direction.Type), MkabGuid: a.SourceMkab, SpecialityCode: a.Direction.SpecialityCode,
+		LpuToGuid: a.Direction.LpuTo,
 	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.DirectionAlreadyBooked) })
 }
 
@@ -180,8 +183,9 @@ func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
 	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.AppointmentNotCreated) })
 }
 
-// explainLoss returns a more precise refusal than err if a missing row does not show the cause: the
-// appointment that has the speciality, or whether the resource or the card prevented the visit.
+// explainLoss returns a more precise error than err if a missing row does not show the cause: what
+// has become of the referral, the appointment that has the speciality, or whether the resource or
+// the card prevented the visit.
 // Reading it takes one more round trip. Other errors are returned unchanged.
 func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	var lost *booking.Refusal
@@ -192,6 +196,19 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 	// loses again.
 	if t.databaseError != nil {
 		return t.databaseError
+	}
+	if lost.Rule == booking.DirectionAlreadyBooked {
+		row(t, t.DirectionState(t.ctx, []db.DirectionStateParams{
+			{LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid},
+		}).QueryRow, func(row db.DirectionStateRow, rowErr error) error {
+			switch {
+			case errors.Is(rowErr, pgx.ErrNoRows), rowErr == nil && row.Withdrawn:
+				err = booking.Reject(booking.DirectionNotFound)
+			case rowErr == nil && !row.Booked:
+				err = booking.ErrDirectionChanged
+			}
+			return ignoreAbsent(rowErr)
+		})
 	}
 	if lost.Rule == booking.SpecialityAlreadyBooked {
 		row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{

@@ -381,6 +381,7 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 			a := w.appointment(1)
 			a.OneActivePerSpeciality = c.onlyOne
 			a.Request.Type, a.Direction.Type = c.kind, c.kind
+			w.exec(`UPDATE direction SET type = $1::text::direction_type`, c.kind)
 			other := uuid.New()
 			w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Другой', $4, $5)`, w.patient.Person, other, w.from, moment.AddDate(0, -1, 0), c.end)
 			err := create(t, w.store(), a)

@@ -27,8 +27,11 @@ var rejectionByConstraint = map[string]booking.Name{
 	"resource_lpu_guid_fkey":     booking.ObjectInUse,
 	"setting_lpu":                booking.ObjectInUse,
 	"lpu_code_key":               booking.DatabaseUnavailable, // another institution has just taken the code; the retry finds it
-	// An imported referral has the number that a copy was assigned. The retry assigns another.
+	// An imported referral has the number that a copy was assigned. The retry assigns another, or
+	// finds the referral that has the number.
 	"direction_id": booking.DatabaseUnavailable,
+	// A booking has just created the person's card. The retry finds it.
+	"mkab_one_open": booking.DatabaseUnavailable,
 }
 
 // SQLSTATEs, or their two-character classes, of transient failures. While a connection is being

@@ -203,6 +203,7 @@ func (r *reader) direction(row db.DirectionFactsRow, err error) error {
 	d := row.Direction
 	r.facts.Direction = &booking.IssuedDirection{
 		Direction:         direction(&d),
+		Mkab:              d.MkabGuid,
 		Person:            row.PersonGuid,
 		BirthDate:         row.BirthDate,
 		Disabled:          row.Disabled,

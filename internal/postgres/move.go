@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/google/uuid"
@@ -42,13 +41,7 @@ func (s *Store) Move(
 		t.releaseClaims(a.Patient.Person, locked)
 		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: current.Lpu, Guid: current.Guid}}).Exec)
 		t.freeSlots(current)
-		held, err := t.book(a, holds, current.CreatedAt)
-		var refusal *booking.Refusal
-		if errors.As(err, &refusal) && refusal.Rule == booking.DirectionAlreadyBooked {
-			// The moved visit itself had the claim, so that the referral must have been withdrawn.
-			err = booking.Reject(booking.DirectionNotFound)
-		}
-		return held, err
+		return t.book(a, holds, current.CreatedAt)
 	})
 }
 

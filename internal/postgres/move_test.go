@@ -21,7 +21,7 @@ func (w *world) moveTo(visit *booking.BookedVisit, slotID int64, difficulty int)
 	require.Nil(w.t, booking.Check(facts))
 	return booking.NewAppointment{
 		Guid: visit.Guid, CreatedAt: moment, Patient: w.patient, Request: facts.Request,
-		Direction: &facts.Direction.Direction, Resource: facts.Resource,
+		Direction: &facts.Direction.Direction, SourceMkab: facts.Direction.Mkab, Resource: facts.Resource,
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,

@@ -16,6 +16,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/registry"
 )
 
 // Store implements all ports of package booking. It is safe for concurrent use.
@@ -189,19 +190,24 @@ func (s *Store) createMkab(
 }
 
 // addCardKeys writes the keys by which a new card is found from any institution.
-func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, person *booking.Person) error {
-	if err := queries.PersonLpuAdd(ctx, person.Guid, lpu); err != nil {
-		return err
-	}
-	policy := policyKey(person.PolicySeries, person.PolicyNumber)
-	keys := []db.CardKeyAddParams{
-		{Kind: db.CardKeyKindGuid, Value: mkab.String(), LpuGuid: lpu, MkabGuid: mkab},
-		{Kind: db.CardKeyKindPolicy, Value: policy, LpuGuid: lpu, MkabGuid: mkab},
-	}
-	if snils := strings.NewReplacer("-", "", " ", "").Replace(person.Snils); snils != "" {
-		keys = append(keys, db.CardKeyAddParams{Kind: db.CardKeyKindSnils, Value: snils, LpuGuid: lpu, MkabGuid: mkab})
-	}
-	var err error
-	queries.CardKeyAdd(ctx, keys).Exec(func(_ int, addErr error) { err = firstError(err, addErr) })
+func addCardKeys(ctx context.Context, queries *db.Queries, lpu, mkab uuid.UUID, person *booking.Person) (err error) {
+	store := func(_ int, addErr error) { err = firstError(err, addErr) }
+	queries.PersonLpuAdd(ctx, []db.PersonLpuAddParams{{PersonGuid: person.Guid, LpuGuid: lpu}}).Exec(store)
+	policies := []registry.Policy{{Series: person.PolicySeries, Number: person.PolicyNumber}}
+	queries.CardKeyAdd(ctx, cardKeys(lpu, mkab, person.Snils, policies)).Exec(store)
 	return err
+}
+
+// cardKeys returns the keys by which a card is found from any institution.
+func cardKeys(lpu, mkab uuid.UUID, snils string, policies []registry.Policy) []db.CardKeyAddParams {
+	keys := []db.CardKeyAddParams{{Kind: db.CardKeyKindGuid, Value: mkab.String(), LpuGuid: lpu, MkabGuid: mkab}}
+	if digits := strings.NewReplacer("-", "", " ", "").Replace(snils); digits != "" {
+		keys = append(keys, db.CardKeyAddParams{Kind: db.CardKeyKindSnils, Value: digits, LpuGuid: lpu, MkabGuid: mkab})
+	}
+	for _, policy := range policies {
+		keys = append(keys, db.CardKeyAddParams{
+			Kind: db.CardKeyKindPolicy, Value: policyKey(policy.Series, policy.Number), LpuGuid: lpu, MkabGuid: mkab,
+		})
+	}
+	return keys
 }

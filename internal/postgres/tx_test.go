@@ -119,7 +119,10 @@ func newStoreWithOneConnection(t testing.TB, w *world) *Store {
 // queueClaim queues a claim of the world's referral.
 func (w *world) queueClaim(t *tx, read func(uuid.UUID, error) error) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{
-		{LpuGuid: w.from, Guid: w.direction, AppointmentGuid: uuid.New()},
+		{
+			LpuGuid: w.from, Guid: w.direction, AppointmentGuid: uuid.New(), Type: db.DirectionTypeConsult,
+			MkabGuid: w.mkabFrom, SpecialityCode: "92", LpuToGuid: &w.to,
+		},
 	}).QueryRow, read)
 }
 

@@ -197,7 +197,7 @@ func (w *world) appointment(difficulty int) booking.NewAppointment {
 	require.Nil(w.t, booking.Check(facts))
 	return booking.NewAppointment{
 		Guid: uuid.New(), CreatedAt: moment, Patient: w.patient, Request: facts.Request,
-		Direction: &facts.Direction.Direction, Resource: facts.Resource,
+		Direction: &facts.Direction.Direction, SourceMkab: facts.Direction.Mkab, Resource: facts.Resource,
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,

@@ -4,8 +4,11 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
 )
 
 // ObjectKind is the kind of an object that sources write.
@@ -67,4 +70,22 @@ func newDeletion(object Object, version int64) (Write, error) {
 	w, err := newWrite(object, version, nil)
 	w.Deleted = true
 	return w, err
+}
+
+// checkYear rejects a moment or a day outside the possible years. field is its name.
+func checkYear(field string, moment time.Time) *booking.Refusal {
+	if year := moment.UTC().Year(); year < firstYear || year > lastYear {
+		return booking.InvalidField(field, booking.ProblemYear)
+	}
+	return nil
+}
+
+// firstRefusal returns the first of several refusals, or nil.
+func firstRefusal(refusals ...*booking.Refusal) *booking.Refusal {
+	for _, refusal := range refusals {
+		if refusal != nil {
+			return refusal
+		}
+	}
+	return nil
 }

@@ -1,5 +1,6 @@
-// Package registry contains what institutions' systems bring in: the schedules of resources, and
-// the policies for cells that are withdrawn although they are booked. The institution's system owns
+// Package registry contains what institutions' systems bring in: the schedules of resources, the
+// cards, cases and referrals of patients, and the policies for what is withdrawn although it is
+// booked. The institution's system owns
 // what is offered; the service owns what is taken.
 //
 // It knows no HTTP and no SQL. Store is implemented by package postgres.
@@ -53,6 +54,21 @@ type Store interface {
 	OwnSettings(ctx context.Context, owner SettingsOwner, object Object) (Versioned[[]Setting], error)
 	WriteClientRights(ctx context.Context, w Write, rights booking.Rights) (ObjectResult, error)
 	ClientRights(ctx context.Context, object Object) (Versioned[booking.Rights], error)
+	// The methods below write an object of a patient in one transaction, under the lock of its
+	// source. They return a *booking.Refusal if the write is rejected, and then change nothing.
+
+	WriteCard(ctx context.Context, w Write, card Card, now time.Time) (ObjectResult, error)
+	MergeCard(ctx context.Context, w Write, into uuid.UUID, now time.Time) (ObjectResult, error)
+	Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, error)
+	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
+	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
+	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
+	WritePerson(ctx context.Context, w Write, person Person) (ObjectResult, error)
+	DeletePerson(ctx context.Context, w Write) (ObjectResult, error)
+	StoredPerson(ctx context.Context, guid uuid.UUID) (StoredPerson, error)
+	WriteCase(ctx context.Context, w Write, c Case) (ObjectResult, error)
+	DeleteCase(ctx context.Context, w Write) (ObjectResult, error)
+	Case(ctx context.Context, lpu, guid uuid.UUID) (StoredCase, error)
 }
 
 // Service contains the use cases of the registry. It is safe for concurrent use.

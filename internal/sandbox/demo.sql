@@ -246,6 +246,13 @@ FROM demo_person p
 CROSS JOIN unnest(p.cards) card
 JOIN lpu l ON l.code = card;
 
+-- A closed duplicate of the card of 34, which a scenario merges.
+INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, patronymic, birth_date, sex, snils, created_at, closed_at)
+SELECT m.lpu_guid, pg_temp.demo_guid('0006', 900), m.person_guid, m.surname, m.name, m.patronymic, m.birth_date, m.sex, m.snils, m.created_at, m.created_at
+FROM mkab m
+JOIN lpu l ON l.guid = m.lpu_guid AND l.code = '1002'
+WHERE m.person_guid = pg_temp.demo_guid('0005', 34);
+
 INSERT INTO mkab_policy (lpu_guid, mkab_guid, number)
 SELECT m.lpu_guid, m.guid, lpad(p.number::text, 16, '0')
 FROM mkab m

@@ -239,6 +239,7 @@ func (s *scenarios) addRefusals() {
 	s.refuse(booking.TooManyHolds, "holdSlot", holdingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 3)),
 		bookingBody(holdingPatient, 2, 0, nil))
 	s.addRegistryRefusals()
+	s.addPatientObjectRefusals()
 	s.requestToken(string(booking.ClientUnauthenticated), http.StatusForbidden, refusedPatient, "another secret")
 	s.requestSystemToken(string(booking.GrantTypeUnsupported), http.StatusBadRequest, "grant_type=password")
 	s.requestSystemToken(string(booking.ScopeInvalid), http.StatusBadRequest,
@@ -304,6 +305,7 @@ func (s *scenarios) addSuccesses() {
 	s.add("lpu", "getLpu", ok, noPatient, http.MethodGet, "/registry/lpus/"+exampleTarget.String(), "",
 		s.bySystem(booking.ScopeScheduleWrite))
 	s.addRegistrySuccesses()
+	s.addPatientObjects()
 	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
 	s.get("live", "getLiveness", noPatient, "/health/live")
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
@@ -331,7 +333,7 @@ func (s *scenarios) addRegistryRefusals() {
 		registryPath+"/slots/"+numbered("0009", unknownNumber).String(), `{"Version": 1}`, bySystem)
 	s.refuse(booking.AbsenceAbsent, "liftAbsence", noPatient, http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", unknownNumber).String(), "", bySystem)
-	byRegion := s.byRegion()
+	byRegion := s.byRegion(booking.ScopeAdmin)
 	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "", byRegion)
 	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, legalEntityPath(1)+"?version=1", "",
 		byRegion)
@@ -374,7 +376,7 @@ func (s *scenarios) addRegistrySuccesses() {
 // that are in force already.
 func (s *scenarios) addObjectSuccesses() {
 	add := func(name, operation, method, path, body string) {
-		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.byRegion())
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.byRegion(booking.ScopeAdmin))
 	}
 	const written, deleted = 90, 91 // numbers of objects
 	lpu := func(number int) string { return "/registry/lpus/" + numbered("0002", number).String() }
@@ -410,12 +412,6 @@ func (s *scenarios) addObjectSuccesses() {
 
 func legalEntityPath(number int) string { return "/registry/legal-entities/" + numbered("0001", number).String() }
 
-// byRegion returns a change that sends a token of the region's system with all rights.
-func (s *scenarios) byRegion() func(*Scenario) {
-	caller := auth.Caller{Client: RegionClient, Scopes: booking.Scopes, EveryLpu: true}
-	return header("Authorization", s.bearerOf(caller, s.now))
-}
-
 // ndjson is a change that sends the body as a file.
 func ndjson(s *Scenario) { s.Headers["Content-Type"] = "application/x-ndjson" }
 
@@ -425,6 +421,75 @@ func importLine() string {
 }
 
 func importPath(number int) string { return "/registry/imports/" + numbered("000f", number).String() }
+
+// Objects of patients that only the scenarios of the registry use.
+const (
+	duplicateCard = 900             // of the same person as mergedCard, closed
+	mergedCard    = 100_200_000_034 // the card that it is merged into
+	writtenObject = 901             // that the scenarios bring in
+	deletedObject = 902             // that the scenarios delete, unknown before
+)
+
+// addPatientObjectRefusals adds the refusals of writes of patients' objects.
+func (s *scenarios) addPatientObjectRefusals() {
+	byRegion := s.byRegion(booking.ScopePatientWrite)
+	s.refuse(booking.ObjectAbsent, "getCard", noPatient, http.MethodGet, cardPath(unknownNumber), "", byRegion)
+	booked := "/registry/lpus/" + exampleSource.String() + "/referrals/" + referralOf(2, 1).String()
+	s.refuse(booking.ObjectBooked, "withdrawReferral", noPatient, http.MethodDelete,
+		booked+"?version=1&onBooked=refuse", "", s.byRegion(booking.ScopeReferralWrite))
+	s.refuse(booking.MkabOpen, "putCard", noPatient, http.MethodPut, cardPath(deletedObject),
+		cardBody(mergedPerson), byRegion)
+	s.refuse(booking.GuidForeign, "withdrawReferral", noPatient, http.MethodDelete,
+		registryPath+"/referrals/"+referralOf(2, 1).String()+"?version=1", "", s.byRegion(booking.ScopeReferralWrite))
+}
+
+// addPatientObjects adds writes of patients' objects that are applied, and their reads.
+func (s *scenarios) addPatientObjects() {
+	add := func(name, operation, method, path, body string) {
+		scope := booking.ScopePatientWrite
+		if strings.Contains(path, "/referrals/") {
+			scope = booking.ScopeReferralWrite
+		}
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.byRegion(scope))
+	}
+	objectPath := func(noun, kind string, number int) string {
+		return registryPath + "/" + noun + "/" + numbered(kind, number).String()
+	}
+	personPath := func(number int) string { return "/registry/persons/" + person(number).String() }
+	card := numbered("0006", mergedCard)
+	add("card_written", "putCard", http.MethodPut, cardPath(writtenObject), cardBody(writtenObject))
+	add("registered_card", "getCard", http.MethodGet, cardPath(mergedCard), "")
+	add("card_merged", "mergeCard", http.MethodPost, cardPath(duplicateCard)+"/merge",
+		fmt.Sprintf(`{"Version": 1, "IntoCardGuid": %q}`, card))
+	add("case_written", "putCase", http.MethodPut, objectPath("cases", "0008", writtenObject), fmt.Sprintf(
+		`{"Version": 1, "CardGuid": %q, "OpenedOn": "2019-08-13", "ClosedOn": "2019-08-20"}`, card))
+	add("registered_case", "getCase", http.MethodGet,
+		"/registry/lpus/"+exampleSource.String()+"/cases/"+numbered("0008", 6).String(), "")
+	add("case_deleted", "deleteCase", http.MethodDelete, objectPath("cases", "0008", deletedObject)+"?version=1", "")
+	add("referral_written", "putReferral", http.MethodPut, objectPath("referrals", "0007", writtenObject), fmt.Sprintf(
+		`{"Version": 1, "CardGuid": %q, "Type": "Consult", "Number": "47010157096", "Date": "2019-08-13", `+
+			`"DateEnd": "2019-09-12", "DateCreate": "2019-08-13T09:00:00+03:00", "SpecialityCode": "92"}`, card))
+	add("registered_referral", "getReferral", http.MethodGet,
+		"/registry/lpus/"+exampleSource.String()+"/referrals/"+referralOf(refusedPatient, 3).String(), "")
+	add("referral_withdrawn", "withdrawReferral", http.MethodDelete,
+		objectPath("referrals", "0007", deletedObject)+"?version=1", "")
+	add("person_written", "putPerson", http.MethodPut, personPath(writtenObject),
+		`{"Version": 1, "Surname": "Иванова", "Name": "Анна", "BirthDate": "1985-04-12", "Sex": "female"}`)
+	add("registered_person", "getPerson", http.MethodGet, personPath(1), "")
+	add("person_deleted", "deletePerson", http.MethodDelete, personPath(deletedObject)+"?version=1", "")
+}
+
+// mergedPerson is the patient of mergedCard.
+const mergedPerson = 34
+
+// cardPath returns the path of a card.
+func cardPath(number int) string { return registryPath + "/cards/" + numbered("0006", number).String() }
+
+// cardBody returns the body of a request that writes an open card of a person.
+func cardBody(number int) string {
+	return fmt.Sprintf(`{"Version": 1, "PersonGuid": %q, "Surname": "Иванова", "Name": "Анна", `+
+		`"BirthDate": "1985-04-12", "Sex": "female", "Policies": [{"Number": "1234567890123456"}]}`, person(number))
+}
 
 // registryPath is the path of the institution that the scenarios of the registry write to.
 var registryPath = "/registry/lpus/" + exampleTarget.String()
@@ -496,6 +561,12 @@ func (s *scenarios) bySystem(scope string) func(*Scenario) { return s.byClient(S
 // byClient is bySystem for another client application.
 func (s *scenarios) byClient(client uuid.UUID, scope string) func(*Scenario) {
 	caller := auth.Caller{Client: client, Scopes: []string{scope}, Lpus: []uuid.UUID{exampleTarget}}
+	return header("Authorization", s.bearerOf(caller, s.now))
+}
+
+// byRegion returns a change that sends a token of RegionClient itself with the scope.
+func (s *scenarios) byRegion(scope string) func(*Scenario) {
+	caller := auth.Caller{Client: RegionClient, Scopes: []string{scope}, EveryLpu: true}
 	return header("Authorization", s.bearerOf(caller, s.now))
 }
 

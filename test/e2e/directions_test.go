@@ -90,7 +90,8 @@ func TestDirectionStatus(t *testing.T) {
 		{`date_end = '2019-08-19'`, "Pacific/Midway", "Expired"},
 		{visit + `'2019-08-20T17:52:15+03', date_end = '2019-08-19'`, "Europe/Moscow", "Booked"},
 		{visit + `'2019-08-20T17:52:14+03', date_end = '2019-08-19'`, "Europe/Moscow", "Completed"},
-		{visit + `'2019-08-20T17:52:14+03', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Cancelled"},
+		{visit + `'2019-08-20T17:52:15+03', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Booked"},
+		{visit + `'2019-08-20T17:52:14+03', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Completed"},
 		{`date_end = '2019-08-19', cancelled_at = '2019-08-20'`, "Europe/Moscow", "Cancelled"},
 		// An instance of the previous release leaves such rows.
 		{`appointment_guid = gen_random_uuid()`, "Europe/Moscow", "Booked"},

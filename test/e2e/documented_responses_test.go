@@ -337,6 +337,20 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 			FROM generate_series(1, 4)`, r.client, r.Now())
 		return r.upload("", "application/x-ndjson", "", nil)
 	},
+	booking.ObjectBooked: func(t *testing.T) harness.Answer {
+		r := startPatientRegistrar(t)
+		r.MustBook()
+		return r.withdraw(r.Direction, 1, "refuse")
+	},
+	booking.MkabOpen: func(t *testing.T) harness.Answer {
+		r := startPatientRegistrar(t)
+		return r.send(http.MethodPut, "/cards/"+uuid.NewString(), r.card(1))
+	},
+	booking.GuidForeign: func(t *testing.T) harness.Answer {
+		r := startPatientRegistrar(t)
+		r.MustBook()
+		return r.sendTo(r.To, http.MethodPut, "/referrals/"+r.Direction.String(), r.referral(1, r.MkabTo))
+	},
 	booking.VersionStale: func(t *testing.T) harness.Answer {
 		r := startRegistrar(t)
 		r.putDay(2, "keep").RequireRefusal(t, "")

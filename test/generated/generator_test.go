@@ -28,7 +28,7 @@ import (
 
 // generatedRequests is the default number of requests. TALON_GENERATED_REQUESTS overrides it.
 // TALON_GENERATED_SEED repeats the round of a failure.
-const generatedRequests = "3000"
+const generatedRequests = "4500"
 
 // A round starts with new demo data. It alternates between turns of requests that keep the contract
 // and turns of requests with one flaw each, which must change nothing.
@@ -192,20 +192,21 @@ func (g *generator) loadDemoFacts() {
 		g.clients = append(g.clients, client)
 	}
 	require.NoError(g.T, rows.Err())
-	rows, err = g.DB.Query(g.T.Context(), `SELECT person_guid, m.guid::text, m.snils, surname, name, patronymic, birth_date::text, p.number
+	rows, err = g.DB.Query(g.T.Context(), `SELECT person_guid, m.lpu_guid::text, m.guid::text, m.snils, surname, name, patronymic, birth_date::text, p.number
 		FROM mkab m JOIN mkab_policy p ON p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid
 		WHERE person_guid = ANY($1) ORDER BY m.lpu_guid, m.guid`, g.persons)
 	require.NoError(g.T, err)
 	for rows.Next() {
 		var person uuid.UUID
-		var card, snils, surname, name, patronymic, born, policy string
-		require.NoError(g.T, rows.Scan(&person, &card, &snils, &surname, &name, &patronymic, &born, &policy))
+		var lpu, card, snils, surname, name, patronymic, born, policy string
+		require.NoError(g.T, rows.Scan(&person, &lpu, &card, &snils, &surname, &name, &patronymic, &born, &policy))
 		names := map[string]any{"epgu": true, "snils": snils, "f": surname, "n": name}
 		if patronymic != "" {
 			names["p"] = patronymic
 		}
 		for _, known := range []map[string]any{
 			{}, {"importguid": demoImport, "clientguid": demoClient}, {"personguid": person.String()}, {"mkab": card}, {"npol": policy, "birthday": born}, names,
+			{"lpuguid": lpu, "cardguid": card, "personguid": person.String()},
 		} {
 			client := sandbox.Client
 			if g.chance(0.3) {
@@ -218,6 +219,14 @@ func (g *generator) loadDemoFacts() {
 	}
 	require.NoError(g.T, rows.Err())
 	require.NotEmpty(g.T, g.demoFacts)
+	var lpu, duplicate, card string
+	require.NoError(g.T, g.DB.QueryRow(g.T.Context(), `SELECT closed.lpu_guid::text, closed.guid::text, open.guid::text
+		FROM mkab closed JOIN mkab open ON open.lpu_guid = closed.lpu_guid AND open.person_guid = closed.person_guid
+		WHERE closed.closed_at IS NOT NULL AND open.closed_at IS NULL`).Scan(&lpu, &duplicate, &card))
+	g.demoFacts = append(g.demoFacts, (&facts{
+		person: g.persons[0], client: sandbox.Client,
+		values: map[string]any{"lpuguid": lpu, "cardguid": duplicate, "intocardguid": card},
+	}).match(g.operations))
 	g.facts = slices.Clone(g.demoFacts)
 }
 

@@ -36,6 +36,60 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for CardRequestSex.
+const (
+	CardRequestSexFemale CardRequestSex = "female"
+	CardRequestSexMale   CardRequestSex = "male"
+)
+
+// Valid indicates whether the value is a known member of the CardRequestSex enum.
+func (e CardRequestSex) Valid() bool {
+	switch e {
+	case CardRequestSexFemale:
+		return true
+	case CardRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for PersonRequestSex.
+const (
+	PersonRequestSexFemale PersonRequestSex = "female"
+	PersonRequestSexMale   PersonRequestSex = "male"
+)
+
+// Valid indicates whether the value is a known member of the PersonRequestSex enum.
+func (e PersonRequestSex) Valid() bool {
+	switch e {
+	case PersonRequestSexFemale:
+		return true
+	case PersonRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReferralRequestType.
+const (
+	ReferralRequestTypeConsult    ReferralRequestType = "Consult"
+	ReferralRequestTypeLaboratory ReferralRequestType = "Laboratory"
+)
+
+// Valid indicates whether the value is a known member of the ReferralRequestType enum.
+func (e ReferralRequestType) Valid() bool {
+	switch e {
+	case ReferralRequestTypeConsult:
+		return true
+	case ReferralRequestTypeLaboratory:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ResourceRequestKind.
 const (
 	ResourceRequestKindDoctor    ResourceRequestKind = "doctor"
@@ -260,22 +314,52 @@ func (e CreateImportParamsOnError) Valid() bool {
 
 // Defines values for CreateImportParamsOf.
 const (
+	CreateImportParamsOfCards         CreateImportParamsOf = "cards"
+	CreateImportParamsOfCases         CreateImportParamsOf = "cases"
 	CreateImportParamsOfCells         CreateImportParamsOf = "cells"
 	CreateImportParamsOfInstitutions  CreateImportParamsOf = "institutions"
 	CreateImportParamsOfLegalEntities CreateImportParamsOf = "legal_entities"
+	CreateImportParamsOfPersons       CreateImportParamsOf = "persons"
+	CreateImportParamsOfReferrals     CreateImportParamsOf = "referrals"
 	CreateImportParamsOfResources     CreateImportParamsOf = "resources"
 )
 
 // Valid indicates whether the value is a known member of the CreateImportParamsOf enum.
 func (e CreateImportParamsOf) Valid() bool {
 	switch e {
+	case CreateImportParamsOfCards:
+		return true
+	case CreateImportParamsOfCases:
+		return true
 	case CreateImportParamsOfCells:
 		return true
 	case CreateImportParamsOfInstitutions:
 		return true
 	case CreateImportParamsOfLegalEntities:
 		return true
+	case CreateImportParamsOfPersons:
+		return true
+	case CreateImportParamsOfReferrals:
+		return true
 	case CreateImportParamsOfResources:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WithdrawReferralParamsOnBooked.
+const (
+	WithdrawReferralParamsOnBookedKeep   WithdrawReferralParamsOnBooked = "keep"
+	WithdrawReferralParamsOnBookedRefuse WithdrawReferralParamsOnBooked = "refuse"
+)
+
+// Valid indicates whether the value is a known member of the WithdrawReferralParamsOnBooked enum.
+func (e WithdrawReferralParamsOnBooked) Valid() bool {
+	switch e {
+	case WithdrawReferralParamsOnBookedKeep:
+		return true
+	case WithdrawReferralParamsOnBookedRefuse:
 		return true
 	default:
 		return false
@@ -598,6 +682,217 @@ type Cancellation struct {
 	Reason *string `json:"reason"`
 }
 
+// Card A patient's medical card (МКАБ) of an institution.
+type Card struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// PersonGUID Guid of the person in the master patient index. Not the zero guid. It never changes.
+	PersonGUID GUID `json:"personGuid"`
+
+	// Surname Surname (фамилия).
+	//
+	// Example: Иванова
+	Surname string `json:"surname"`
+
+	// Name Name (имя).
+	//
+	// Example: Анна
+	Name string `json:"name"`
+
+	// Patronymic Patronymic (отчество). Empty if none.
+	//
+	// Example: Сергеевна
+	Patronymic string `json:"patronymic"`
+
+	// BirthDate Birth date.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"birthDate"`
+
+	// Sex Sex.
+	//
+	// Example: female
+	Sex string `json:"sex"`
+
+	// Snils Insurance number (СНИЛС). Empty if none.
+	//
+	// Example: 112-233-445 95
+	Snils string `json:"snils"`
+
+	// Disabled Whether the patient is disabled.
+	//
+	// Example: false
+	Disabled bool `json:"disabled"`
+
+	// Pregnant Whether the patient is pregnant.
+	//
+	// Example: false
+	Pregnant bool `json:"pregnant"`
+
+	// Policies Policies of the card.
+	Policies []CardPolicy `json:"policies"`
+
+	// Closed When the card was closed. `null` if it is open.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	Closed *time.Time `json:"closed"`
+
+	// MergedInto Guid of the card that it was merged into. `null` if it was not merged.
+	MergedInto *openapi_types.UUID `json:"mergedInto"`
+}
+
+// CardMergeRequest The card that a duplicate is merged into.
+type CardMergeRequest struct {
+	// Version Version of the source: a newer write of the duplicate has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// IntoCardGUID Guid of the other card, which is open and of the same person.
+	IntoCardGUID GUID `json:"IntoCardGuid"`
+}
+
+// CardPolicy An insurance policy (полис).
+type CardPolicy struct {
+	// Series Series. Empty if it has none.
+	//
+	// Example:
+	Series string `json:"series"`
+
+	// Number Number.
+	//
+	// Example: 1234567890123456
+	Number string `json:"number"`
+}
+
+// CardPolicyRequest An insurance policy (полис).
+type CardPolicyRequest struct {
+	// Series Series. Default: empty, for a policy of the uniform kind.
+	//
+	// Example:
+	Series *string `json:"Series,omitempty"`
+
+	// Number Number.
+	//
+	// Example: 1234567890123456
+	Number string `json:"Number"`
+}
+
+// CardRequest A patient's medical card (МКАБ).
+type CardRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// PersonGUID Guid of the person in the master patient index. Not the zero guid. It never changes.
+	PersonGUID GUID `json:"PersonGuid"`
+
+	// Surname Surname (фамилия).
+	//
+	// Example: Иванова
+	Surname string `json:"Surname"`
+
+	// Name Name (имя).
+	//
+	// Example: Анна
+	Name string `json:"Name"`
+
+	// Patronymic Patronymic (отчество). Default: empty.
+	//
+	// Example: Сергеевна
+	Patronymic *string `json:"Patronymic,omitempty"`
+
+	// BirthDate Birth date. In the years 1900 to 2199.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"BirthDate"`
+
+	// Sex Sex.
+	//
+	// Example: female
+	Sex CardRequestSex `json:"Sex"`
+
+	// Snils Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+	//
+	// Example: 112-233-445 95
+	Snils *string `json:"Snils,omitempty"`
+
+	// Disabled Whether the patient is disabled. Default: false.
+	//
+	// Example: false
+	Disabled *bool `json:"Disabled,omitempty"`
+
+	// Pregnant Whether the patient is pregnant. Default: false.
+	//
+	// Example: false
+	Pregnant *bool `json:"Pregnant,omitempty"`
+
+	// Policies All policies (полисы) of the card, each once. Default: none.
+	Policies *[]CardPolicyRequest `json:"Policies,omitempty"`
+
+	// Closed When the card was closed. Without it the card is open. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	Closed *time.Time `json:"Closed,omitempty"`
+}
+
+// CardRequestSex Sex.
+//
+// Example: female
+type CardRequestSex string
+
+// Case A case of treatment (ТАП).
+type Case struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"cardGuid"`
+
+	// OpenedOn Day on which it was opened.
+	//
+	// Example: 2019-08-13
+	OpenedOn openapi_types.Date `json:"openedOn"`
+
+	// ClosedOn Day on which it was closed. `null` if it is open.
+	//
+	// Example: 2019-08-20
+	ClosedOn *openapi_types.Date `json:"closedOn"`
+}
+
+// CaseRequest A case of treatment (ТАП).
+type CaseRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"CardGuid"`
+
+	// OpenedOn Day on which it was opened. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13
+	OpenedOn openapi_types.Date `json:"OpenedOn"`
+
+	// ClosedOn Day on which it was closed, not before `OpenedOn`. Without it the case is open. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-20
+	ClosedOn *openapi_types.Date `json:"ClosedOn,omitempty"`
+}
+
 // CellConflict A cell with visits that could not be changed as its source wants.
 type CellConflict struct {
 	// SlotGUID Guid of the cell.
@@ -849,14 +1144,14 @@ type ErrorDetails struct {
 	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 
-	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 	Appointment *ExistingAppointment `json:"appointment,omitempty"`
 
 	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
 	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
 }
 
-// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+// ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 type ExistingAppointment struct {
 	// GUID Guid of the appointment.
 	GUID GUID `json:"guid"`
@@ -914,6 +1209,8 @@ type FieldProblem struct {
 	// | `time_zone_unknown` | No time zone has this name. |
 	// | `code_taken` | Another institution has this code. |
 	// | `setting_unknown` | The owner cannot have such a setting. |
+	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -1533,12 +1830,315 @@ type PatientDirection struct {
 	// Diagnosis Diagnosis.
 	Diagnosis Diagnosis `json:"diagnosis"`
 
-	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
 	Appointment *ExistingAppointment `json:"appointment"`
 
 	// LpuTo The institution (ЛПУ) that a referral names. `null` if the referral names none.
 	LpuTo *LpuTo `json:"lpuTo"`
 }
+
+// Person A person of the local master patient index (МИП).
+type Person struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// Surname Surname (фамилия). Empty if unknown.
+	//
+	// Example: Иванова
+	Surname string `json:"surname"`
+
+	// Name Name (имя). Empty if unknown.
+	//
+	// Example: Анна
+	Name string `json:"name"`
+
+	// Patronymic Patronymic (отчество). Empty if none.
+	//
+	// Example: Сергеевна
+	Patronymic string `json:"patronymic"`
+
+	// BirthDate Birth date.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"birthDate"`
+
+	// Sex Sex. `null` if unknown.
+	//
+	// Example: female
+	Sex *string `json:"sex"`
+
+	// Snils Insurance number (СНИЛС). Empty if none.
+	//
+	// Example: 112-233-445 95
+	Snils string `json:"snils"`
+
+	// PolicySeries Series of the policy. Empty if none.
+	//
+	// Example:
+	PolicySeries string `json:"policySeries"`
+
+	// PolicyNumber Number of the policy. Empty if none.
+	//
+	// Example: 1234567890123456
+	PolicyNumber string `json:"policyNumber"`
+}
+
+// PersonRequest A person of the local master patient index (МИП).
+type PersonRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// Surname Surname (фамилия). Default: empty.
+	//
+	// Example: Иванова
+	Surname *string `json:"Surname,omitempty"`
+
+	// Name Name (имя). Default: empty.
+	//
+	// Example: Анна
+	Name *string `json:"Name,omitempty"`
+
+	// Patronymic Patronymic (отчество). Default: empty.
+	//
+	// Example: Сергеевна
+	Patronymic *string `json:"Patronymic,omitempty"`
+
+	// BirthDate Birth date. In the years 1900 to 2199.
+	//
+	// Example: 1985-04-12
+	BirthDate openapi_types.Date `json:"BirthDate"`
+
+	// Sex Sex. Default: unknown.
+	//
+	// Example: female
+	Sex *PersonRequestSex `json:"Sex,omitempty"`
+
+	// Snils Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+	//
+	// Example: 112-233-445 95
+	Snils *string `json:"Snils,omitempty"`
+
+	// PolicySeries Series of the policy (полис). Default: empty.
+	//
+	// Example:
+	PolicySeries *string `json:"PolicySeries,omitempty"`
+
+	// PolicyNumber Number of the policy. Default: empty.
+	//
+	// Example: 1234567890123456
+	PolicyNumber *string `json:"PolicyNumber,omitempty"`
+}
+
+// PersonRequestSex Sex. Default: unknown.
+//
+// Example: female
+type PersonRequestSex string
+
+// Referral A referral (направление) that the institution has issued.
+type Referral struct {
+	// GUID Guid of the object.
+	GUID GUID `json:"guid"`
+
+	// Version Version of the newest write. `null` if no source has written the object.
+	//
+	// Example: 42
+	Version *int64 `json:"version"`
+
+	// ID Number of the referral in the institution.
+	//
+	// Example: 58384
+	ID int64 `json:"id"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"cardGuid"`
+
+	// Type Type of the referral.
+	//
+	// Example: Consult
+	Type string `json:"type"`
+
+	// Number Printed number (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"number"`
+
+	// AccessionNumber Number of the image or specimen. Empty if none.
+	//
+	// Example: A-2023-000117
+	AccessionNumber string `json:"accessionNumber"`
+
+	// Date Date of the referral.
+	//
+	// Example: 2019-08-13
+	Date openapi_types.Date `json:"date"`
+
+	// DateEnd Last day of validity.
+	//
+	// Example: 2019-09-12
+	DateEnd openapi_types.Date `json:"dateEnd"`
+
+	// DateCreate Time of writing.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
+	DateCreate time.Time `json:"dateCreate"`
+
+	// DocPrvdSenderGUID Guid of the referring doctor. `null` if unknown.
+	//
+	// Example: d0c70000-0000-4000-8000-000000000001
+	DocPrvdSenderGUID *openapi_types.UUID `json:"docPrvdSenderGuid"`
+
+	// Reason Reason for the referral (обоснование). Default: empty.
+	//
+	// Example: Консультация специалиста
+	Reason string `json:"reason"`
+
+	// Comment Comment. Default: empty.
+	//
+	// Example: После обеда
+	Comment string `json:"comment"`
+
+	// Urgent Whether it is urgent.
+	//
+	// Example: false
+	Urgent bool `json:"urgent"`
+
+	// Flags Flags.
+	//
+	// Example: 0
+	Flags int32 `json:"flags"`
+
+	// SpecialityCode Code of the speciality. Empty if none.
+	//
+	// Example: 92
+	SpecialityCode string `json:"specialityCode"`
+
+	// SpecialityName Name of the speciality.
+	//
+	// Example: Терапия
+	SpecialityName string `json:"specialityName"`
+
+	// MkbCode Code of the diagnosis, ICD-10.
+	//
+	// Example: A01.1
+	MkbCode string `json:"mkbCode"`
+
+	// MkbName Name of the diagnosis.
+	//
+	// Example: Паратиф A
+	MkbName string `json:"mkbName"`
+
+	// LpuToGUID Institution of the visit. `null` if the patient can choose.
+	//
+	// Example: 4cb4f1c8-386d-410d-ac5d-fa232bd2afb9
+	LpuToGUID *openapi_types.UUID `json:"lpuToGuid"`
+
+	// Withdrawn When the institution has withdrawn it. `null` if it is in force.
+	Withdrawn *time.Time `json:"withdrawn"`
+}
+
+// ReferralRequest A referral (направление) that the institution has issued.
+type ReferralRequest struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	//
+	// Example: 42
+	Version int64 `json:"Version"`
+
+	// ID Number of the referral, which is unique in the institution. Without it the service assigns one from 1000000000.
+	//
+	// Example: 58384
+	ID *int64 `json:"Id,omitempty"`
+
+	// CardGUID Guid of the patient's card (МКАБ) in the institution.
+	CardGUID GUID `json:"CardGuid"`
+
+	// Type Type of the referral.
+	//
+	// Example: Consult
+	Type ReferralRequestType `json:"Type"`
+
+	// Number Printed number (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"Number"`
+
+	// AccessionNumber Number of the image or specimen (accession number). Default: empty.
+	//
+	// Example: A-2023-000117
+	AccessionNumber *string `json:"AccessionNumber,omitempty"`
+
+	// Date Date of the referral. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13
+	Date openapi_types.Date `json:"Date"`
+
+	// DateEnd Last day of validity, not before `Date`. In the years 1900 to 2199.
+	//
+	// Example: 2019-09-12
+	DateEnd openapi_types.Date `json:"DateEnd"`
+
+	// DateCreate Time of writing. In the years 1900 to 2199.
+	//
+	// Example: 2019-08-13T09:00:00+03:00
+	DateCreate time.Time `json:"DateCreate"`
+
+	// DocPrvdSenderGUID Guid of the referring doctor. Default: unknown.
+	DocPrvdSenderGUID *GUID `json:"DocPrvdSenderGuid,omitempty"`
+
+	// Reason Reason for the referral (обоснование). Default: empty.
+	//
+	// Example: Консультация специалиста
+	Reason *string `json:"Reason,omitempty"`
+
+	// Comment Comment. Default: empty.
+	//
+	// Example: После обеда
+	Comment *string `json:"Comment,omitempty"`
+
+	// Urgent Whether it is urgent. Default: false.
+	//
+	// Example: false
+	Urgent *bool `json:"Urgent,omitempty"`
+
+	// Flags Flags. Default: 0.
+	//
+	// Example: 0
+	Flags *int32 `json:"Flags,omitempty"`
+
+	// SpecialityCode Code of the speciality (код специальности). A consultation without it cannot be booked. Default: empty.
+	//
+	// Example: 92
+	SpecialityCode *string `json:"SpecialityCode,omitempty"`
+
+	// SpecialityName Name of the speciality. Default: empty.
+	//
+	// Example: Терапия
+	SpecialityName *string `json:"SpecialityName,omitempty"`
+
+	// MkbCode Code of the diagnosis, ICD-10 (код МКБ). Default: empty.
+	//
+	// Example: A01.1
+	MkbCode *string `json:"MkbCode,omitempty"`
+
+	// MkbName Name of the diagnosis. Default: empty.
+	//
+	// Example: Паратиф A
+	MkbName *string `json:"MkbName,omitempty"`
+
+	// LpuToGUID Institution of the visit, which must exist (`lpu_unknown`). Without it the patient can choose.
+	LpuToGUID *GUID `json:"LpuToGuid,omitempty"`
+}
+
+// ReferralRequestType Type of the referral.
+//
+// Example: Consult
+type ReferralRequestType string
 
 // RegisteredResource A resource (ресурс).
 type RegisteredResource struct {
@@ -2322,6 +2922,16 @@ type TokenFormClientAssertionType string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// CardGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type CardGUID = GUID
+
+// CaseGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type CaseGUID = GUID
+
 // ClientGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -2362,6 +2972,16 @@ type PeriodFrom = time.Time
 // PeriodTo defines model for PeriodTo.
 type PeriodTo = time.Time
 
+// PersonGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type PersonGUID = GUID
+
+// ReferralGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type ReferralGUID = GUID
+
 // ResourceGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -2398,6 +3018,12 @@ type CancelRefused = Error
 
 // CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
+
+// CardConflict The body of every error response.
+type CardConflict = Error
+
+// CardMergeConflict The body of every error response.
+type CardMergeConflict = Error
 
 // CheckUnavailable The body of every error response.
 type CheckUnavailable = Error
@@ -2482,6 +3108,9 @@ type ParameterInvalid = Error
 
 // ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
+
+// ReferralConflict The body of every error response.
+type ReferralConflict = Error
 
 // RequestInvalid The body of every error response.
 type RequestInvalid = Error
@@ -2720,6 +3349,24 @@ type DeleteLpuParams struct {
 	Version Version `form:"version" json:"version"`
 }
 
+// DeleteCaseParams defines parameters for DeleteCase.
+type DeleteCaseParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
+// WithdrawReferralParams defines parameters for WithdrawReferral.
+type WithdrawReferralParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+
+	// OnBooked What happens if the referral has a visit. Default: `keep`.
+	OnBooked *WithdrawReferralParamsOnBooked `form:"onBooked,omitempty" json:"onBooked,omitempty"`
+}
+
+// WithdrawReferralParamsOnBooked defines parameters for WithdrawReferral.
+type WithdrawReferralParamsOnBooked string
+
 // ListResourcesParams defines parameters for ListResources.
 type ListResourcesParams struct {
 	// Limit Maximum number of items in a page.
@@ -2762,6 +3409,12 @@ type PutScheduleParams struct {
 	To PeriodTo `form:"to" json:"to"`
 }
 
+// DeletePersonParams defines parameters for DeletePerson.
+type DeletePersonParams struct {
+	// Version Version of the source: a newer write of the object has a higher one.
+	Version Version `form:"version" json:"version"`
+}
+
 // ListRulesParams defines parameters for ListRules.
 type ListRulesParams struct {
 	// LpuGUID The institution whose settings apply (Гуид ЛПУ). Default: the region. Not the zero guid.
@@ -2801,6 +3454,18 @@ type PutLegalEntityJSONRequestBody = LegalEntityRequest
 // PutLpuJSONRequestBody defines body for PutLpu for application/json ContentType.
 type PutLpuJSONRequestBody = LpuRequest
 
+// PutCardJSONRequestBody defines body for PutCard for application/json ContentType.
+type PutCardJSONRequestBody = CardRequest
+
+// MergeCardJSONRequestBody defines body for MergeCard for application/json ContentType.
+type MergeCardJSONRequestBody = CardMergeRequest
+
+// PutCaseJSONRequestBody defines body for PutCase for application/json ContentType.
+type PutCaseJSONRequestBody = CaseRequest
+
+// PutReferralJSONRequestBody defines body for PutReferral for application/json ContentType.
+type PutReferralJSONRequestBody = ReferralRequest
+
 // PutResourceJSONRequestBody defines body for PutResource for application/json ContentType.
 type PutResourceJSONRequestBody = ResourceRequest
 
@@ -2815,6 +3480,9 @@ type PutLpuSettingsJSONRequestBody = SettingsRequest
 
 // PatchSlotJSONRequestBody defines body for PatchSlot for application/json ContentType.
 type PatchSlotJSONRequestBody = SlotRequest
+
+// PutPersonJSONRequestBody defines body for PutPerson for application/json ContentType.
+type PutPersonJSONRequestBody = PersonRequest
 
 // PutRegionSettingsJSONRequestBody defines body for PutRegionSettings for application/json ContentType.
 type PutRegionSettingsJSONRequestBody = SettingsRequest
@@ -3317,9 +3985,9 @@ type ClientInterface interface {
 	//
 	// | `status` | condition (the first that applies) |
 	// |---|---|
-	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
 	// | `Completed` | Its appointment has ended. |
 	// | `Booked` | It has an appointment. |
+	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 	// | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
 	// | `NotBooked` | None of the above. |
 	//
@@ -3608,6 +4276,164 @@ type ClientInterface interface {
 	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
 	PutLpu(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// GetCard Get a medical card (Получение МКАБ)
+	//
+	// Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `GetCard` operationId).
+	GetCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCardWithBody Write a medical card (Передача МКАБ)
+	//
+	// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+	// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+	// booking has created is taken over with its guid.
+	//
+	// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+	// the message names the first. Close that one, or merge them. The person of a card never changes
+	// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+	PutCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCard Write a medical card (Передача МКАБ)
+	//
+	// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+	// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+	// booking has created is taken over with its guid.
+	//
+	// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+	// the message names the first. Close that one, or merge them. The person of a card never changes
+	// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+	PutCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body PutCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeCardWithBody Merge a card into another (Объединение МКАБ)
+	//
+	// Merges a duplicate card into another open card of the same person in the institution. The
+	// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+	// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+	// `CardGuid` mean the other card.
+	//
+	// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+	// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+	// referrals of a person may be in institutions that this one does not act for.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+	MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MergeCard Merge a card into another (Объединение МКАБ)
+	//
+	// Merges a duplicate card into another open card of the same person in the institution. The
+	// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+	// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+	// `CardGuid` mean the other card.
+	//
+	// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+	// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+	// referrals of a person may be in institutions that this one does not act for.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+	MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeleteCase Delete a case of treatment (Удаление ТАП)
+	//
+	// Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+	// write does not bring it in.
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `DeleteCase` operationId).
+	DeleteCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params *DeleteCaseParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetCase Get a case of treatment (Получение ТАП)
+	//
+	// Returns a case as it was written, and its version, which is `null` if no source has written it.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `GetCase` operationId).
+	GetCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCaseWithBody Write a case of treatment (Передача ТАП)
+	//
+	// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+	// exist (`card_unknown`).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+	PutCaseWithBody(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCase Write a case of treatment (Передача ТАП)
+	//
+	// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+	// exist (`card_unknown`).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+	PutCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, body PutCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// WithdrawReferral Withdraw a referral (Отзыв направления)
+	//
+	// Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+	// The withdrawal is recorded even if there is no such referral, so that a late older write does not
+	// bring it in.
+	//
+	// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+	// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+	// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
+	WithdrawReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetReferral Get a referral (Получение направления)
+	//
+	// Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
+	GetReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutReferralWithBody Write a referral (Передача направления)
+	//
+	// Creates or replaces a referral that the institution has issued (направление). The institution
+	// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+	// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+	//
+	// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+	// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+	// also in the copy in the institution of the visit.
+	//
+	// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+	PutReferralWithBody(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutReferral Write a referral (Передача направления)
+	//
+	// Creates or replaces a referral that the institution has issued (направление). The institution
+	// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+	// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+	//
+	// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+	// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+	// also in the copy in the institution of the visit.
+	//
+	// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+	PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	//
 	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
@@ -3812,6 +4638,45 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
+	//
+	// Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+	// such person, so that a late older write does not bring it in.
+	//
+	// Corresponds with DELETE /registry/persons/{personGuid} (the `DeletePerson` operationId).
+	DeletePerson(ctx context.Context, personGUID PersonGUID, params *DeletePersonParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetPerson Get a person of the local index (Получение персоны МИП)
+	//
+	// Returns a person as it was written, and its version, which is `null` if no source has written it.
+	//
+	// Corresponds with GET /registry/persons/{personGuid} (the `GetPerson` operationId).
+	GetPerson(ctx context.Context, personGUID PersonGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutPersonWithBody Write a person of the local index (Передача персоны МИП)
+	//
+	// Creates or replaces a person of the region's local master patient index (МИП), from which
+	// booking creates cards. A field may be missing: then no card is created from it, and booking says
+	// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+	// every institution, may write persons.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+	PutPersonWithBody(ctx context.Context, personGUID PersonGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutPerson Write a person of the local index (Передача персоны МИП)
+	//
+	// Creates or replaces a person of the region's local master patient index (МИП), from which
+	// booking creates cards. A field may be missing: then no card is created from it, and booking says
+	// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+	// every institution, may write persons.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+	PutPerson(ctx context.Context, personGUID PersonGUID, body PutPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetRegionSettings Get the settings of the region (Настройки)
 	//
@@ -4534,9 +5399,9 @@ func (c *Client) GetSystemTokenWithFormdataBody(ctx context.Context, body GetSys
 //
 // | `status` | condition (the first that applies) |
 // |---|---|
-// | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
 // | `Completed` | Its appointment has ended. |
 // | `Booked` | It has an appointment. |
+// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 // | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
 // | `NotBooked` | None of the above. |
 //
@@ -5075,6 +5940,294 @@ func (c *Client) PutLpu(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONReq
 	return c.Client.Do(req)
 }
 
+// GetCard Get a medical card (Получение МКАБ)
+//
+// Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `GetCard` operationId).
+func (c *Client) GetCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCardRequest(c.Server, lpuGUID, cardGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCardWithBody Write a medical card (Передача МКАБ)
+//
+// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+// booking has created is taken over with its guid.
+//
+// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+// the message names the first. Close that one, or merge them. The person of a card never changes
+// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+func (c *Client) PutCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCardRequestWithBody(c.Server, lpuGUID, cardGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCard Write a medical card (Передача МКАБ)
+//
+// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+// booking has created is taken over with its guid.
+//
+// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+// the message names the first. Close that one, or merge them. The person of a card never changes
+// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+func (c *Client) PutCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body PutCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCardRequest(c.Server, lpuGUID, cardGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeCardWithBody Merge a card into another (Объединение МКАБ)
+//
+// Merges a duplicate card into another open card of the same person in the institution. The
+// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+// `CardGuid` mean the other card.
+//
+// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+// referrals of a person may be in institutions that this one does not act for.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+func (c *Client) MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeCardRequestWithBody(c.Server, lpuGUID, cardGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MergeCard Merge a card into another (Объединение МКАБ)
+//
+// Merges a duplicate card into another open card of the same person in the institution. The
+// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+// `CardGuid` mean the other card.
+//
+// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+// referrals of a person may be in institutions that this one does not act for.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+func (c *Client) MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMergeCardRequest(c.Server, lpuGUID, cardGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeleteCase Delete a case of treatment (Удаление ТАП)
+//
+// Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+// write does not bring it in.
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `DeleteCase` operationId).
+func (c *Client) DeleteCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params *DeleteCaseParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeleteCaseRequest(c.Server, lpuGUID, caseGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetCase Get a case of treatment (Получение ТАП)
+//
+// Returns a case as it was written, and its version, which is `null` if no source has written it.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `GetCase` operationId).
+func (c *Client) GetCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetCaseRequest(c.Server, lpuGUID, caseGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCaseWithBody Write a case of treatment (Передача ТАП)
+//
+// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+// exist (`card_unknown`).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+func (c *Client) PutCaseWithBody(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCaseRequestWithBody(c.Server, lpuGUID, caseGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCase Write a case of treatment (Передача ТАП)
+//
+// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+// exist (`card_unknown`).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+func (c *Client) PutCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, body PutCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCaseRequest(c.Server, lpuGUID, caseGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// WithdrawReferral Withdraw a referral (Отзыв направления)
+//
+// Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+// The withdrawal is recorded even if there is no such referral, so that a late older write does not
+// bring it in.
+//
+// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
+func (c *Client) WithdrawReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewWithdrawReferralRequest(c.Server, lpuGUID, directionGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetReferral Get a referral (Получение направления)
+//
+// Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
+func (c *Client) GetReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetReferralRequest(c.Server, lpuGUID, directionGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutReferralWithBody Write a referral (Передача направления)
+//
+// Creates or replaces a referral that the institution has issued (направление). The institution
+// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+//
+// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+// also in the copy in the institution of the visit.
+//
+// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+func (c *Client) PutReferralWithBody(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutReferralRequestWithBody(c.Server, lpuGUID, directionGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutReferral Write a referral (Передача направления)
+//
+// Creates or replaces a referral that the institution has issued (направление). The institution
+// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+//
+// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+// also in the copy in the institution of the visit.
+//
+// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+func (c *Client) PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutReferralRequest(c.Server, lpuGUID, directionGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListResources List the resources of an institution (Ресурсы ЛПУ)
 //
 // Returns the resources of an institution, in order of their guids, in the shape in which they were written.
@@ -5440,6 +6593,85 @@ func (c *Client) PatchSlotWithBody(ctx context.Context, lpuGUID LpuGUID, slotGUI
 // Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 func (c *Client) PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchSlotRequest(c.Server, lpuGUID, slotGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// DeletePerson Delete a person of the local index (Удаление персоны МИП)
+//
+// Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+// such person, so that a late older write does not bring it in.
+//
+// Corresponds with DELETE /registry/persons/{personGuid} (the `DeletePerson` operationId).
+func (c *Client) DeletePerson(ctx context.Context, personGUID PersonGUID, params *DeletePersonParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewDeletePersonRequest(c.Server, personGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetPerson Get a person of the local index (Получение персоны МИП)
+//
+// Returns a person as it was written, and its version, which is `null` if no source has written it.
+//
+// Corresponds with GET /registry/persons/{personGuid} (the `GetPerson` operationId).
+func (c *Client) GetPerson(ctx context.Context, personGUID PersonGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetPersonRequest(c.Server, personGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutPersonWithBody Write a person of the local index (Передача персоны МИП)
+//
+// Creates or replaces a person of the region's local master patient index (МИП), from which
+// booking creates cards. A field may be missing: then no card is created from it, and booking says
+// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+// every institution, may write persons.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+func (c *Client) PutPersonWithBody(ctx context.Context, personGUID PersonGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutPersonRequestWithBody(c.Server, personGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutPerson Write a person of the local index (Передача персоны МИП)
+//
+// Creates or replaces a person of the region's local master patient index (МИП), from which
+// booking creates cards. A field may be missing: then no card is created from it, and booking says
+// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+// every institution, may write persons.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+func (c *Client) PutPerson(ctx context.Context, personGUID PersonGUID, body PutPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutPersonRequest(c.Server, personGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -7471,6 +8703,485 @@ func NewPutLpuRequestWithBody(server string, lpuGUID LpuGUID, contentType string
 	return req, nil
 }
 
+// NewGetCardRequest constructs an http.Request for the GetCard method
+func NewGetCardRequest(server string, lpuGUID LpuGUID, cardGUID CardGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "cardGuid", cardGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cards/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCardRequest calls the generic PutCard builder with application/json body
+func NewPutCardRequest(server string, lpuGUID LpuGUID, cardGUID CardGUID, body PutCardJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCardRequestWithBody(server, lpuGUID, cardGUID, "application/json", bodyReader)
+}
+
+// NewPutCardRequestWithBody constructs an http.Request for the PutCard method, with any body, and a specified content type
+func NewPutCardRequestWithBody(server string, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "cardGuid", cardGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cards/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewMergeCardRequest calls the generic MergeCard builder with application/json body
+func NewMergeCardRequest(server string, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMergeCardRequestWithBody(server, lpuGUID, cardGUID, "application/json", bodyReader)
+}
+
+// NewMergeCardRequestWithBody constructs an http.Request for the MergeCard method, with any body, and a specified content type
+func NewMergeCardRequestWithBody(server string, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "cardGuid", cardGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cards/%s/merge", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeleteCaseRequest constructs an http.Request for the DeleteCase method
+func NewDeleteCaseRequest(server string, lpuGUID LpuGUID, caseGUID CaseGUID, params *DeleteCaseParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "caseGuid", caseGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cases/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetCaseRequest constructs an http.Request for the GetCase method
+func NewGetCaseRequest(server string, lpuGUID LpuGUID, caseGUID CaseGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "caseGuid", caseGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cases/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutCaseRequest calls the generic PutCase builder with application/json body
+func NewPutCaseRequest(server string, lpuGUID LpuGUID, caseGUID CaseGUID, body PutCaseJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCaseRequestWithBody(server, lpuGUID, caseGUID, "application/json", bodyReader)
+}
+
+// NewPutCaseRequestWithBody constructs an http.Request for the PutCase method, with any body, and a specified content type
+func NewPutCaseRequestWithBody(server string, lpuGUID LpuGUID, caseGUID CaseGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "caseGuid", caseGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/cases/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewWithdrawReferralRequest constructs an http.Request for the WithdrawReferral method
+func NewWithdrawReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/referrals/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if params.OnBooked != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "onBooked", *params.OnBooked, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetReferralRequest constructs an http.Request for the GetReferral method
+func NewGetReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/referrals/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutReferralRequest calls the generic PutReferral builder with application/json body
+func NewPutReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutReferralRequestWithBody(server, lpuGUID, directionGUID, "application/json", bodyReader)
+}
+
+// NewPutReferralRequestWithBody constructs an http.Request for the PutReferral method, with any body, and a specified content type
+func NewPutReferralRequestWithBody(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "directionGuid", directionGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/referrals/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListResourcesRequest constructs an http.Request for the ListResources method
 func NewListResourcesRequest(server string, lpuGUID LpuGUID, params *ListResourcesParams) (*http.Request, error) {
 	var err error
@@ -8160,6 +9871,144 @@ func NewPatchSlotRequestWithBody(server string, lpuGUID LpuGUID, slotGUID SlotGU
 	}
 
 	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewDeletePersonRequest constructs an http.Request for the DeletePerson method
+func NewDeletePersonRequest(server string, personGUID PersonGUID, params *DeletePersonParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "personGuid", personGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/persons/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if queryFrag, err := runtime.StyleParamWithOptions("form", true, "version", params.Version, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+			return nil, err
+		} else {
+			for _, qp := range strings.Split(queryFrag, "&") {
+				rawQueryFragments = append(rawQueryFragments, qp)
+			}
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetPersonRequest constructs an http.Request for the GetPerson method
+func NewGetPersonRequest(server string, personGUID PersonGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "personGuid", personGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/persons/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutPersonRequest calls the generic PutPerson builder with application/json body
+func NewPutPersonRequest(server string, personGUID PersonGUID, body PutPersonJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutPersonRequestWithBody(server, personGUID, "application/json", bodyReader)
+}
+
+// NewPutPersonRequestWithBody constructs an http.Request for the PutPerson method, with any body, and a specified content type
+func NewPutPersonRequestWithBody(server string, personGUID PersonGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "personGuid", personGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/persons/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -8921,9 +10770,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// | `status` | condition (the first that applies) |
 	// |---|---|
-	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
 	// | `Completed` | Its appointment has ended. |
 	// | `Booked` | It has an appointment. |
+	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 	// | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
 	// | `NotBooked` | None of the above. |
 	//
@@ -9244,6 +11093,174 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /registry/lpus/{lpuGuid} (the `PutLpu` operationId).
 	PutLpuWithResponse(ctx context.Context, lpuGUID LpuGUID, body PutLpuJSONRequestBody, reqEditors ...RequestEditorFn) (*PutLpuResponse, error)
 
+	// GetCardWithResponse Get a medical card (Получение МКАБ)
+	//
+	// Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `GetCard` operationId).
+	GetCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, reqEditors ...RequestEditorFn) (*GetCardResponse, error)
+
+	// PutCardWithBodyWithResponse Write a medical card (Передача МКАБ)
+	//
+	// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+	// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+	// booking has created is taken over with its guid.
+	//
+	// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+	// the message names the first. Close that one, or merge them. The person of a card never changes
+	// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+	PutCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCardResponse, error)
+
+	// PutCardWithResponse Write a medical card (Передача МКАБ)
+	//
+	// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+	// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+	// booking has created is taken over with its guid.
+	//
+	// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+	// the message names the first. Close that one, or merge them. The person of a card never changes
+	// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+	PutCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body PutCardJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCardResponse, error)
+
+	// MergeCardWithBodyWithResponse Merge a card into another (Объединение МКАБ)
+	//
+	// Merges a duplicate card into another open card of the same person in the institution. The
+	// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+	// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+	// `CardGuid` mean the other card.
+	//
+	// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+	// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+	// referrals of a person may be in institutions that this one does not act for.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+	MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
+
+	// MergeCardWithResponse Merge a card into another (Объединение МКАБ)
+	//
+	// Merges a duplicate card into another open card of the same person in the institution. The
+	// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+	// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+	// `CardGuid` mean the other card.
+	//
+	// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+	// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+	// referrals of a person may be in institutions that this one does not act for.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+	MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
+
+	// DeleteCaseWithResponse Delete a case of treatment (Удаление ТАП)
+	//
+	// Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+	// write does not bring it in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `DeleteCase` operationId).
+	DeleteCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params *DeleteCaseParams, reqEditors ...RequestEditorFn) (*DeleteCaseResponse, error)
+
+	// GetCaseWithResponse Get a case of treatment (Получение ТАП)
+	//
+	// Returns a case as it was written, and its version, which is `null` if no source has written it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `GetCase` operationId).
+	GetCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, reqEditors ...RequestEditorFn) (*GetCaseResponse, error)
+
+	// PutCaseWithBodyWithResponse Write a case of treatment (Передача ТАП)
+	//
+	// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+	// exist (`card_unknown`).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+	PutCaseWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCaseResponse, error)
+
+	// PutCaseWithResponse Write a case of treatment (Передача ТАП)
+	//
+	// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+	// exist (`card_unknown`).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+	PutCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, body PutCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCaseResponse, error)
+
+	// WithdrawReferralWithResponse Withdraw a referral (Отзыв направления)
+	//
+	// Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+	// The withdrawal is recorded even if there is no such referral, so that a late older write does not
+	// bring it in.
+	//
+	// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+	// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+	// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
+	WithdrawReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error)
+
+	// GetReferralWithResponse Get a referral (Получение направления)
+	//
+	// Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
+	GetReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error)
+
+	// PutReferralWithBodyWithResponse Write a referral (Передача направления)
+	//
+	// Creates or replaces a referral that the institution has issued (направление). The institution
+	// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+	// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+	//
+	// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+	// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+	// also in the copy in the institution of the visit.
+	//
+	// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+	PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
+
+	// PutReferralWithResponse Write a referral (Передача направления)
+	//
+	// Creates or replaces a referral that the institution has issued (направление). The institution
+	// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+	// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+	//
+	// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+	// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+	// also in the copy in the institution of the visit.
+	//
+	// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+	PutReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
+
 	// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 	//
 	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
@@ -9462,6 +11479,49 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error)
+
+	// DeletePersonWithResponse Delete a person of the local index (Удаление персоны МИП)
+	//
+	// Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+	// such person, so that a late older write does not bring it in.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /registry/persons/{personGuid} (the `DeletePerson` operationId).
+	DeletePersonWithResponse(ctx context.Context, personGUID PersonGUID, params *DeletePersonParams, reqEditors ...RequestEditorFn) (*DeletePersonResponse, error)
+
+	// GetPersonWithResponse Get a person of the local index (Получение персоны МИП)
+	//
+	// Returns a person as it was written, and its version, which is `null` if no source has written it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/persons/{personGuid} (the `GetPerson` operationId).
+	GetPersonWithResponse(ctx context.Context, personGUID PersonGUID, reqEditors ...RequestEditorFn) (*GetPersonResponse, error)
+
+	// PutPersonWithBodyWithResponse Write a person of the local index (Передача персоны МИП)
+	//
+	// Creates or replaces a person of the region's local master patient index (МИП), from which
+	// booking creates cards. A field may be missing: then no card is created from it, and booking says
+	// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+	// every institution, may write persons.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+	PutPersonWithBodyWithResponse(ctx context.Context, personGUID PersonGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPersonResponse, error)
+
+	// PutPersonWithResponse Write a person of the local index (Передача персоны МИП)
+	//
+	// Creates or replaces a person of the region's local master patient index (МИП), from which
+	// booking creates cards. A field may be missing: then no card is created from it, and booking says
+	// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+	// every institution, may write persons.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+	PutPersonWithResponse(ctx context.Context, personGUID PersonGUID, body PutPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPersonResponse, error)
 
 	// GetRegionSettingsWithResponse Get the settings of the region (Настройки)
 	//
@@ -13920,6 +15980,1361 @@ func (r PutLpuResponse) ContentType() string {
 	return ""
 }
 
+// GetCardResponse200Headers the declared response headers of an HTTP 200 response for GetCard
+type GetCardResponse200Headers struct {
+	XRequestID string
+}
+
+// GetCardResponse400Headers the declared response headers of an HTTP 400 response for GetCard
+type GetCardResponse400Headers struct {
+	XRequestID string
+}
+
+// GetCardResponse403Headers the declared response headers of an HTTP 403 response for GetCard
+type GetCardResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetCardResponse404Headers the declared response headers of an HTTP 404 response for GetCard
+type GetCardResponse404Headers struct {
+	XRequestID string
+}
+
+// GetCardResponse405Headers the declared response headers of an HTTP 405 response for GetCard
+type GetCardResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetCardResponse500Headers the declared response headers of an HTTP 500 response for GetCard
+type GetCardResponse500Headers struct {
+	XRequestID string
+}
+
+// GetCardResponse503Headers the declared response headers of an HTTP 503 response for GetCard
+type GetCardResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetCardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Card
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCardResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetCardResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetCardResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetCardResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetCardResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetCardResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCardResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCardResponse) GetJSON200() *Card {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetCardResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetCardResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetCardResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetCardResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetCardResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetCardResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutCardResponse200Headers the declared response headers of an HTTP 200 response for PutCard
+type PutCardResponse200Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse400Headers the declared response headers of an HTTP 400 response for PutCard
+type PutCardResponse400Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse403Headers the declared response headers of an HTTP 403 response for PutCard
+type PutCardResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutCardResponse404Headers the declared response headers of an HTTP 404 response for PutCard
+type PutCardResponse404Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse405Headers the declared response headers of an HTTP 405 response for PutCard
+type PutCardResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutCardResponse409Headers the declared response headers of an HTTP 409 response for PutCard
+type PutCardResponse409Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse413Headers the declared response headers of an HTTP 413 response for PutCard
+type PutCardResponse413Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse415Headers the declared response headers of an HTTP 415 response for PutCard
+type PutCardResponse415Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse500Headers the declared response headers of an HTTP 500 response for PutCard
+type PutCardResponse500Headers struct {
+	XRequestID string
+}
+
+// PutCardResponse503Headers the declared response headers of an HTTP 503 response for PutCard
+type PutCardResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutCardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *CardConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutCardResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutCardResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutCardResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutCardResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutCardResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutCardResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutCardResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutCardResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutCardResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutCardResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCardResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutCardResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutCardResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutCardResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutCardResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutCardResponse) GetJSON409() *CardConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutCardResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutCardResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutCardResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutCardResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// MergeCardResponse200Headers the declared response headers of an HTTP 200 response for MergeCard
+type MergeCardResponse200Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse400Headers the declared response headers of an HTTP 400 response for MergeCard
+type MergeCardResponse400Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse403Headers the declared response headers of an HTTP 403 response for MergeCard
+type MergeCardResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// MergeCardResponse404Headers the declared response headers of an HTTP 404 response for MergeCard
+type MergeCardResponse404Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse405Headers the declared response headers of an HTTP 405 response for MergeCard
+type MergeCardResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// MergeCardResponse409Headers the declared response headers of an HTTP 409 response for MergeCard
+type MergeCardResponse409Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse413Headers the declared response headers of an HTTP 413 response for MergeCard
+type MergeCardResponse413Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse415Headers the declared response headers of an HTTP 415 response for MergeCard
+type MergeCardResponse415Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse500Headers the declared response headers of an HTTP 500 response for MergeCard
+type MergeCardResponse500Headers struct {
+	XRequestID string
+}
+
+// MergeCardResponse503Headers the declared response headers of an HTTP 503 response for MergeCard
+type MergeCardResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type MergeCardResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *CardMergeConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *MergeCardResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *MergeCardResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *MergeCardResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *MergeCardResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *MergeCardResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *MergeCardResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *MergeCardResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *MergeCardResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *MergeCardResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *MergeCardResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r MergeCardResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r MergeCardResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r MergeCardResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r MergeCardResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r MergeCardResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r MergeCardResponse) GetJSON409() *CardMergeConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r MergeCardResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r MergeCardResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r MergeCardResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r MergeCardResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r MergeCardResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r MergeCardResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MergeCardResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r MergeCardResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// DeleteCaseResponse200Headers the declared response headers of an HTTP 200 response for DeleteCase
+type DeleteCaseResponse200Headers struct {
+	XRequestID string
+}
+
+// DeleteCaseResponse400Headers the declared response headers of an HTTP 400 response for DeleteCase
+type DeleteCaseResponse400Headers struct {
+	XRequestID string
+}
+
+// DeleteCaseResponse403Headers the declared response headers of an HTTP 403 response for DeleteCase
+type DeleteCaseResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// DeleteCaseResponse405Headers the declared response headers of an HTTP 405 response for DeleteCase
+type DeleteCaseResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// DeleteCaseResponse409Headers the declared response headers of an HTTP 409 response for DeleteCase
+type DeleteCaseResponse409Headers struct {
+	XRequestID string
+}
+
+// DeleteCaseResponse500Headers the declared response headers of an HTTP 500 response for DeleteCase
+type DeleteCaseResponse500Headers struct {
+	XRequestID string
+}
+
+// DeleteCaseResponse503Headers the declared response headers of an HTTP 503 response for DeleteCase
+type DeleteCaseResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type DeleteCaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeleteCaseResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DeleteCaseResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeleteCaseResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeleteCaseResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeleteCaseResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeleteCaseResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeleteCaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeleteCaseResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeleteCaseResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeleteCaseResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r DeleteCaseResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeleteCaseResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeleteCaseResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeleteCaseResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeleteCaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeleteCaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeleteCaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeleteCaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetCaseResponse200Headers the declared response headers of an HTTP 200 response for GetCase
+type GetCaseResponse200Headers struct {
+	XRequestID string
+}
+
+// GetCaseResponse400Headers the declared response headers of an HTTP 400 response for GetCase
+type GetCaseResponse400Headers struct {
+	XRequestID string
+}
+
+// GetCaseResponse403Headers the declared response headers of an HTTP 403 response for GetCase
+type GetCaseResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetCaseResponse404Headers the declared response headers of an HTTP 404 response for GetCase
+type GetCaseResponse404Headers struct {
+	XRequestID string
+}
+
+// GetCaseResponse405Headers the declared response headers of an HTTP 405 response for GetCase
+type GetCaseResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetCaseResponse500Headers the declared response headers of an HTTP 500 response for GetCase
+type GetCaseResponse500Headers struct {
+	XRequestID string
+}
+
+// GetCaseResponse503Headers the declared response headers of an HTTP 503 response for GetCase
+type GetCaseResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetCaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Case
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetCaseResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetCaseResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetCaseResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetCaseResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetCaseResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetCaseResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetCaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetCaseResponse) GetJSON200() *Case {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetCaseResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetCaseResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetCaseResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetCaseResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetCaseResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetCaseResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetCaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetCaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetCaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetCaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutCaseResponse200Headers the declared response headers of an HTTP 200 response for PutCase
+type PutCaseResponse200Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse400Headers the declared response headers of an HTTP 400 response for PutCase
+type PutCaseResponse400Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse403Headers the declared response headers of an HTTP 403 response for PutCase
+type PutCaseResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutCaseResponse405Headers the declared response headers of an HTTP 405 response for PutCase
+type PutCaseResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutCaseResponse409Headers the declared response headers of an HTTP 409 response for PutCase
+type PutCaseResponse409Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse413Headers the declared response headers of an HTTP 413 response for PutCase
+type PutCaseResponse413Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse415Headers the declared response headers of an HTTP 415 response for PutCase
+type PutCaseResponse415Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse500Headers the declared response headers of an HTTP 500 response for PutCase
+type PutCaseResponse500Headers struct {
+	XRequestID string
+}
+
+// PutCaseResponse503Headers the declared response headers of an HTTP 503 response for PutCase
+type PutCaseResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutCaseResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutCaseResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutCaseResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutCaseResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutCaseResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutCaseResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutCaseResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutCaseResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutCaseResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutCaseResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCaseResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutCaseResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutCaseResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutCaseResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutCaseResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutCaseResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutCaseResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutCaseResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutCaseResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCaseResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCaseResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCaseResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCaseResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// WithdrawReferralResponse200Headers the declared response headers of an HTTP 200 response for WithdrawReferral
+type WithdrawReferralResponse200Headers struct {
+	XRequestID string
+}
+
+// WithdrawReferralResponse400Headers the declared response headers of an HTTP 400 response for WithdrawReferral
+type WithdrawReferralResponse400Headers struct {
+	XRequestID string
+}
+
+// WithdrawReferralResponse403Headers the declared response headers of an HTTP 403 response for WithdrawReferral
+type WithdrawReferralResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// WithdrawReferralResponse405Headers the declared response headers of an HTTP 405 response for WithdrawReferral
+type WithdrawReferralResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// WithdrawReferralResponse409Headers the declared response headers of an HTTP 409 response for WithdrawReferral
+type WithdrawReferralResponse409Headers struct {
+	XRequestID string
+}
+
+// WithdrawReferralResponse500Headers the declared response headers of an HTTP 500 response for WithdrawReferral
+type WithdrawReferralResponse500Headers struct {
+	XRequestID string
+}
+
+// WithdrawReferralResponse503Headers the declared response headers of an HTTP 503 response for WithdrawReferral
+type WithdrawReferralResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type WithdrawReferralResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ReferralConflict
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *WithdrawReferralResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *WithdrawReferralResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *WithdrawReferralResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *WithdrawReferralResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *WithdrawReferralResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *WithdrawReferralResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *WithdrawReferralResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r WithdrawReferralResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r WithdrawReferralResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r WithdrawReferralResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r WithdrawReferralResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r WithdrawReferralResponse) GetJSON409() *ReferralConflict {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r WithdrawReferralResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r WithdrawReferralResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r WithdrawReferralResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r WithdrawReferralResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r WithdrawReferralResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r WithdrawReferralResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetReferralResponse200Headers the declared response headers of an HTTP 200 response for GetReferral
+type GetReferralResponse200Headers struct {
+	XRequestID string
+}
+
+// GetReferralResponse400Headers the declared response headers of an HTTP 400 response for GetReferral
+type GetReferralResponse400Headers struct {
+	XRequestID string
+}
+
+// GetReferralResponse403Headers the declared response headers of an HTTP 403 response for GetReferral
+type GetReferralResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetReferralResponse404Headers the declared response headers of an HTTP 404 response for GetReferral
+type GetReferralResponse404Headers struct {
+	XRequestID string
+}
+
+// GetReferralResponse405Headers the declared response headers of an HTTP 405 response for GetReferral
+type GetReferralResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetReferralResponse500Headers the declared response headers of an HTTP 500 response for GetReferral
+type GetReferralResponse500Headers struct {
+	XRequestID string
+}
+
+// GetReferralResponse503Headers the declared response headers of an HTTP 503 response for GetReferral
+type GetReferralResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetReferralResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Referral
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetReferralResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetReferralResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetReferralResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetReferralResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetReferralResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetReferralResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetReferralResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetReferralResponse) GetJSON200() *Referral {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetReferralResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetReferralResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetReferralResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetReferralResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetReferralResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetReferralResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetReferralResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetReferralResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetReferralResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetReferralResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutReferralResponse200Headers the declared response headers of an HTTP 200 response for PutReferral
+type PutReferralResponse200Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse400Headers the declared response headers of an HTTP 400 response for PutReferral
+type PutReferralResponse400Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse403Headers the declared response headers of an HTTP 403 response for PutReferral
+type PutReferralResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutReferralResponse405Headers the declared response headers of an HTTP 405 response for PutReferral
+type PutReferralResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutReferralResponse409Headers the declared response headers of an HTTP 409 response for PutReferral
+type PutReferralResponse409Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse413Headers the declared response headers of an HTTP 413 response for PutReferral
+type PutReferralResponse413Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse415Headers the declared response headers of an HTTP 415 response for PutReferral
+type PutReferralResponse415Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse500Headers the declared response headers of an HTTP 500 response for PutReferral
+type PutReferralResponse500Headers struct {
+	XRequestID string
+}
+
+// PutReferralResponse503Headers the declared response headers of an HTTP 503 response for PutReferral
+type PutReferralResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutReferralResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ReferralConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutReferralResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutReferralResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutReferralResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutReferralResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutReferralResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutReferralResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutReferralResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutReferralResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutReferralResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutReferralResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutReferralResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutReferralResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutReferralResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutReferralResponse) GetJSON409() *ReferralConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutReferralResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutReferralResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutReferralResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutReferralResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutReferralResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutReferralResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutReferralResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutReferralResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListResourcesResponse200Headers the declared response headers of an HTTP 200 response for ListResources
 type ListResourcesResponse200Headers struct {
 	XRequestID string
@@ -15764,6 +19179,439 @@ func (r PatchSlotResponse) ContentType() string {
 	return ""
 }
 
+// DeletePersonResponse200Headers the declared response headers of an HTTP 200 response for DeletePerson
+type DeletePersonResponse200Headers struct {
+	XRequestID string
+}
+
+// DeletePersonResponse400Headers the declared response headers of an HTTP 400 response for DeletePerson
+type DeletePersonResponse400Headers struct {
+	XRequestID string
+}
+
+// DeletePersonResponse403Headers the declared response headers of an HTTP 403 response for DeletePerson
+type DeletePersonResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// DeletePersonResponse405Headers the declared response headers of an HTTP 405 response for DeletePerson
+type DeletePersonResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// DeletePersonResponse409Headers the declared response headers of an HTTP 409 response for DeletePerson
+type DeletePersonResponse409Headers struct {
+	XRequestID string
+}
+
+// DeletePersonResponse500Headers the declared response headers of an HTTP 500 response for DeletePerson
+type DeletePersonResponse500Headers struct {
+	XRequestID string
+}
+
+// DeletePersonResponse503Headers the declared response headers of an HTTP 503 response for DeletePerson
+type DeletePersonResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type DeletePersonResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *DeletePersonResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *DeletePersonResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *DeletePersonResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *DeletePersonResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *DeletePersonResponse409Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *DeletePersonResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *DeletePersonResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r DeletePersonResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r DeletePersonResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r DeletePersonResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r DeletePersonResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r DeletePersonResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r DeletePersonResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r DeletePersonResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r DeletePersonResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r DeletePersonResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r DeletePersonResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r DeletePersonResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetPersonResponse200Headers the declared response headers of an HTTP 200 response for GetPerson
+type GetPersonResponse200Headers struct {
+	XRequestID string
+}
+
+// GetPersonResponse400Headers the declared response headers of an HTTP 400 response for GetPerson
+type GetPersonResponse400Headers struct {
+	XRequestID string
+}
+
+// GetPersonResponse403Headers the declared response headers of an HTTP 403 response for GetPerson
+type GetPersonResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetPersonResponse404Headers the declared response headers of an HTTP 404 response for GetPerson
+type GetPersonResponse404Headers struct {
+	XRequestID string
+}
+
+// GetPersonResponse405Headers the declared response headers of an HTTP 405 response for GetPerson
+type GetPersonResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetPersonResponse500Headers the declared response headers of an HTTP 500 response for GetPerson
+type GetPersonResponse500Headers struct {
+	XRequestID string
+}
+
+// GetPersonResponse503Headers the declared response headers of an HTTP 503 response for GetPerson
+type GetPersonResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetPersonResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Person
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *ObjectAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetPersonResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetPersonResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetPersonResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetPersonResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetPersonResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetPersonResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetPersonResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetPersonResponse) GetJSON200() *Person {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetPersonResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetPersonResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetPersonResponse) GetJSON404() *ObjectAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetPersonResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetPersonResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetPersonResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetPersonResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetPersonResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetPersonResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetPersonResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutPersonResponse200Headers the declared response headers of an HTTP 200 response for PutPerson
+type PutPersonResponse200Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse400Headers the declared response headers of an HTTP 400 response for PutPerson
+type PutPersonResponse400Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse403Headers the declared response headers of an HTTP 403 response for PutPerson
+type PutPersonResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutPersonResponse405Headers the declared response headers of an HTTP 405 response for PutPerson
+type PutPersonResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutPersonResponse409Headers the declared response headers of an HTTP 409 response for PutPerson
+type PutPersonResponse409Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse413Headers the declared response headers of an HTTP 413 response for PutPerson
+type PutPersonResponse413Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse415Headers the declared response headers of an HTTP 415 response for PutPerson
+type PutPersonResponse415Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse500Headers the declared response headers of an HTTP 500 response for PutPerson
+type PutPersonResponse500Headers struct {
+	XRequestID string
+}
+
+// PutPersonResponse503Headers the declared response headers of an HTTP 503 response for PutPerson
+type PutPersonResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutPersonResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ObjectResult
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ObjectConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutPersonResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutPersonResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutPersonResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutPersonResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutPersonResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutPersonResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutPersonResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutPersonResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutPersonResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutPersonResponse) GetJSON200() *ObjectResult {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutPersonResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutPersonResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutPersonResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutPersonResponse) GetJSON409() *ObjectConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutPersonResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutPersonResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutPersonResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutPersonResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutPersonResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutPersonResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutPersonResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutPersonResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetRegionSettingsResponse200Headers the declared response headers of an HTTP 200 response for GetRegionSettings
 type GetRegionSettingsResponse200Headers struct {
 	XRequestID string
@@ -17185,9 +21033,9 @@ func (c *ClientWithResponses) GetSystemTokenWithFormdataBodyWithResponse(ctx con
 //
 // | `status` | condition (the first that applies) |
 // |---|---|
-// | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
 // | `Completed` | Its appointment has ended. |
 // | `Booked` | It has an appointment. |
+// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 // | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
 // | `NotBooked` | None of the above. |
 //
@@ -17658,6 +21506,252 @@ func (c *ClientWithResponses) PutLpuWithResponse(ctx context.Context, lpuGUID Lp
 	return ParsePutLpuResponse(rsp)
 }
 
+// GetCardWithResponse Get a medical card (Получение МКАБ)
+//
+// Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `GetCard` operationId).
+func (c *ClientWithResponses) GetCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, reqEditors ...RequestEditorFn) (*GetCardResponse, error) {
+	rsp, err := c.GetCard(ctx, lpuGUID, cardGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCardResponse(rsp)
+}
+
+// PutCardWithBodyWithResponse Write a medical card (Передача МКАБ)
+//
+// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+// booking has created is taken over with its guid.
+//
+// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+// the message names the first. Close that one, or merge them. The person of a card never changes
+// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+func (c *ClientWithResponses) PutCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCardResponse, error) {
+	rsp, err := c.PutCardWithBody(ctx, lpuGUID, cardGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCardResponse(rsp)
+}
+
+// PutCardWithResponse Write a medical card (Передача МКАБ)
+//
+// Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+// without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+// booking has created is taken over with its guid.
+//
+// A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+// the message names the first. Close that one, or merge them. The person of a card never changes
+// (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cards/{cardGuid} (the `PutCard` operationId).
+func (c *ClientWithResponses) PutCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body PutCardJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCardResponse, error) {
+	rsp, err := c.PutCard(ctx, lpuGUID, cardGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCardResponse(rsp)
+}
+
+// MergeCardWithBodyWithResponse Merge a card into another (Объединение МКАБ)
+//
+// Merges a duplicate card into another open card of the same person in the institution. The
+// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+// `CardGuid` mean the other card.
+//
+// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+// referrals of a person may be in institutions that this one does not act for.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+func (c *ClientWithResponses) MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
+	rsp, err := c.MergeCardWithBody(ctx, lpuGUID, cardGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeCardResponse(rsp)
+}
+
+// MergeCardWithResponse Merge a card into another (Объединение МКАБ)
+//
+// Merges a duplicate card into another open card of the same person in the institution. The
+// referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+// is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+// `CardGuid` mean the other card.
+//
+// The other card must be open (`card_closed`). Since a person has at most one open card, close the
+// duplicate first. Cards of different persons are not merged (`person_other`): visits and
+// referrals of a person may be in institutions that this one does not act for.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
+func (c *ClientWithResponses) MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
+	rsp, err := c.MergeCard(ctx, lpuGUID, cardGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMergeCardResponse(rsp)
+}
+
+// DeleteCaseWithResponse Delete a case of treatment (Удаление ТАП)
+//
+// Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+// write does not bring it in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `DeleteCase` operationId).
+func (c *ClientWithResponses) DeleteCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params *DeleteCaseParams, reqEditors ...RequestEditorFn) (*DeleteCaseResponse, error) {
+	rsp, err := c.DeleteCase(ctx, lpuGUID, caseGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeleteCaseResponse(rsp)
+}
+
+// GetCaseWithResponse Get a case of treatment (Получение ТАП)
+//
+// Returns a case as it was written, and its version, which is `null` if no source has written it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `GetCase` operationId).
+func (c *ClientWithResponses) GetCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, reqEditors ...RequestEditorFn) (*GetCaseResponse, error) {
+	rsp, err := c.GetCase(ctx, lpuGUID, caseGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetCaseResponse(rsp)
+}
+
+// PutCaseWithBodyWithResponse Write a case of treatment (Передача ТАП)
+//
+// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+// exist (`card_unknown`).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+func (c *ClientWithResponses) PutCaseWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCaseResponse, error) {
+	rsp, err := c.PutCaseWithBody(ctx, lpuGUID, caseGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCaseResponse(rsp)
+}
+
+// PutCaseWithResponse Write a case of treatment (Передача ТАП)
+//
+// Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+// exist (`card_unknown`).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/cases/{caseGuid} (the `PutCase` operationId).
+func (c *ClientWithResponses) PutCaseWithResponse(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID, body PutCaseJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCaseResponse, error) {
+	rsp, err := c.PutCase(ctx, lpuGUID, caseGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCaseResponse(rsp)
+}
+
+// WithdrawReferralWithResponse Withdraw a referral (Отзыв направления)
+//
+// Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+// The withdrawal is recorded even if there is no such referral, so that a late older write does not
+// bring it in.
+//
+// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
+func (c *ClientWithResponses) WithdrawReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error) {
+	rsp, err := c.WithdrawReferral(ctx, lpuGUID, directionGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseWithdrawReferralResponse(rsp)
+}
+
+// GetReferralWithResponse Get a referral (Получение направления)
+//
+// Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
+func (c *ClientWithResponses) GetReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error) {
+	rsp, err := c.GetReferral(ctx, lpuGUID, directionGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetReferralResponse(rsp)
+}
+
+// PutReferralWithBodyWithResponse Write a referral (Передача направления)
+//
+// Creates or replaces a referral that the institution has issued (направление). The institution
+// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+//
+// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+// also in the copy in the institution of the visit.
+//
+// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+func (c *ClientWithResponses) PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
+	rsp, err := c.PutReferralWithBody(ctx, lpuGUID, directionGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutReferralResponse(rsp)
+}
+
+// PutReferralWithResponse Write a referral (Передача направления)
+//
+// Creates or replaces a referral that the institution has issued (направление). The institution
+// holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+// to the copy of a referral of another institution, the write fails with `guid_foreign`.
+//
+// **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+// not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+// also in the copy in the institution of the visit.
+//
+// **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
+func (c *ClientWithResponses) PutReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
+	rsp, err := c.PutReferral(ctx, lpuGUID, directionGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutReferralResponse(rsp)
+}
+
 // ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 //
 // Returns the resources of an institution, in order of their guids, in the shape in which they were written.
@@ -17977,6 +22071,73 @@ func (c *ClientWithResponses) PatchSlotWithResponse(ctx context.Context, lpuGUID
 		return nil, err
 	}
 	return ParsePatchSlotResponse(rsp)
+}
+
+// DeletePersonWithResponse Delete a person of the local index (Удаление персоны МИП)
+//
+// Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+// such person, so that a late older write does not bring it in.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /registry/persons/{personGuid} (the `DeletePerson` operationId).
+func (c *ClientWithResponses) DeletePersonWithResponse(ctx context.Context, personGUID PersonGUID, params *DeletePersonParams, reqEditors ...RequestEditorFn) (*DeletePersonResponse, error) {
+	rsp, err := c.DeletePerson(ctx, personGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseDeletePersonResponse(rsp)
+}
+
+// GetPersonWithResponse Get a person of the local index (Получение персоны МИП)
+//
+// Returns a person as it was written, and its version, which is `null` if no source has written it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/persons/{personGuid} (the `GetPerson` operationId).
+func (c *ClientWithResponses) GetPersonWithResponse(ctx context.Context, personGUID PersonGUID, reqEditors ...RequestEditorFn) (*GetPersonResponse, error) {
+	rsp, err := c.GetPerson(ctx, personGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetPersonResponse(rsp)
+}
+
+// PutPersonWithBodyWithResponse Write a person of the local index (Передача персоны МИП)
+//
+// Creates or replaces a person of the region's local master patient index (МИП), from which
+// booking creates cards. A field may be missing: then no card is created from it, and booking says
+// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+// every institution, may write persons.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+func (c *ClientWithResponses) PutPersonWithBodyWithResponse(ctx context.Context, personGUID PersonGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutPersonResponse, error) {
+	rsp, err := c.PutPersonWithBody(ctx, personGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutPersonResponse(rsp)
+}
+
+// PutPersonWithResponse Write a person of the local index (Передача персоны МИП)
+//
+// Creates or replaces a person of the region's local master patient index (МИП), from which
+// booking creates cards. A field may be missing: then no card is created from it, and booking says
+// which field is empty. Cards that exist do not change. Only systems of the region, which act for
+// every institution, may write persons.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /registry/persons/{personGuid} (the `PutPerson` operationId).
+func (c *ClientWithResponses) PutPersonWithResponse(ctx context.Context, personGUID PersonGUID, body PutPersonJSONRequestBody, reqEditors ...RequestEditorFn) (*PutPersonResponse, error) {
+	rsp, err := c.PutPerson(ctx, personGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutPersonResponse(rsp)
 }
 
 // GetRegionSettingsWithResponse Get the settings of the region (Настройки)
@@ -23389,6 +27550,1634 @@ func ParsePutLpuResponse(rsp *http.Response) (*PutLpuResponse, error) {
 	return response, nil
 }
 
+// ParseGetCardResponse parses an HTTP response from a GetCardWithResponse call
+func ParseGetCardResponse(rsp *http.Response) (*GetCardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Card
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCardResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetCardResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetCardResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetCardResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetCardResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetCardResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCardResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutCardResponse parses an HTTP response from a PutCardWithResponse call
+func ParsePutCardResponse(rsp *http.Response) (*PutCardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest CardConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutCardResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutCardResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutCardResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutCardResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutCardResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutCardResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutCardResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutCardResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutCardResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutCardResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseMergeCardResponse parses an HTTP response from a MergeCardWithResponse call
+func ParseMergeCardResponse(rsp *http.Response) (*MergeCardResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MergeCardResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest CardMergeConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers MergeCardResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers MergeCardResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers MergeCardResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers MergeCardResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers MergeCardResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers MergeCardResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers MergeCardResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers MergeCardResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers MergeCardResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers MergeCardResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeleteCaseResponse parses an HTTP response from a DeleteCaseWithResponse call
+func ParseDeleteCaseResponse(rsp *http.Response) (*DeleteCaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeleteCaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeleteCaseResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DeleteCaseResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeleteCaseResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeleteCaseResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeleteCaseResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeleteCaseResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeleteCaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetCaseResponse parses an HTTP response from a GetCaseWithResponse call
+func ParseGetCaseResponse(rsp *http.Response) (*GetCaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetCaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Case
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetCaseResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetCaseResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetCaseResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetCaseResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetCaseResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetCaseResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetCaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutCaseResponse parses an HTTP response from a PutCaseWithResponse call
+func ParsePutCaseResponse(rsp *http.Response) (*PutCaseResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCaseResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutCaseResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutCaseResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutCaseResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutCaseResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutCaseResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutCaseResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutCaseResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutCaseResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutCaseResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseWithdrawReferralResponse parses an HTTP response from a WithdrawReferralWithResponse call
+func ParseWithdrawReferralResponse(rsp *http.Response) (*WithdrawReferralResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &WithdrawReferralResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReferralConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers WithdrawReferralResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers WithdrawReferralResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers WithdrawReferralResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers WithdrawReferralResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers WithdrawReferralResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers WithdrawReferralResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers WithdrawReferralResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetReferralResponse parses an HTTP response from a GetReferralWithResponse call
+func ParseGetReferralResponse(rsp *http.Response) (*GetReferralResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetReferralResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Referral
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetReferralResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetReferralResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetReferralResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetReferralResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetReferralResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetReferralResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetReferralResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutReferralResponse parses an HTTP response from a PutReferralWithResponse call
+func ParsePutReferralResponse(rsp *http.Response) (*PutReferralResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutReferralResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReferralConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutReferralResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutReferralResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutReferralResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutReferralResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutReferralResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutReferralResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutReferralResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutReferralResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutReferralResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseListResourcesResponse parses an HTTP response from a ListResourcesWithResponse call
 func ParseListResourcesResponse(rsp *http.Response) (*ListResourcesResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -25585,6 +31374,526 @@ func ParsePatchSlotResponse(rsp *http.Response) (*PatchSlotResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers PatchSlotResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseDeletePersonResponse parses an HTTP response from a DeletePersonWithResponse call
+func ParseDeletePersonResponse(rsp *http.Response) (*DeletePersonResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &DeletePersonResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers DeletePersonResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers DeletePersonResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers DeletePersonResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers DeletePersonResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers DeletePersonResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 500:
+		var headers DeletePersonResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers DeletePersonResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetPersonResponse parses an HTTP response from a GetPersonWithResponse call
+func ParseGetPersonResponse(rsp *http.Response) (*GetPersonResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetPersonResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Person
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest ObjectAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetPersonResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetPersonResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetPersonResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetPersonResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetPersonResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetPersonResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetPersonResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutPersonResponse parses an HTTP response from a PutPersonWithResponse call
+func ParsePutPersonResponse(rsp *http.Response) (*PutPersonResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutPersonResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ObjectResult
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ObjectConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutPersonResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutPersonResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutPersonResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutPersonResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutPersonResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutPersonResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutPersonResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutPersonResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutPersonResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

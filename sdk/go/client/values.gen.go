@@ -14,6 +14,12 @@ const (
 	AppointmentStatusCancelled = "Cancelled"
 )
 
+// The values of CardSex. A newer version of the contract may have more.
+const (
+	CardSexMale   = "male"
+	CardSexFemale = "female"
+)
+
 // The values of CellConflictKind. A newer version of the contract may have more.
 const (
 	CellConflictKindWithdrawn = "withdrawn"
@@ -94,6 +100,11 @@ const (
 	FieldProblemProblemTimeZoneUnknown    = "time_zone_unknown"
 	FieldProblemProblemCodeTaken          = "code_taken"
 	FieldProblemProblemSettingUnknown     = "setting_unknown"
+	FieldProblemProblemCardUnknown        = "card_unknown"
+	FieldProblemProblemCardClosed         = "card_closed"
+	FieldProblemProblemCardSame           = "card_same"
+	FieldProblemProblemPersonFixed        = "person_fixed"
+	FieldProblemProblemPersonOther        = "person_other"
 	FieldProblemProblemInvalid            = "invalid"
 )
 
@@ -127,6 +138,18 @@ const (
 	MenderReferringDoctor = "referring_doctor"
 	MenderClient          = "client"
 	MenderService         = "service"
+)
+
+// The values of PersonSex. A newer version of the contract may have more.
+const (
+	PersonSexMale   = "male"
+	PersonSexFemale = "female"
+)
+
+// The values of ReferralType. A newer version of the contract may have more.
+const (
+	ReferralTypeConsult    = "Consult"
+	ReferralTypeLaboratory = "Laboratory"
 )
 
 // The values of RegisteredResourceKind. A newer version of the contract may have more.
@@ -215,6 +238,9 @@ const (
 	RuleCellOverlap              = "cell_overlap"
 	RuleCellForeign              = "cell_foreign"
 	RuleCellBooked               = "cell_booked"
+	RuleObjectBooked             = "object_booked"
+	RuleMkabOpen                 = "mkab_open"
+	RuleGuidForeign              = "guid_foreign"
 	RuleClientUnauthenticated    = "client_unauthenticated"
 	RuleGrantTypeUnsupported     = "grant_type_unsupported"
 	RuleScopeInvalid             = "scope_invalid"

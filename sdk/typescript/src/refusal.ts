@@ -6,6 +6,7 @@ import type { Known, Unknown } from './unknown.js';
 /** The details of each rule that has some: they show what the patient can do next. */
 interface RuleDetails {
   direction_already_booked: { appointment?: NonNullable<ExistingAppointment> };
+  object_booked: { appointment?: NonNullable<ExistingAppointment> };
   speciality_already_booked: { appointment?: NonNullable<ExistingAppointment> };
   slot_full: { slots?: NearestSlot[] };
   slot_taken: { slots?: NearestSlot[] };
