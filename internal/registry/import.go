@@ -116,7 +116,7 @@ type ImportResult struct {
 const MaxImportErrors = 10_000
 
 // maxImports is the number of unfinished imports of a client application.
-const maxImports = 4
+const maxImports = 10
 
 // ImportStore stores imports.
 type ImportStore interface {

@@ -292,13 +292,14 @@ FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
 CROSS JOIN LATERAL (VALUES
     (1, 12, 'completed', now, 1),
     (2, 12, 'cancelled', now, 0),
-    (7, 20, 'completed', now, 1),
-    (3, 13, 'uploading', NULL, 0),
-    (4, 13, 'uploading', NULL, 0),
-    (5, 13, 'uploading', NULL, 0),
-    (6, 13, 'uploading', NULL, 0)
+    (3, 20, 'completed', now, 1)
 ) i (number, client, state, finished_at, chunks)
 JOIN client_application c ON c.guid = pg_temp.demo_guid('0003', i.client);
+INSERT INTO import (guid, client_guid, scopes, lpu_guids, every_lpu, dry_run, on_error, state, created_at, reserved_until)
+SELECT pg_temp.demo_guid('000f', 10 + n), c.guid, c.scopes, c.lpu_guids, c.every_lpu, false, 'skip', 'uploading', now, now + interval '100 years'
+FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
+JOIN client_application c ON c.guid = pg_temp.demo_guid('0003', 13)
+CROSS JOIN generate_series(1, 10) n;
 INSERT INTO import_error (import_guid, line, error)
 SELECT guid, 3, jsonb_build_object('code', 404, 'message', 'Ресурс не найден', 'message_code', '4044', 'type', 'Error', 'rule', 'resource_absent', 'request_id', guid)
 FROM import WHERE failed > 0;

@@ -334,7 +334,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		r := startRegistrar(t)
 		r.Exec(`INSERT INTO import (guid, client_guid, scopes, lpu_guids, every_lpu, dry_run, on_error, state, created_at, reserved_until)
 			SELECT gen_random_uuid(), $1, '{}', '{}', false, false, 'skip', 'uploading', $2, $2::timestamptz + interval '1 hour'
-			FROM generate_series(1, 4)`, r.client, r.Now())
+			FROM generate_series(1, 10)`, r.client, r.Now())
 		return r.upload("", "application/x-ndjson", "", nil)
 	},
 	booking.ObjectBooked: func(t *testing.T) harness.Answer {

@@ -4183,7 +4183,7 @@ type ClientInterface interface {
 	// can be sent again: what is already applied changes nothing.
 	//
 	// The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
-	// client application has at most 4 unfinished imports. Finished imports are deleted after 7
+	// client application has at most 10 unfinished imports. Finished imports are deleted after 7
 	// days.
 	//
 	// Takes any type of body and a specified content type.
@@ -5727,7 +5727,7 @@ func (c *Client) PutClientSettings(ctx context.Context, clientGUID ClientGUID, b
 // can be sent again: what is already applied changes nothing.
 //
 // The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
-// client application has at most 4 unfinished imports. Finished imports are deleted after 7
+// client application has at most 10 unfinished imports. Finished imports are deleted after 7
 // days.
 //
 // Takes any type of body and a specified content type.
@@ -10986,7 +10986,7 @@ type ClientWithResponsesInterface interface {
 	// can be sent again: what is already applied changes nothing.
 	//
 	// The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
-	// client application has at most 4 unfinished imports. Finished imports are deleted after 7
+	// client application has at most 10 unfinished imports. Finished imports are deleted after 7
 	// days.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -21327,7 +21327,7 @@ func (c *ClientWithResponses) PutClientSettingsWithResponse(ctx context.Context,
 // can be sent again: what is already applied changes nothing.
 //
 // The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
-// client application has at most 4 unfinished imports. Finished imports are deleted after 7
+// client application has at most 10 unfinished imports. Finished imports are deleted after 7
 // days.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
