@@ -90,6 +90,7 @@ const (
 	FieldProblemProblemLpuUnknown      = "lpu_unknown"
 	FieldProblemProblemLpuForeign      = "lpu_foreign"
 	FieldProblemProblemBusyTypeUnknown = "busy_type_unknown"
+	FieldProblemProblemNotSupported    = "not_supported"
 	FieldProblemProblemInvalid         = "invalid"
 )
 
@@ -134,6 +135,7 @@ const (
 	RuleDirectionExpired         = "direction_expired"
 	RuleSlotNotFound             = "slot_not_found"
 	RuleSlotResourceNotFound     = "slot_resource_not_found"
+	RuleScheduleStale            = "schedule_stale"
 	RuleSlotNotForReception      = "slot_not_for_reception"
 	RuleSlotUnavailable          = "slot_unavailable"
 	RuleSlotTimePassed           = "slot_time_passed"
@@ -270,4 +272,11 @@ const (
 	StoredCellRestrictionDisabled        = "disabled"
 	StoredCellRestrictionPregnant        = "pregnant"
 	StoredCellRestrictionHealthyChildren = "healthy_children"
+)
+
+// The values of WorkItemKind. A newer version of the contract may have more.
+const (
+	WorkItemKindResourceInactive = "resource_inactive"
+	WorkItemKindWithdrawn        = "withdrawn"
+	WorkItemKindAbsence          = "absence"
 )

@@ -196,12 +196,23 @@ func (t *tx) checkConflicts(w *registry.Window, conflicts []booking.CellConflict
 		}
 		return nil
 	})
-	if err := t.send(); err != nil || w.OnBooked == registry.Keep {
+	policy, err := t.policy(w)
+	if err := firstError(t.send(), err); err != nil || policy == registry.Keep {
 		return err
 	}
 	refusal := booking.Reject(booking.CellBooked)
 	refusal.Remedies = &booking.Remedies{Conflicts: conflicts}
 	return refusal
+}
+
+// policy returns what the message does with cells that have visits: what it says, else what the
+// setting of the institution says.
+func (t *tx) policy(w *registry.Window) (registry.OnBooked, error) {
+	if w.OnBooked != "" {
+		return w.OnBooked, nil
+	}
+	settings, err := t.reference.settings(w.Lpu, uuid.Nil)
+	return registry.OnBooked(settings.OnBooked), err
 }
 
 // apply queues the statements of a plan. Cells are deleted before others can get their numbers.

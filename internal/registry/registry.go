@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
 )
 
 // Store applies what an institution's system sends.
@@ -29,6 +31,16 @@ type Store interface {
 	// Schedule returns the cells of a resource that begin within a period, and the windows that
 	// decide it. It returns a *booking.Refusal if there is no such resource.
 	Schedule(ctx context.Context, lpu, resource uuid.UUID, period Period, now time.Time) (Schedule, error)
+	// RecordRejection records that a message was rejected, in the state of the source of its
+	// resource. It does nothing if the resource has no source.
+	RecordRejection(ctx context.Context, rejected Rejection) error
+	// Sources returns the state of the schedules of an institution, at most most, of resources with
+	// a greater guid than after, and the summary of all. It returns a *booking.Refusal if there is
+	// no such institution.
+	Sources(ctx context.Context, lpu, after uuid.UUID, most int, now time.Time) ([]Source, SourceSummary, error)
+	// WorkList returns visits that an institution has to solve, in order of start and guid. It
+	// returns a *booking.Refusal if there is no such institution.
+	WorkList(ctx context.Context, filter WorkFilter, page booking.Page, now time.Time) ([]WorkItem, error)
 }
 
 // Service contains the use cases of the registry. It is safe for concurrent use.

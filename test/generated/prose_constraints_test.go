@@ -137,6 +137,10 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(*draft) bool { return true },
 		},
 		proseConstraint{
+			[]string{"putSchedule", "patchSlot", "addAbsence"}, []string{"OnBooked"}, "`displace` is not supported yet.",
+			func(d *draft) bool { return d.value("OnBooked") == "displace" },
+		},
+		proseConstraint{
 			[]string{"patchSlot"}, []string{"BusyType"}, "`busy_type_unknown`", func(*draft) bool { return true },
 		},
 		proseConstraint{
