@@ -33,6 +33,6 @@ WHERE a.lpu_guid = @lpu_guid AND a.resource_guid = ANY(@resource_guids::uuid[]) 
         OR a.out_of_schedule AND EXISTS (
             SELECT 1 FROM absence b
             WHERE b.lpu_guid = @lpu_guid AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
-                AND b.to_at > a.start_at AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+                AND b.to_at > a.start_at AND b.to_at > @at AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
 ORDER BY a.start_at, a.guid
 LIMIT @most;

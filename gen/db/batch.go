@@ -6261,7 +6261,7 @@ WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($2::uuid[]) AND a.cancelled_at I
         OR a.out_of_schedule AND EXISTS (
             SELECT 1 FROM absence b
             WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
-                AND b.to_at > a.start_at AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
 ORDER BY a.start_at, a.guid
 LIMIT $6
 `
@@ -6312,7 +6312,7 @@ type WorkListVisitsRow struct {
 //	        OR a.out_of_schedule AND EXISTS (
 //	            SELECT 1 FROM absence b
 //	            WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
-//	                AND b.to_at > a.start_at AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+//	                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
 //	ORDER BY a.start_at, a.guid
 //	LIMIT $6
 func (q *Queries) WorkListVisits(ctx context.Context, arg []WorkListVisitsParams) *WorkListVisitsBatchResults {
