@@ -43,6 +43,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   direction_expired: 'referring_doctor',
   slot_not_found: 'client',
   slot_resource_not_found: 'patient',
+  schedule_stale: 'registry',
   slot_not_for_reception: 'patient',
   slot_unavailable: 'patient',
   slot_time_passed: 'patient',
@@ -86,6 +87,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   resource_absent: 'client',
   slot_absent: 'client',
   absence_absent: 'client',
+  object_absent: 'client',
   version_stale: 'client',
   version_conflict: 'client',
   cell_overlap: 'client',
@@ -126,6 +128,7 @@ export interface RuleAnswers {
   direction_expired: { code: 400; message_code: '4003'; type: 'Validation' };
   slot_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_resource_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
+  schedule_stale: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_not_for_reception: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_unavailable: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_time_passed: { code: 400; message_code: '4000'; type: 'Validation' };
@@ -169,6 +172,7 @@ export interface RuleAnswers {
   resource_absent: { code: 404; message_code: '4044'; type: 'Error' };
   slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
   absence_absent: { code: 404; message_code: '4046'; type: 'Error' };
+  object_absent: { code: 404; message_code: '4047'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
   version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
   cell_overlap: { code: 400; message_code: '4006'; type: 'Validation' };
@@ -254,6 +258,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -391,6 +396,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -451,6 +457,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -519,6 +526,34 @@ export interface OperationRules {
     | 'method_not_allowed'
     | 'internal_error';
   getLpu:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listSources:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listWork:
     | 'token_missing'
     | 'token_invalid'
     | 'token_expired'

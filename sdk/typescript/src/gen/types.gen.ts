@@ -880,9 +880,9 @@ export type ScheduleRequest = {
      */
     Version: number;
     /**
-     * What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+     * What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
     /**
      * The cells. They must not overlap.
      */
@@ -959,6 +959,149 @@ export type ScheduleResult = {
      * Up to 100 cells that are not as in the message, because they have visits.
      */
     conflicts: Array<CellConflict>;
+};
+
+/**
+ * A page of the state of an institution's schedules.
+ */
+export type SourcePage = {
+    /**
+     * The schedules, in the order of the guids of their resources.
+     */
+    items: Array<SourceStatus>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+    /**
+     * All schedules of the institution.
+     */
+    summary: SourceSummary;
+};
+
+/**
+ * The state of a resource's schedule in its source (источник).
+ */
+export type SourceStatus = {
+    /**
+     * Guid of the resource.
+     */
+    resourceGuid: Guid;
+    /**
+     * The highest version of a message that was applied.
+     */
+    version: number;
+    /**
+     * When a message last stated or confirmed a part of the schedule, in the institution's zone.
+     */
+    confirmedAt: string;
+    /**
+     * How long ago that was.
+     */
+    lagSeconds: number;
+    /**
+     * Number of future cells that have visits although they are withdrawn or the resource is absent. Counted among the institution's next 50,000 closed cells.
+     */
+    openConflicts: number;
+    lastError: SourceError;
+};
+
+/**
+ * The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+ */
+export type SourceError = {
+    /**
+     * When it was rejected, in the institution's zone.
+     */
+    at: string;
+    /**
+     * Name of the rule that rejected it.
+     */
+    rule: Rule;
+} | null;
+
+/**
+ * All schedules that an institution's system has brought in.
+ */
+export type SourceSummary = {
+    /**
+     * Number of resources with such a schedule.
+     */
+    resources: number;
+    /**
+     * The oldest `confirmedAt`. `null` if there are no schedules.
+     */
+    oldestConfirmedAt: string | null;
+};
+
+/**
+ * A page of the visits that an institution has to solve (рабочий список).
+ */
+export type WorkPage = {
+    /**
+     * The visits, in the order of their start.
+     */
+    items: Array<WorkItem>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * A visit that cannot take place as it is booked.
+ */
+export type WorkItem = {
+    /**
+     * Why the institution has to solve it.
+     */
+    kind: 'resource_inactive' | 'withdrawn' | 'absence' | Unknown;
+    /**
+     * Guid of the appointment.
+     */
+    appointmentGuid: Guid;
+    /**
+     * Start of the visit, in the institution's zone.
+     */
+    start: string;
+    /**
+     * End of the visit.
+     */
+    end: string;
+    /**
+     * Guid of the resource.
+     */
+    resourceGuid: Guid;
+    /**
+     * The cells of the visit, in order of time. Empty for a visit out of schedule.
+     */
+    slotGuids: Array<Guid>;
+    /**
+     * Guid of the referral.
+     */
+    directionGuid: Guid;
+    /**
+     * Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+     */
+    mkabGuid: Guid;
+};
+
+/**
+ * What a write of an object has changed.
+ */
+export type ObjectResult = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the write.
+     */
+    version: number;
+    /**
+     * Whether the write was applied. It is false if the same write was applied before.
+     */
+    changed: boolean;
 };
 
 /**
@@ -1089,9 +1232,9 @@ export type SlotRequest = {
      */
     Version: number;
     /**
-     * What happens to cells with visits. Default: `keep`.
+     * What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
     /**
      * Number of places.
      */
@@ -1135,9 +1278,9 @@ export type AbsenceRequest = {
      */
     Reason?: string;
     /**
-     * What happens to cells with visits. Default: `keep`.
+     * What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
 };
 
 /**
@@ -1226,10 +1369,11 @@ export type FieldProblem = {
      * | `conflict` | It cannot be used together with another parameter of the request. |
      * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
      * | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+     * | `not_supported` | This version does not support the value yet. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'not_supported' | 'invalid' | Unknown;
 };
 
 /**
@@ -1289,7 +1433,7 @@ export type ExistingAppointment = {
  * | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
  * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
  * | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
- * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+ * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `schedule_stale`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
  * | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
  * | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
  * | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -1308,7 +1452,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1692,6 +1836,11 @@ export type IdempotencyKey = string;
  * The resource (Гуид ресурса).
  */
 export type ResourceGuid = Guid;
+
+/**
+ * Version of the source: a newer write of the object has a higher one.
+ */
+export type Version = number;
 
 /**
  * Start of the period, inclusive. In the years 1900 to 2199.
@@ -2838,6 +2987,128 @@ export type GetLpuResponses = {
 };
 
 export type GetLpuResponse = GetLpuResponses[keyof GetLpuResponses];
+
+export type ListSourcesData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/sources';
+};
+
+export type ListSourcesErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListSourcesError = ListSourcesErrors[keyof ListSourcesErrors];
+
+export type ListSourcesResponses = {
+    /**
+     * A page of the schedules, in the order of the guids of their resources.
+     */
+    200: SourcePage;
+};
+
+export type ListSourcesResponse = ListSourcesResponses[keyof ListSourcesResponses];
+
+export type ListWorkData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Only visits to this resource. Not the zero guid. Default: all.
+         */
+        resourceGuid?: Guid;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/work-list';
+};
+
+export type ListWorkErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListWorkError = ListWorkErrors[keyof ListWorkErrors];
+
+export type ListWorkResponses = {
+    /**
+     * A page of the visits, in the order of their start.
+     */
+    200: WorkPage;
+};
+
+export type ListWorkResponse = ListWorkResponses[keyof ListWorkResponses];
 
 export type GetScheduleData = {
     body?: never;
