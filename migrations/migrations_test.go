@@ -206,10 +206,10 @@ func tables(t *testing.T, conn *pgx.Conn) []string {
 
 // Promise: the schema can be distributed. The distribution column of each table is the first column
 // of its primary key: lpu_guid for the rows of an institution, person_guid for the rows of a
-// person, subject for failed identifications, client_guid for used assertions, and value for the
-// keys that find cards. Every unique
-// index begins with the distribution column. A foreign key between two distributed tables compares
-// their distribution columns.
+// person, owner_guid for the writes of sources, subject for failed identifications, client_guid for
+// used assertions, value for the keys that find cards, and the guid of the import for imports.
+// Every unique index begins with the distribution column. A foreign key between two distributed
+// tables compares their distribution columns.
 func TestMadeToBeDistributed(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -219,7 +219,8 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
 		require.Len(t, primary, 1, "%s has no primary key", table)
 		key := primary[0]
-		require.Contains(t, []string{"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value"}, key, table)
+		require.Contains(t, []string{"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value",
+			"guid", "import_guid"}, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {
 			require.Equal(t, key, leads, "the first column of a unique index of %s", table)

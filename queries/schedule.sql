@@ -119,3 +119,41 @@ WHERE w.lpu_guid = @lpu_guid AND w.settled
 UPDATE schedule_source
 SET confirmed_at = @at
 WHERE lpu_guid = @lpu_guid AND resource_guid = ANY(@resource_guids::uuid[]) AND confirmed_at < @since;
+
+-- name: ScheduleRejectionAdd :batchexec
+-- Records that a message for the schedule of a resource was rejected, if the resource has a source:
+-- that of the cell where @slot_guid is given.
+UPDATE schedule_source c
+SET last_error_at = @at::timestamptz, last_error_rule = @rule::text
+WHERE c.lpu_guid = @lpu_guid
+    AND c.resource_guid = coalesce((SELECT s.resource_guid FROM slot s WHERE s.lpu_guid = @lpu_guid AND s.guid = sqlc.narg(slot_guid)), @resource_guid);
+
+-- name: ScheduleSourceList :batchmany
+-- Returns the resources of an institution after a guid whose schedule a message has stated.
+SELECT resource_guid, version, confirmed_at, last_error_at, last_error_rule
+FROM schedule_source
+WHERE lpu_guid = @lpu_guid AND version > 0 AND resource_guid > @after_guid
+ORDER BY resource_guid
+LIMIT @most;
+
+-- name: ScheduleSourceSummary :batchone
+-- Returns how many there are of all, and the moment at which the oldest of them was confirmed, which
+-- is @at if there are none.
+SELECT count(*)::integer AS resources, coalesce(min(confirmed_at), @at)::timestamptz AS oldest_confirmed_at
+FROM schedule_source
+WHERE lpu_guid = @lpu_guid AND version > 0;
+
+-- name: ScheduleConflictCounts :batchmany
+-- Returns for each resource how many of its cells have visits although they are withdrawn or the
+-- resource is absent. It counts among the closed cells of the institution that begin at @at or
+-- later, at most the first @most.
+SELECT s.resource_guid, count(*)::integer AS conflicts
+FROM (
+    SELECT cell.resource_guid, cell.closed_by, cell.taken
+    FROM slot cell
+    WHERE cell.lpu_guid = @lpu_guid AND cell.closed_by <> 0 AND cell.start_at >= @at
+    ORDER BY cell.start_at
+    LIMIT @most
+) s
+WHERE s.closed_by & 6 <> 0 AND s.taken > 0
+GROUP BY s.resource_guid;

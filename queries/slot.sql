@@ -1,11 +1,14 @@
 -- name: SlotFactsOne :batchone
 -- Returns a cell and its resource. @id takes precedence over @guid. A place that another person
--- holds counts as taken.
+-- holds counts as taken. The resource is stale if its source has not confirmed its schedule since
+-- @fresh_since; without that moment, the source is not read.
 SELECT
     s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+    (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since)))::boolean AS resource_stale
 FROM slot s
 JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = s.resource_guid
 WHERE s.lpu_guid = @lpu_guid
@@ -18,7 +21,9 @@ SELECT
     s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, @at, @person_guid, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, @at, @person_guid)::uuid[] AS held_by_person,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+    (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since)))::boolean AS resource_stale
 FROM slot chosen
 JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
@@ -38,7 +43,7 @@ ORDER BY s.start_at, s.guid;
 -- Returns the cells of one resource, or of one speciality, in an institution that begin within a
 -- period, in order of time, at most @most. With @after_guid, cells that begin exactly at @from_at
 -- are returned only if their guid is greater. Unless @all_of_them, only cells bookable with these
--- access bits and restrictions are returned. A place that another person holds counts as taken. A
+-- access bits and restrictions are returned, and none of a stale resource. A place that another person holds counts as taken. A
 -- place of the person's own visit that is being moved counts as free.
 SELECT
     s.id, s.guid, s.start_at, s.end_at, s.capacity,
@@ -46,7 +51,9 @@ SELECT
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-    r.active AS resource_active
+    r.active AS resource_active,
+    (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since)))::boolean AS resource_stale
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.*
@@ -60,6 +67,8 @@ CROSS JOIN LATERAL (
     FETCH FIRST (@most) ROWS WITH TIES
 ) s
 WHERE r.lpu_guid = @lpu_guid AND (@all_of_them::boolean OR r.active)
+    AND (@all_of_them::boolean OR NOT (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since))))
     AND (sqlc.narg(speciality_code)::text IS NULL OR r.speciality_code = sqlc.narg(speciality_code)::text)
     -- One plan serves both cases: an index finds the resources in either.
     AND r.guid = ANY(CASE
@@ -78,7 +87,9 @@ SELECT
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY(@receptions::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-    r.active AS resource_active
+    r.active AS resource_active,
+    (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since)))::boolean AS resource_stale
 FROM (
     SELECT earliest.*
     FROM (
@@ -89,8 +100,10 @@ FROM (
             AND (@all_of_them::boolean
                 OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
                     @receptions::integer[], @access::integer, (SELECT CAST(@restrictions::text[] AS slot_restriction[])), @at, @person_guid, @own_guids::uuid[])
-                -- Inactive resources are few, so that they are read once, not per cell.
-                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active)))
+                -- Inactive and stale resources are few, so that they are read once, not per cell.
+                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND NOT one.active))
+                AND cell.resource_guid <> ALL(ARRAY(SELECT c.resource_guid FROM schedule_source c
+                    WHERE sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND c.lpu_guid = @lpu_guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since))))
         -- The order of the index. Sorting by the guid too could read all cells of the period.
         ORDER BY cell.start_at
         FETCH FIRST (@most) ROWS WITH TIES
@@ -133,6 +146,8 @@ CROSS JOIN LATERAL (
     )
 ) s
 WHERE r.lpu_guid = @lpu_guid AND r.active
+    AND NOT (sqlc.narg(fresh_since)::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = @lpu_guid AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < sqlc.narg(fresh_since)))
     AND r.guid = ANY(CASE
         WHEN sqlc.narg(resource_guid)::uuid IS NOT NULL THEN ARRAY[sqlc.narg(resource_guid)::uuid]
         ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = @lpu_guid AND one.speciality_code = sqlc.narg(speciality_code)::text)

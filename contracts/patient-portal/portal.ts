@@ -159,6 +159,7 @@ function remedyFor<O extends UsedOperation>({ refusal, retryAfter }: Refused<O>)
       return { remedy: 'choose another cell', message, cells: refused.details?.slots ?? [] };
     case 'slot_not_found':
     case 'slot_resource_not_found':
+    case 'schedule_stale':
     case 'slot_not_for_reception':
     case 'slot_unavailable':
     case 'slot_time_passed':

@@ -11,13 +11,16 @@ import (
 
 // Defines values for AbsenceRequestOnBooked.
 const (
-	AbsenceRequestOnBookedKeep   AbsenceRequestOnBooked = "keep"
-	AbsenceRequestOnBookedRefuse AbsenceRequestOnBooked = "refuse"
+	AbsenceRequestOnBookedDisplace AbsenceRequestOnBooked = "displace"
+	AbsenceRequestOnBookedKeep     AbsenceRequestOnBooked = "keep"
+	AbsenceRequestOnBookedRefuse   AbsenceRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the AbsenceRequestOnBooked enum.
 func (e AbsenceRequestOnBooked) Valid() bool {
 	switch e {
+	case AbsenceRequestOnBookedDisplace:
+		return true
 	case AbsenceRequestOnBookedKeep:
 		return true
 	case AbsenceRequestOnBookedRefuse:
@@ -137,13 +140,16 @@ func (e ScheduleCellRequestRestriction) Valid() bool {
 
 // Defines values for ScheduleRequestOnBooked.
 const (
-	ScheduleRequestOnBookedKeep   ScheduleRequestOnBooked = "keep"
-	ScheduleRequestOnBookedRefuse ScheduleRequestOnBooked = "refuse"
+	ScheduleRequestOnBookedDisplace ScheduleRequestOnBooked = "displace"
+	ScheduleRequestOnBookedKeep     ScheduleRequestOnBooked = "keep"
+	ScheduleRequestOnBookedRefuse   ScheduleRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the ScheduleRequestOnBooked enum.
 func (e ScheduleRequestOnBooked) Valid() bool {
 	switch e {
+	case ScheduleRequestOnBookedDisplace:
+		return true
 	case ScheduleRequestOnBookedKeep:
 		return true
 	case ScheduleRequestOnBookedRefuse:
@@ -155,13 +161,16 @@ func (e ScheduleRequestOnBooked) Valid() bool {
 
 // Defines values for SlotRequestOnBooked.
 const (
-	SlotRequestOnBookedKeep   SlotRequestOnBooked = "keep"
-	SlotRequestOnBookedRefuse SlotRequestOnBooked = "refuse"
+	SlotRequestOnBookedDisplace SlotRequestOnBooked = "displace"
+	SlotRequestOnBookedKeep     SlotRequestOnBooked = "keep"
+	SlotRequestOnBookedRefuse   SlotRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the SlotRequestOnBooked enum.
 func (e SlotRequestOnBooked) Valid() bool {
 	switch e {
+	case SlotRequestOnBookedDisplace:
+		return true
 	case SlotRequestOnBookedKeep:
 		return true
 	case SlotRequestOnBookedRefuse:
@@ -341,13 +350,16 @@ func (e CreateImportParamsOf) Valid() bool {
 
 // Defines values for WithdrawReferralParamsOnBooked.
 const (
-	WithdrawReferralParamsOnBookedKeep   WithdrawReferralParamsOnBooked = "keep"
-	WithdrawReferralParamsOnBookedRefuse WithdrawReferralParamsOnBooked = "refuse"
+	WithdrawReferralParamsOnBookedDisplace WithdrawReferralParamsOnBooked = "displace"
+	WithdrawReferralParamsOnBookedKeep     WithdrawReferralParamsOnBooked = "keep"
+	WithdrawReferralParamsOnBookedRefuse   WithdrawReferralParamsOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the WithdrawReferralParamsOnBooked enum.
 func (e WithdrawReferralParamsOnBooked) Valid() bool {
 	switch e {
+	case WithdrawReferralParamsOnBookedDisplace:
+		return true
 	case WithdrawReferralParamsOnBookedKeep:
 		return true
 	case WithdrawReferralParamsOnBookedRefuse:
@@ -460,13 +472,13 @@ type AbsenceRequest struct {
 	// Example: Больничный
 	Reason *string `json:"Reason,omitempty"`
 
-	// OnBooked What happens to cells with visits. Default: `keep`.
+	// OnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *AbsenceRequestOnBooked `json:"OnBooked,omitempty"`
 }
 
-// AbsenceRequestOnBooked What happens to cells with visits. Default: `keep`.
+// AbsenceRequestOnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type AbsenceRequestOnBooked string
@@ -1202,6 +1214,7 @@ type FieldProblem struct {
 	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+	// | `not_supported` | This version does not support the value yet. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -2258,7 +2271,7 @@ type ResourceRequestKind string
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `schedule_stale`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -2438,7 +2451,7 @@ type ScheduleRequest struct {
 	// Example: 42
 	Version int64 `json:"Version"`
 
-	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *ScheduleRequestOnBooked `json:"OnBooked,omitempty"`
@@ -2447,7 +2460,7 @@ type ScheduleRequest struct {
 	Cells []ScheduleCellRequest `json:"Cells"`
 }
 
-// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type ScheduleRequestOnBooked string
@@ -2670,7 +2683,7 @@ type SlotRequest struct {
 	// Example: 43
 	Version int64 `json:"Version"`
 
-	// OnBooked What happens to cells with visits. Default: `keep`.
+	// OnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *SlotRequestOnBooked `json:"OnBooked,omitempty"`
@@ -2701,7 +2714,7 @@ type SlotRequest struct {
 	Restriction *SlotRequestRestriction `json:"Restriction,omitempty"`
 }
 
-// SlotRequestOnBooked What happens to cells with visits. Default: `keep`.
+// SlotRequestOnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type SlotRequestOnBooked string
@@ -2710,6 +2723,71 @@ type SlotRequestOnBooked string
 //
 // Example: none
 type SlotRequestRestriction string
+
+// SourceError The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+type SourceError struct {
+	// At When it was rejected, in the institution's zone.
+	//
+	// Example: 2019-08-20T17:41:02+03:00
+	At time.Time `json:"at"`
+
+	// Rule Name of the rule that rejected it.
+	Rule Rule `json:"rule"`
+}
+
+// SourcePage A page of the state of an institution's schedules.
+type SourcePage struct {
+	// Items The schedules, in the order of the guids of their resources.
+	Items []SourceStatus `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+
+	// Summary All schedules of the institution.
+	Summary SourceSummary `json:"summary"`
+}
+
+// SourceStatus The state of a resource's schedule in its source (источник).
+type SourceStatus struct {
+	// ResourceGUID Guid of the resource.
+	ResourceGUID GUID `json:"resourceGuid"`
+
+	// Version The highest version of a message that was applied.
+	//
+	// Example: 42
+	Version int64 `json:"version"`
+
+	// ConfirmedAt When a message last stated or confirmed a part of the schedule, in the institution's zone.
+	//
+	// Example: 2019-08-20T17:40:00+03:00
+	ConfirmedAt time.Time `json:"confirmedAt"`
+
+	// LagSeconds How long ago that was.
+	//
+	// Example: 734
+	LagSeconds int64 `json:"lagSeconds"`
+
+	// OpenConflicts Number of future cells that have visits although they are withdrawn or the resource is absent. Counted among the institution's next 50,000 closed cells.
+	//
+	// Example: 1
+	OpenConflicts int32 `json:"openConflicts"`
+
+	// LastError The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+	LastError *SourceError `json:"lastError"`
+}
+
+// SourceSummary All schedules that an institution's system has brought in.
+type SourceSummary struct {
+	// Resources Number of resources with such a schedule.
+	//
+	// Example: 1
+	Resources int32 `json:"resources"`
+
+	// OldestConfirmedAt The oldest `confirmedAt`. `null` if there are no schedules.
+	//
+	// Example: 2019-08-20T17:40:00+03:00
+	OldestConfirmedAt *time.Time `json:"oldestConfirmedAt"`
+}
 
 // Speciality A medical speciality (специальность).
 type Speciality struct {
@@ -2815,6 +2893,48 @@ type TokenForm struct {
 //
 // Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 type TokenFormClientAssertionType string
+
+// WorkItem A visit that cannot take place as it is booked.
+type WorkItem struct {
+	// Kind Why the institution has to solve it.
+	//
+	// Example: absence
+	Kind string `json:"kind"`
+
+	// AppointmentGUID Guid of the appointment.
+	AppointmentGUID GUID `json:"appointmentGuid"`
+
+	// Start Start of the visit, in the institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// ResourceGUID Guid of the resource.
+	ResourceGUID GUID `json:"resourceGuid"`
+
+	// SlotGuids The cells of the visit, in order of time. Empty for a visit out of schedule.
+	SlotGuids []GUID `json:"slotGuids"`
+
+	// DirectionGUID Guid of the referral.
+	DirectionGUID GUID `json:"directionGuid"`
+
+	// MkabGUID Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+	MkabGUID GUID `json:"mkabGuid"`
+}
+
+// WorkPage A page of the visits that an institution has to solve (рабочий список).
+type WorkPage struct {
+	// Items The visits, in the order of their start.
+	Items []WorkItem `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
 
 // AppointmentGUID A guid. Lower case in responses, either case in requests.
 //
@@ -3259,7 +3379,7 @@ type WithdrawReferralParams struct {
 	// Version Version of the source: a newer write of the object has a higher one.
 	Version Version `form:"version" json:"version"`
 
-	// OnBooked What happens if the referral has a visit. Default: `keep`.
+	// OnBooked What happens if the referral has a visit. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	OnBooked *WithdrawReferralParamsOnBooked `form:"onBooked,omitempty" json:"onBooked,omitempty"`
 }
 
@@ -3306,6 +3426,27 @@ type PutScheduleParams struct {
 
 	// To End of the period, exclusive.
 	To PeriodTo `form:"to" json:"to"`
+}
+
+// ListSourcesParams defines parameters for ListSources.
+type ListSourcesParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWorkParams defines parameters for ListWork.
+type ListWorkParams struct {
+	// ResourceGUID Only visits to this resource. Not the zero guid. Default: all.
+	ResourceGUID *GUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeletePersonParams defines parameters for DeletePerson.

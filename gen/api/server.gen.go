@@ -172,6 +172,12 @@ type ServerInterface interface {
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(c *gin.Context, lpuGUID LpuGUID, slotGUID SlotGUID)
+	// ListSources List the state of an institution's schedules (Состояние источников расписаний)
+	// (GET /registry/lpus/{lpuGuid}/sources)
+	ListSources(c *gin.Context, lpuGUID LpuGUID, params ListSourcesParams)
+	// ListWork List the visits that the institution has to solve (Рабочий список)
+	// (GET /registry/lpus/{lpuGuid}/work-list)
+	ListWork(c *gin.Context, lpuGUID LpuGUID, params ListWorkParams)
 	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
 	// (DELETE /registry/persons/{personGuid})
 	DeletePerson(c *gin.Context, personGUID PersonGUID, params DeletePersonParams)
@@ -2132,6 +2138,102 @@ func (siw *ServerInterfaceWrapper) PatchSlot(c *gin.Context) {
 	siw.Handler.PatchSlot(c, lpuGUID, slotGUID)
 }
 
+// ListSources operation middleware
+func (siw *ServerInterfaceWrapper) ListSources(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSourcesParams
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListSources(c, lpuGUID, params)
+}
+
+// ListWork operation middleware
+func (siw *ServerInterfaceWrapper) ListWork(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListWorkParams
+
+	// ------------- Optional query parameter "resourceGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resourceGuid", c.Request.URL.Query(), &params.ResourceGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListWork(c, lpuGUID, params)
+}
+
 // DeletePerson operation middleware
 func (siw *ServerInterfaceWrapper) DeletePerson(c *gin.Context) {
 
@@ -2410,6 +2512,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.GetLpuSettings)
 	router.PUT(options.BaseURL+"/registry/lpus/:lpuGuid/settings", wrapper.PutLpuSettings)
 	router.PATCH(options.BaseURL+"/registry/lpus/:lpuGuid/slots/:slotGuid", wrapper.PatchSlot)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/sources", wrapper.ListSources)
+	router.GET(options.BaseURL+"/registry/lpus/:lpuGuid/work-list", wrapper.ListWork)
 	router.DELETE(options.BaseURL+"/registry/persons/:personGuid", wrapper.DeletePerson)
 	router.GET(options.BaseURL+"/registry/persons/:personGuid", wrapper.GetPerson)
 	router.PUT(options.BaseURL+"/registry/persons/:personGuid", wrapper.PutPerson)
@@ -9045,6 +9149,230 @@ func (response PatchSlot503JSONResponse) VisitPatchSlotResponse(w http.ResponseW
 	return err
 }
 
+type ListSourcesRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  ListSourcesParams
+}
+
+type ListSourcesResponseObject interface {
+	VisitListSourcesResponse(w http.ResponseWriter) error
+}
+
+type ListSources200JSONResponse SourcePage
+
+func (response ListSources200JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListSources400JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ListSources403JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListSources404JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListSources405JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListSources500JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListSources503JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWorkRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  ListWorkParams
+}
+
+type ListWorkResponseObject interface {
+	VisitListWorkResponse(w http.ResponseWriter) error
+}
+
+type ListWork200JSONResponse WorkPage
+
+func (response ListWork200JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListWork400JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ListWork403JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListWork404JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListWork405JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListWork500JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWork503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListWork503JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeletePersonRequestObject struct {
 	PersonGUID PersonGUID `json:"personGuid"`
 	Params     DeletePersonParams
@@ -10168,6 +10496,12 @@ type StrictServerInterface interface {
 	// PatchSlot Change one cell (Изменение ячейки расписания)
 	// (PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid})
 	PatchSlot(ctx context.Context, request PatchSlotRequestObject) (PatchSlotResponseObject, error)
+	// ListSources List the state of an institution's schedules (Состояние источников расписаний)
+	// (GET /registry/lpus/{lpuGuid}/sources)
+	ListSources(ctx context.Context, request ListSourcesRequestObject) (ListSourcesResponseObject, error)
+	// ListWork List the visits that the institution has to solve (Рабочий список)
+	// (GET /registry/lpus/{lpuGuid}/work-list)
+	ListWork(ctx context.Context, request ListWorkRequestObject) (ListWorkResponseObject, error)
 	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
 	// (DELETE /registry/persons/{personGuid})
 	DeletePerson(ctx context.Context, request DeletePersonRequestObject) (DeletePersonResponseObject, error)
@@ -11916,6 +12250,60 @@ func (sh *strictHandler) PatchSlot(ctx *gin.Context, lpuGUID LpuGUID, slotGUID S
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PatchSlotResponseObject); ok {
 		if err := validResponse.VisitPatchSlotResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSources operation middleware
+func (sh *strictHandler) ListSources(ctx *gin.Context, lpuGUID LpuGUID, params ListSourcesParams) {
+	var request ListSourcesRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSources(ctx, request.(ListSourcesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSources")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListSourcesResponseObject); ok {
+		if err := validResponse.VisitListSourcesResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListWork operation middleware
+func (sh *strictHandler) ListWork(ctx *gin.Context, lpuGUID LpuGUID, params ListWorkParams) {
+	var request ListWorkRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListWork(ctx, request.(ListWorkRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListWork")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListWorkResponseObject); ok {
+		if err := validResponse.VisitListWorkResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

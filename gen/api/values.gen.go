@@ -105,6 +105,7 @@ const (
 	FieldProblemProblemCardSame           = "card_same"
 	FieldProblemProblemPersonFixed        = "person_fixed"
 	FieldProblemProblemPersonOther        = "person_other"
+	FieldProblemProblemNotSupported       = "not_supported"
 	FieldProblemProblemInvalid            = "invalid"
 )
 
@@ -186,6 +187,7 @@ const (
 	RuleDirectionExpired         = "direction_expired"
 	RuleSlotNotFound             = "slot_not_found"
 	RuleSlotResourceNotFound     = "slot_resource_not_found"
+	RuleScheduleStale            = "schedule_stale"
 	RuleSlotNotForReception      = "slot_not_for_reception"
 	RuleSlotUnavailable          = "slot_unavailable"
 	RuleSlotTimePassed           = "slot_time_passed"
@@ -328,4 +330,11 @@ const (
 	StoredCellRestrictionDisabled        = "disabled"
 	StoredCellRestrictionPregnant        = "pregnant"
 	StoredCellRestrictionHealthyChildren = "healthy_children"
+)
+
+// The values of WorkItemKind. A newer version of the contract may have more.
+const (
+	WorkItemKindResourceInactive = "resource_inactive"
+	WorkItemKindWithdrawn        = "withdrawn"
+	WorkItemKindAbsence          = "absence"
 )

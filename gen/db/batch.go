@@ -6538,12 +6538,14 @@ CROSS JOIN LATERAL (
     LIMIT 1
 ) s
 WHERE r.lpu_guid = $1
-    AND ($3::uuid IS NOT NULL
-        OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
+    AND NOT ($3::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $1 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $3))
+    AND ($4::uuid IS NOT NULL
+        OR r.active AND ($5::text IS NULL OR r.speciality_code = $5::text AND r.kind <> 'equipment'))
     AND r.guid = ANY(CASE
-        WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
-        WHEN $4::text IS NOT NULL
-            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $4::text)
+        WHEN $4::uuid IS NOT NULL THEN ARRAY[$4::uuid]
+        WHEN $5::text IS NOT NULL
+            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $5::text)
         ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1)
     END)
 LIMIT 1
@@ -6558,6 +6560,7 @@ type ResourceWithSlotsBatchResults struct {
 type ResourceWithSlotsParams struct {
 	LpuGuid        uuid.UUID
 	FromAt         time.Time
+	FreshSince     *time.Time
 	ResourceGuid   *uuid.UUID
 	SpecialityCode *string
 }
@@ -6570,7 +6573,7 @@ type ResourceWithSlotsRow struct {
 
 // Returns one resource of an institution that has cells at or after a moment. With @resource_guid
 // it is that resource. Otherwise it is any active one; with @speciality_code, one of that
-// speciality that is not equipment.
+// speciality that is not equipment. With @fresh_since it is not a stale one.
 // The limit makes the planner look up the cells of each resource in their index.
 //
 //	SELECT r.kind, r.speciality_code, r.active
@@ -6581,12 +6584,14 @@ type ResourceWithSlotsRow struct {
 //	    LIMIT 1
 //	) s
 //	WHERE r.lpu_guid = $1
-//	    AND ($3::uuid IS NOT NULL
-//	        OR r.active AND ($4::text IS NULL OR r.speciality_code = $4::text AND r.kind <> 'equipment'))
+//	    AND NOT ($3::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $1 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $3))
+//	    AND ($4::uuid IS NOT NULL
+//	        OR r.active AND ($5::text IS NULL OR r.speciality_code = $5::text AND r.kind <> 'equipment'))
 //	    AND r.guid = ANY(CASE
-//	        WHEN $3::uuid IS NOT NULL THEN ARRAY[$3::uuid]
-//	        WHEN $4::text IS NOT NULL
-//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $4::text)
+//	        WHEN $4::uuid IS NOT NULL THEN ARRAY[$4::uuid]
+//	        WHEN $5::text IS NOT NULL
+//	            THEN ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1 AND one.speciality_code = $5::text)
 //	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $1)
 //	    END)
 //	LIMIT 1
@@ -6596,6 +6601,7 @@ func (q *Queries) ResourceWithSlots(ctx context.Context, arg []ResourceWithSlots
 		vals := []interface{}{
 			a.LpuGuid,
 			a.FromAt,
+			a.FreshSince,
 			a.ResourceGuid,
 			a.SpecialityCode,
 		}
@@ -6700,6 +6706,100 @@ func (b *ResourceWriteBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const scheduleConflictCounts = `-- name: ScheduleConflictCounts :batchmany
+SELECT s.resource_guid, count(*)::integer AS conflicts
+FROM (
+    SELECT cell.resource_guid, cell.closed_by, cell.taken
+    FROM slot cell
+    WHERE cell.lpu_guid = $1 AND cell.closed_by <> 0 AND cell.start_at >= $2
+    ORDER BY cell.start_at
+    LIMIT $3
+) s
+WHERE s.closed_by & 6 <> 0 AND s.taken > 0
+GROUP BY s.resource_guid
+`
+
+type ScheduleConflictCountsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleConflictCountsParams struct {
+	LpuGuid uuid.UUID
+	At      time.Time
+	Most    int32
+}
+
+type ScheduleConflictCountsRow struct {
+	ResourceGuid uuid.UUID
+	Conflicts    int32
+}
+
+// Returns for each resource how many of its cells have visits although they are withdrawn or the
+// resource is absent. It counts among the closed cells of the institution that begin at @at or
+// later, at most the first @most.
+//
+//	SELECT s.resource_guid, count(*)::integer AS conflicts
+//	FROM (
+//	    SELECT cell.resource_guid, cell.closed_by, cell.taken
+//	    FROM slot cell
+//	    WHERE cell.lpu_guid = $1 AND cell.closed_by <> 0 AND cell.start_at >= $2
+//	    ORDER BY cell.start_at
+//	    LIMIT $3
+//	) s
+//	WHERE s.closed_by & 6 <> 0 AND s.taken > 0
+//	GROUP BY s.resource_guid
+func (q *Queries) ScheduleConflictCounts(ctx context.Context, arg []ScheduleConflictCountsParams) *ScheduleConflictCountsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.At,
+			a.Most,
+		}
+		batch.Queue(scheduleConflictCounts, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleConflictCountsBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleConflictCountsBatchResults) Query(f func(int, []ScheduleConflictCountsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleConflictCountsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleConflictCountsRow
+				if err := rows.Scan(&i.ResourceGuid, &i.Conflicts); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleConflictCountsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const scheduleLock = `-- name: ScheduleLock :batchone
 INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
 SELECT r.lpu_guid, r.guid, $1, $2
@@ -6767,6 +6867,71 @@ func (b *ScheduleLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 }
 
 func (b *ScheduleLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleRejectionAdd = `-- name: ScheduleRejectionAdd :batchexec
+UPDATE schedule_source c
+SET last_error_at = $1::timestamptz, last_error_rule = $2::text
+WHERE c.lpu_guid = $3
+    AND c.resource_guid = coalesce((SELECT s.resource_guid FROM slot s WHERE s.lpu_guid = $3 AND s.guid = $4), $5)
+`
+
+type ScheduleRejectionAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleRejectionAddParams struct {
+	At           time.Time
+	Rule         string
+	LpuGuid      uuid.UUID
+	SlotGuid     *uuid.UUID
+	ResourceGuid uuid.UUID
+}
+
+// Records that a message for the schedule of a resource was rejected, if the resource has a source:
+// that of the cell where @slot_guid is given.
+//
+//	UPDATE schedule_source c
+//	SET last_error_at = $1::timestamptz, last_error_rule = $2::text
+//	WHERE c.lpu_guid = $3
+//	    AND c.resource_guid = coalesce((SELECT s.resource_guid FROM slot s WHERE s.lpu_guid = $3 AND s.guid = $4), $5)
+func (q *Queries) ScheduleRejectionAdd(ctx context.Context, arg []ScheduleRejectionAddParams) *ScheduleRejectionAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.Rule,
+			a.LpuGuid,
+			a.SlotGuid,
+			a.ResourceGuid,
+		}
+		batch.Queue(scheduleRejectionAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleRejectionAddBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleRejectionAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleRejectionAddBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -7211,6 +7376,161 @@ func (b *ScheduleSlotsLockBatchResults) Query(f func(int, []ScheduleSlotsLockRow
 }
 
 func (b *ScheduleSlotsLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSourceList = `-- name: ScheduleSourceList :batchmany
+SELECT resource_guid, version, confirmed_at, last_error_at, last_error_rule
+FROM schedule_source
+WHERE lpu_guid = $1 AND version > 0 AND resource_guid > $2
+ORDER BY resource_guid
+LIMIT $3
+`
+
+type ScheduleSourceListBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSourceListParams struct {
+	LpuGuid   uuid.UUID
+	AfterGuid uuid.UUID
+	Most      int32
+}
+
+type ScheduleSourceListRow struct {
+	ResourceGuid  uuid.UUID
+	Version       int64
+	ConfirmedAt   time.Time
+	LastErrorAt   *time.Time
+	LastErrorRule *string
+}
+
+// Returns the resources of an institution after a guid whose schedule a message has stated.
+//
+//	SELECT resource_guid, version, confirmed_at, last_error_at, last_error_rule
+//	FROM schedule_source
+//	WHERE lpu_guid = $1 AND version > 0 AND resource_guid > $2
+//	ORDER BY resource_guid
+//	LIMIT $3
+func (q *Queries) ScheduleSourceList(ctx context.Context, arg []ScheduleSourceListParams) *ScheduleSourceListBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.AfterGuid,
+			a.Most,
+		}
+		batch.Queue(scheduleSourceList, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSourceListBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSourceListBatchResults) Query(f func(int, []ScheduleSourceListRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []ScheduleSourceListRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i ScheduleSourceListRow
+				if err := rows.Scan(
+					&i.ResourceGuid,
+					&i.Version,
+					&i.ConfirmedAt,
+					&i.LastErrorAt,
+					&i.LastErrorRule,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *ScheduleSourceListBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSourceSummary = `-- name: ScheduleSourceSummary :batchone
+SELECT count(*)::integer AS resources, coalesce(min(confirmed_at), $1)::timestamptz AS oldest_confirmed_at
+FROM schedule_source
+WHERE lpu_guid = $2 AND version > 0
+`
+
+type ScheduleSourceSummaryBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSourceSummaryParams struct {
+	At      time.Time
+	LpuGuid uuid.UUID
+}
+
+type ScheduleSourceSummaryRow struct {
+	Resources         int32
+	OldestConfirmedAt time.Time
+}
+
+// Returns how many there are of all, and the moment at which the oldest of them was confirmed, which
+// is @at if there are none.
+//
+//	SELECT count(*)::integer AS resources, coalesce(min(confirmed_at), $1)::timestamptz AS oldest_confirmed_at
+//	FROM schedule_source
+//	WHERE lpu_guid = $2 AND version > 0
+func (q *Queries) ScheduleSourceSummary(ctx context.Context, arg []ScheduleSourceSummaryParams) *ScheduleSourceSummaryBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+		}
+		batch.Queue(scheduleSourceSummary, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSourceSummaryBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSourceSummaryBatchResults) QueryRow(f func(int, ScheduleSourceSummaryRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ScheduleSourceSummaryRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Resources, &i.OldestConfirmedAt)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ScheduleSourceSummaryBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -7929,20 +8249,22 @@ SELECT
     s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
     (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+    ($4::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $5 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $4))::boolean AS resource_stale
 FROM slot chosen
-JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
+JOIN resource r ON r.lpu_guid = $5 AND r.guid = chosen.resource_guid
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
     FROM slot cell
-    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
+    WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
         AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
     -- The order of the index. Sorting by the guid too would read all later cells of the resource.
     ORDER BY cell.start_at
-    FETCH FIRST ($5) ROWS WITH TIES
+    FETCH FIRST ($6) ROWS WITH TIES
 ) s
-WHERE chosen.lpu_guid = $4
-    AND chosen.guid = coalesce($6, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $7))
+WHERE chosen.lpu_guid = $5
+    AND chosen.guid = coalesce($7, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $5 AND by_id.id = $8))
 ORDER BY s.start_at, s.guid
 `
 
@@ -7956,6 +8278,7 @@ type SlotFactsParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
 	Receptions []int32
+	FreshSince *time.Time
 	LpuGuid    uuid.UUID
 	Most       int32
 	Guid       *uuid.UUID
@@ -7978,6 +8301,7 @@ type SlotFactsRow struct {
 	ResourceName           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
+	ResourceStale          bool
 }
 
 // Returns the columns of SlotFactsOne for a cell and for the cells of the same resource that begin
@@ -7987,20 +8311,22 @@ type SlotFactsRow struct {
 //	    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
 //	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+//	    ($4::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $5 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $4))::boolean AS resource_stale
 //	FROM slot chosen
-//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = chosen.resource_guid
+//	JOIN resource r ON r.lpu_guid = $5 AND r.guid = chosen.resource_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = $4 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
+//	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = chosen.resource_guid AND cell.start_at >= chosen.start_at
 //	        AND (cell.guid = chosen.guid OR cell.start_at >= chosen.end_at)
 //	    -- The order of the index. Sorting by the guid too would read all later cells of the resource.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($5) ROWS WITH TIES
+//	    FETCH FIRST ($6) ROWS WITH TIES
 //	) s
-//	WHERE chosen.lpu_guid = $4
-//	    AND chosen.guid = coalesce($6, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $4 AND by_id.id = $7))
+//	WHERE chosen.lpu_guid = $5
+//	    AND chosen.guid = coalesce($7, (SELECT by_id.guid FROM slot by_id WHERE by_id.lpu_guid = $5 AND by_id.id = $8))
 //	ORDER BY s.start_at, s.guid
 func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFactsBatchResults {
 	batch := &pgx.Batch{}
@@ -8009,6 +8335,7 @@ func (q *Queries) SlotFacts(ctx context.Context, arg []SlotFactsParams) *SlotFac
 			a.At,
 			a.PersonGuid,
 			a.Receptions,
+			a.FreshSince,
 			a.LpuGuid,
 			a.Most,
 			a.Guid,
@@ -8054,6 +8381,7 @@ func (b *SlotFactsBatchResults) Query(f func(int, []SlotFactsRow, error)) {
 					&i.ResourceName,
 					&i.ResourceSpecialityCode,
 					&i.ResourceActive,
+					&i.ResourceStale,
 				); err != nil {
 					return err
 				}
@@ -8077,11 +8405,13 @@ SELECT
     s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
     slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
     (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+    ($4::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $5 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $4))::boolean AS resource_stale
 FROM slot s
-JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-WHERE s.lpu_guid = $4
-    AND s.id = coalesce($5, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $4 AND by_guid.guid = $6))
+JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+WHERE s.lpu_guid = $5
+    AND s.id = coalesce($6, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $5 AND by_guid.guid = $7))
 `
 
 type SlotFactsOneBatchResults struct {
@@ -8094,6 +8424,7 @@ type SlotFactsOneParams struct {
 	At         time.Time
 	PersonGuid uuid.UUID
 	Receptions []int32
+	FreshSince *time.Time
 	LpuGuid    uuid.UUID
 	ID         *int64
 	Guid       *uuid.UUID
@@ -8115,20 +8446,24 @@ type SlotFactsOneRow struct {
 	ResourceName           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
+	ResourceStale          bool
 }
 
 // Returns a cell and its resource. @id takes precedence over @guid. A place that another person
-// holds counts as taken.
+// holds counts as taken. The resource is stale if its source has not confirmed its schedule since
+// @fresh_since; without that moment, the source is not read.
 //
 //	SELECT
 //	    s.guid, s.start_at, s.end_at, s.capacity, slot_taken(s.guid, s.taken, s.holds, $1, $2, NULL)::integer AS taken, s.flag_access, s.blocked, s.restriction,
 //	    slot_held_by(s.holds, $1, $2)::uuid[] AS held_by_person,
 //	    (s.busy_type = ANY($3::integer[]))::boolean AS reception,
-//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active
+//	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.speciality_code AS resource_speciality_code, r.active AS resource_active,
+//	    ($4::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $5 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $4))::boolean AS resource_stale
 //	FROM slot s
-//	JOIN resource r ON r.lpu_guid = $4 AND r.guid = s.resource_guid
-//	WHERE s.lpu_guid = $4
-//	    AND s.id = coalesce($5, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $4 AND by_guid.guid = $6))
+//	JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+//	WHERE s.lpu_guid = $5
+//	    AND s.id = coalesce($6, (SELECT by_guid.id FROM slot by_guid WHERE by_guid.lpu_guid = $5 AND by_guid.guid = $7))
 func (q *Queries) SlotFactsOne(ctx context.Context, arg []SlotFactsOneParams) *SlotFactsOneBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -8136,6 +8471,7 @@ func (q *Queries) SlotFactsOne(ctx context.Context, arg []SlotFactsOneParams) *S
 			a.At,
 			a.PersonGuid,
 			a.Receptions,
+			a.FreshSince,
 			a.LpuGuid,
 			a.ID,
 			a.Guid,
@@ -8173,6 +8509,7 @@ func (b *SlotFactsOneBatchResults) QueryRow(f func(int, SlotFactsOneRow, error))
 			&i.ResourceName,
 			&i.ResourceSpecialityCode,
 			&i.ResourceActive,
+			&i.ResourceStale,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -8688,28 +9025,32 @@ SELECT
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-    r.active AS resource_active
+    r.active AS resource_active,
+    ($5::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5))::boolean AS resource_stale
 FROM resource r
 CROSS JOIN LATERAL (
     SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
     FROM slot cell
-    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
-        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-        AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
-            $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
+    WHERE cell.lpu_guid = $6 AND cell.resource_guid = r.guid AND cell.start_at >= $7 AND cell.start_at < $8
+        AND ($9::uuid IS NULL OR cell.start_at > $7 OR cell.guid > $9::uuid)
+        AND ($10::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+            $4::integer[], $11::integer, (SELECT CAST($12::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
     -- The order of the index, so that no more cells of a resource are read than can be returned.
     ORDER BY cell.start_at
-    FETCH FIRST ($12) ROWS WITH TIES
+    FETCH FIRST ($13) ROWS WITH TIES
 ) s
-WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
-    AND ($13::text IS NULL OR r.speciality_code = $13::text)
+WHERE r.lpu_guid = $6 AND ($10::boolean OR r.active)
+    AND ($10::boolean OR NOT ($5::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5)))
+    AND ($14::text IS NULL OR r.speciality_code = $14::text)
     -- One plan serves both cases: an index finds the resources in either.
     AND r.guid = ANY(CASE
-        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
+        WHEN $15::uuid IS NOT NULL THEN ARRAY[$15::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $6 AND one.speciality_code = $14::text)
     END)
 ORDER BY s.start_at, s.guid
-LIMIT $12
+LIMIT $13
 `
 
 type SlotSearchBatchResults struct {
@@ -8723,6 +9064,7 @@ type SlotSearchParams struct {
 	PersonGuid     uuid.UUID
 	OwnGuids       []uuid.UUID
 	Receptions     []int32
+	FreshSince     *time.Time
 	LpuGuid        uuid.UUID
 	FromAt         time.Time
 	ToAt           time.Time
@@ -8752,12 +9094,13 @@ type SlotSearchRow struct {
 	ResourceRoom           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
+	ResourceStale          bool
 }
 
 // Returns the cells of one resource, or of one speciality, in an institution that begin within a
 // period, in order of time, at most @most. With @after_guid, cells that begin exactly at @from_at
 // are returned only if their guid is greater. Unless @all_of_them, only cells bookable with these
-// access bits and restrictions are returned. A place that another person holds counts as taken. A
+// access bits and restrictions are returned, and none of a stale resource. A place that another person holds counts as taken. A
 // place of the person's own visit that is being moved counts as free.
 //
 //	SELECT
@@ -8766,28 +9109,32 @@ type SlotSearchRow struct {
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-//	    r.active AS resource_active
+//	    r.active AS resource_active,
+//	    ($5::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5))::boolean AS resource_stale
 //	FROM resource r
 //	CROSS JOIN LATERAL (
 //	    SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	    FROM slot cell
-//	    WHERE cell.lpu_guid = $5 AND cell.resource_guid = r.guid AND cell.start_at >= $6 AND cell.start_at < $7
-//	        AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-//	        AND ($9::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
-//	            $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
+//	    WHERE cell.lpu_guid = $6 AND cell.resource_guid = r.guid AND cell.start_at >= $7 AND cell.start_at < $8
+//	        AND ($9::uuid IS NULL OR cell.start_at > $7 OR cell.guid > $9::uuid)
+//	        AND ($10::boolean OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
+//	            $4::integer[], $11::integer, (SELECT CAST($12::text[] AS slot_restriction[])), $1, $2, $3::uuid[]))
 //	    -- The order of the index, so that no more cells of a resource are read than can be returned.
 //	    ORDER BY cell.start_at
-//	    FETCH FIRST ($12) ROWS WITH TIES
+//	    FETCH FIRST ($13) ROWS WITH TIES
 //	) s
-//	WHERE r.lpu_guid = $5 AND ($9::boolean OR r.active)
-//	    AND ($13::text IS NULL OR r.speciality_code = $13::text)
+//	WHERE r.lpu_guid = $6 AND ($10::boolean OR r.active)
+//	    AND ($10::boolean OR NOT ($5::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5)))
+//	    AND ($14::text IS NULL OR r.speciality_code = $14::text)
 //	    -- One plan serves both cases: an index finds the resources in either.
 //	    AND r.guid = ANY(CASE
-//	        WHEN $14::uuid IS NOT NULL THEN ARRAY[$14::uuid]
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND one.speciality_code = $13::text)
+//	        WHEN $15::uuid IS NOT NULL THEN ARRAY[$15::uuid]
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $6 AND one.speciality_code = $14::text)
 //	    END)
 //	ORDER BY s.start_at, s.guid
-//	LIMIT $12
+//	LIMIT $13
 func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotSearchBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -8796,6 +9143,7 @@ func (q *Queries) SlotSearch(ctx context.Context, arg []SlotSearchParams) *SlotS
 			a.PersonGuid,
 			a.OwnGuids,
 			a.Receptions,
+			a.FreshSince,
 			a.LpuGuid,
 			a.FromAt,
 			a.ToAt,
@@ -8848,6 +9196,7 @@ func (b *SlotSearchBatchResults) Query(f func(int, []SlotSearchRow, error)) {
 					&i.ResourceRoom,
 					&i.ResourceSpecialityCode,
 					&i.ResourceActive,
+					&i.ResourceStale,
 				); err != nil {
 					return err
 				}
@@ -8873,27 +9222,31 @@ SELECT
     s.flag_access, s.blocked, s.restriction,
     (s.busy_type = ANY($4::integer[]))::boolean AS reception,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-    r.active AS resource_active
+    r.active AS resource_active,
+    ($5::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5))::boolean AS resource_stale
 FROM (
     SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds, earliest.closed_by
     FROM (
         SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
         FROM slot cell
-        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
-            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-            AND ($9::boolean
+        WHERE cell.lpu_guid = $6 AND cell.start_at >= $7 AND cell.start_at < $8
+            AND ($9::uuid IS NULL OR cell.start_at > $7 OR cell.guid > $9::uuid)
+            AND ($10::boolean
                 OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
-                    $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-                -- Inactive resources are few, so that they are read once, not per cell.
-                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
+                    $4::integer[], $11::integer, (SELECT CAST($12::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+                -- Inactive and stale resources are few, so that they are read once, not per cell.
+                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $6 AND NOT one.active))
+                AND cell.resource_guid <> ALL(ARRAY(SELECT c.resource_guid FROM schedule_source c
+                    WHERE $5::timestamptz IS NOT NULL AND c.lpu_guid = $6 AND c.version > 0 AND c.confirmed_at < $5)))
         -- The order of the index. Sorting by the guid too could read all cells of the period.
         ORDER BY cell.start_at
-        FETCH FIRST ($12) ROWS WITH TIES
+        FETCH FIRST ($13) ROWS WITH TIES
     ) earliest
     ORDER BY earliest.start_at, earliest.guid
-    LIMIT $12
+    LIMIT $13
 ) s
-JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+JOIN resource r ON r.lpu_guid = $6 AND r.guid = s.resource_guid
 ORDER BY s.start_at, s.guid
 `
 
@@ -8908,6 +9261,7 @@ type SlotSearchAllParams struct {
 	PersonGuid   uuid.UUID
 	OwnGuids     []uuid.UUID
 	Receptions   []int32
+	FreshSince   *time.Time
 	LpuGuid      uuid.UUID
 	FromAt       time.Time
 	ToAt         time.Time
@@ -8935,6 +9289,7 @@ type SlotSearchAllRow struct {
 	ResourceRoom           string
 	ResourceSpecialityCode string
 	ResourceActive         bool
+	ResourceStale          bool
 }
 
 // Is SlotSearch for all resources of an institution. It reads the cells in order of time, so that
@@ -8946,27 +9301,31 @@ type SlotSearchAllRow struct {
 //	    s.flag_access, s.blocked, s.restriction,
 //	    (s.busy_type = ANY($4::integer[]))::boolean AS reception,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
-//	    r.active AS resource_active
+//	    r.active AS resource_active,
+//	    ($5::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $6 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $5))::boolean AS resource_stale
 //	FROM (
 //	    SELECT earliest.lpu_guid, earliest.guid, earliest.id, earliest.resource_guid, earliest.start_at, earliest.end_at, earliest.capacity, earliest.taken, earliest.flag_access, earliest.busy_type, earliest.blocked, earliest.restriction, earliest.holds, earliest.closed_by
 //	    FROM (
 //	        SELECT cell.lpu_guid, cell.guid, cell.id, cell.resource_guid, cell.start_at, cell.end_at, cell.capacity, cell.taken, cell.flag_access, cell.busy_type, cell.blocked, cell.restriction, cell.holds, cell.closed_by
 //	        FROM slot cell
-//	        WHERE cell.lpu_guid = $5 AND cell.start_at >= $6 AND cell.start_at < $7
-//	            AND ($8::uuid IS NULL OR cell.start_at > $6 OR cell.guid > $8::uuid)
-//	            AND ($9::boolean
+//	        WHERE cell.lpu_guid = $6 AND cell.start_at >= $7 AND cell.start_at < $8
+//	            AND ($9::uuid IS NULL OR cell.start_at > $7 OR cell.guid > $9::uuid)
+//	            AND ($10::boolean
 //	                OR slot_bookable(cell.guid, cell.taken, cell.capacity, cell.holds, cell.busy_type, cell.blocked, cell.flag_access, cell.restriction,
-//	                    $4::integer[], $10::integer, (SELECT CAST($11::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
-//	                -- Inactive resources are few, so that they are read once, not per cell.
-//	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $5 AND NOT one.active)))
+//	                    $4::integer[], $11::integer, (SELECT CAST($12::text[] AS slot_restriction[])), $1, $2, $3::uuid[])
+//	                -- Inactive and stale resources are few, so that they are read once, not per cell.
+//	                AND cell.resource_guid <> ALL(ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $6 AND NOT one.active))
+//	                AND cell.resource_guid <> ALL(ARRAY(SELECT c.resource_guid FROM schedule_source c
+//	                    WHERE $5::timestamptz IS NOT NULL AND c.lpu_guid = $6 AND c.version > 0 AND c.confirmed_at < $5)))
 //	        -- The order of the index. Sorting by the guid too could read all cells of the period.
 //	        ORDER BY cell.start_at
-//	        FETCH FIRST ($12) ROWS WITH TIES
+//	        FETCH FIRST ($13) ROWS WITH TIES
 //	    ) earliest
 //	    ORDER BY earliest.start_at, earliest.guid
-//	    LIMIT $12
+//	    LIMIT $13
 //	) s
-//	JOIN resource r ON r.lpu_guid = $5 AND r.guid = s.resource_guid
+//	JOIN resource r ON r.lpu_guid = $6 AND r.guid = s.resource_guid
 //	ORDER BY s.start_at, s.guid
 func (q *Queries) SlotSearchAll(ctx context.Context, arg []SlotSearchAllParams) *SlotSearchAllBatchResults {
 	batch := &pgx.Batch{}
@@ -8976,6 +9335,7 @@ func (q *Queries) SlotSearchAll(ctx context.Context, arg []SlotSearchAllParams) 
 			a.PersonGuid,
 			a.OwnGuids,
 			a.Receptions,
+			a.FreshSince,
 			a.LpuGuid,
 			a.FromAt,
 			a.ToAt,
@@ -9026,6 +9386,7 @@ func (b *SlotSearchAllBatchResults) Query(f func(int, []SlotSearchAllRow, error)
 					&i.ResourceRoom,
 					&i.ResourceSpecialityCode,
 					&i.ResourceActive,
+					&i.ResourceStale,
 				); err != nil {
 					return err
 				}
@@ -9952,6 +10313,228 @@ func (b *TapWriteBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *TapWriteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const workListResources = `-- name: WorkListResources :batchmany
+SELECT s.resource_guid AS guid
+FROM slot s
+WHERE s.lpu_guid = $1 AND s.closed_by <> 0 AND s.start_at >= $2 AND s.closed_by & 6 <> 0 AND s.taken > 0
+UNION
+SELECT r.guid
+FROM resource r
+WHERE r.lpu_guid = $1 AND NOT r.active
+UNION
+SELECT b.resource_guid
+FROM absence b
+WHERE b.lpu_guid = $1 AND b.lifted_at IS NULL AND b.to_at > $2
+`
+
+type WorkListResourcesBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WorkListResourcesParams struct {
+	LpuGuid uuid.UUID
+	FromAt  time.Time
+}
+
+// Returns the resources of an institution that may have visits of the work list: those with a
+// withdrawn or absent cell that has visits and begins at @from_at or later, those that are not
+// active, and those with an absence that ends later.
+//
+//	SELECT s.resource_guid AS guid
+//	FROM slot s
+//	WHERE s.lpu_guid = $1 AND s.closed_by <> 0 AND s.start_at >= $2 AND s.closed_by & 6 <> 0 AND s.taken > 0
+//	UNION
+//	SELECT r.guid
+//	FROM resource r
+//	WHERE r.lpu_guid = $1 AND NOT r.active
+//	UNION
+//	SELECT b.resource_guid
+//	FROM absence b
+//	WHERE b.lpu_guid = $1 AND b.lifted_at IS NULL AND b.to_at > $2
+func (q *Queries) WorkListResources(ctx context.Context, arg []WorkListResourcesParams) *WorkListResourcesBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.FromAt,
+		}
+		batch.Queue(workListResources, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WorkListResourcesBatchResults{br, len(arg), false}
+}
+
+func (b *WorkListResourcesBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WorkListResourcesBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const workListVisits = `-- name: WorkListVisits :batchmany
+SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn
+FROM appointment a
+JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(s.closed_by & 2 <> 0), false) AS withdrawn, coalesce(bool_or(s.closed_by & 4 <> 0), false) AS absent
+    FROM slot s
+    WHERE s.lpu_guid = $1 AND s.guid = ANY(a.slot_guids)
+) cells
+WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($2::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $3
+    AND (a.start_at, a.guid) > ($3, $4::uuid)
+    AND (a.start_at >= $5 OR a.out_of_schedule AND a.end_at > $5)
+    AND (NOT r.active OR cells.withdrawn OR cells.absent
+        OR a.out_of_schedule AND EXISTS (
+            SELECT 1 FROM absence b
+            WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
+                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+ORDER BY a.start_at, a.guid
+LIMIT $6
+`
+
+type WorkListVisitsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WorkListVisitsParams struct {
+	LpuGuid       uuid.UUID
+	ResourceGuids []uuid.UUID
+	FromAt        time.Time
+	AfterGuid     uuid.UUID
+	At            time.Time
+	Most          int32
+}
+
+type WorkListVisitsRow struct {
+	Guid           uuid.UUID
+	StartAt        time.Time
+	EndAt          time.Time
+	ResourceGuid   uuid.UUID
+	SlotGuids      []uuid.UUID
+	DirectionGuid  uuid.UUID
+	MkabGuid       uuid.UUID
+	ResourceActive bool
+	Withdrawn      bool
+}
+
+// Returns the active visits to the given resources that have not begun at @at and cannot take place
+// as they are booked, in order of start and guid, after a position. All begin at @from_at or later.
+// A visit for a day begins when the day is over.
+//
+//	SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn
+//	FROM appointment a
+//	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+//	CROSS JOIN LATERAL (
+//	    SELECT coalesce(bool_or(s.closed_by & 2 <> 0), false) AS withdrawn, coalesce(bool_or(s.closed_by & 4 <> 0), false) AS absent
+//	    FROM slot s
+//	    WHERE s.lpu_guid = $1 AND s.guid = ANY(a.slot_guids)
+//	) cells
+//	WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($2::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $3
+//	    AND (a.start_at, a.guid) > ($3, $4::uuid)
+//	    AND (a.start_at >= $5 OR a.out_of_schedule AND a.end_at > $5)
+//	    AND (NOT r.active OR cells.withdrawn OR cells.absent
+//	        OR a.out_of_schedule AND EXISTS (
+//	            SELECT 1 FROM absence b
+//	            WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
+//	                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+//	ORDER BY a.start_at, a.guid
+//	LIMIT $6
+func (q *Queries) WorkListVisits(ctx context.Context, arg []WorkListVisitsParams) *WorkListVisitsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuids,
+			a.FromAt,
+			a.AfterGuid,
+			a.At,
+			a.Most,
+		}
+		batch.Queue(workListVisits, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WorkListVisitsBatchResults{br, len(arg), false}
+}
+
+func (b *WorkListVisitsBatchResults) Query(f func(int, []WorkListVisitsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []WorkListVisitsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i WorkListVisitsRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.StartAt,
+					&i.EndAt,
+					&i.ResourceGuid,
+					&i.SlotGuids,
+					&i.DirectionGuid,
+					&i.MkabGuid,
+					&i.ResourceActive,
+					&i.Withdrawn,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WorkListVisitsBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

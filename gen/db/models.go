@@ -589,10 +589,14 @@ type Resource struct {
 type ScheduleSource struct {
 	LpuGuid      uuid.UUID
 	ResourceGuid uuid.UUID
-	// The highest version of a message that was applied.
+	// The highest version of a message that was applied; 0: only absences.
 	Version int64
 	// When a message last stated or confirmed a part of the schedule.
 	ConfirmedAt time.Time
+	// When a message for the schedule was last rejected; null: never. It may miss rejections.
+	LastErrorAt *time.Time
+	// The rule that rejected it.
+	LastErrorRule *string
 }
 
 // For each period of a resource's schedule, the newest message (окно расписания) that covers it. The periods of a resource do not overlap: a newer message cuts the older ones.

@@ -41,9 +41,11 @@ CROSS JOIN LATERAL (
     )
 ) s
 WHERE r.lpu_guid = $4 AND r.active
+    AND NOT ($12::timestamptz IS NOT NULL AND EXISTS (
+        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $4 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $12))
     AND r.guid = ANY(CASE
-        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
-        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $13::text)
+        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
+        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $14::text)
     END)
 ORDER BY abs(extract(epoch FROM s.start_at - $6)), s.start_at, s.guid
 LIMIT $10
@@ -61,6 +63,7 @@ type SlotNearestParams struct {
 	Restrictions   []string
 	Most           int32
 	ToAt           time.Time
+	FreshSince     *time.Time
 	ResourceGuid   *uuid.UUID
 	SpecialityCode *string
 }
@@ -113,9 +116,11 @@ type SlotNearestRow struct {
 //	    )
 //	) s
 //	WHERE r.lpu_guid = $4 AND r.active
+//	    AND NOT ($12::timestamptz IS NOT NULL AND EXISTS (
+//	        SELECT 1 FROM schedule_source c WHERE c.lpu_guid = $4 AND c.resource_guid = r.guid AND c.version > 0 AND c.confirmed_at < $12))
 //	    AND r.guid = ANY(CASE
-//	        WHEN $12::uuid IS NOT NULL THEN ARRAY[$12::uuid]
-//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $13::text)
+//	        WHEN $13::uuid IS NOT NULL THEN ARRAY[$13::uuid]
+//	        ELSE ARRAY(SELECT one.guid FROM resource one WHERE one.lpu_guid = $4 AND one.speciality_code = $14::text)
 //	    END)
 //	ORDER BY abs(extract(epoch FROM s.start_at - $6)), s.start_at, s.guid
 //	LIMIT $10
@@ -132,6 +137,7 @@ func (q *Queries) SlotNearest(ctx context.Context, arg SlotNearestParams) ([]Slo
 		arg.Restrictions,
 		arg.Most,
 		arg.ToAt,
+		arg.FreshSince,
 		arg.ResourceGuid,
 		arg.SpecialityCode,
 	)

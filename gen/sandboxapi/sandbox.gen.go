@@ -160,6 +160,7 @@ type FieldProblem struct {
 	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+	// | `not_supported` | This version does not support the value yet. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -260,7 +261,7 @@ type Resource struct {
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `schedule_stale`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |

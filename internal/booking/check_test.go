@@ -55,7 +55,7 @@ func TestVerdictsAboutTheMkab(t *testing.T) {
 			},
 			[]Name{DirectionLpuMismatch, SlotNotFound},
 			slices.Concat(
-				[]Name{DirectionExpired, SlotResourceNotFound}, rulesOfTheCell[:6],
+				[]Name{DirectionExpired, SlotResourceNotFound}, rulesOfTheCell[:7],
 				[]Name{ResourceKindMismatch, SpecialityMismatch}, rulesOfRestrictions,
 				[]Name{SpecialityAlreadyBooked, MkabClosed, MkabAbsent}, rulesOfTheIndex, rulesOfThePerson,
 				rulesOfTheWrite, []Name{ComplexSlotFailed},

@@ -168,6 +168,11 @@ var cellChecks = map[Name]check{
 		needs:   factPlace,
 		rejects: func(f *Facts) bool { return f.Resource == nil || !f.Resource.Active },
 	},
+	ScheduleStale: {
+		// Not documented by the vendor. It applies if the setting ScheduleFreshHours is set.
+		needs:   factSlot | factResource,
+		rejects: func(f *Facts) bool { return f.Resource.Stale },
+	},
 	SlotNotForReception: {
 		needs:   factSlot,
 		rejects: func(f *Facts) bool { return !f.Slots[0].Reception },

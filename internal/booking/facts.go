@@ -159,6 +159,7 @@ type Resource struct {
 	Room           string // empty if unknown, and in Facts
 	SpecialityCode string
 	Active         bool
+	Stale          bool // nobody has confirmed its schedule since Lpu.FreshSince
 }
 
 // ResourceKind distinguishes doctors, cabinets and equipment.
@@ -281,6 +282,15 @@ func (l *Lpu) horizon(now time.Time) *time.Time {
 		return nil
 	}
 	return new(StartOfDay(dayOf(now, l.Zone).AddDate(0, 0, *l.ScheduleDays+1), l.Zone))
+}
+
+// FreshSince returns the moment since which a schedule must have been confirmed to be bookable, or
+// nil if that does not matter. It applies only to schedules that the registry has brought in.
+func (l *Lpu) FreshSince(now time.Time) *time.Time {
+	if l == nil || l.ScheduleFreshHours == 0 {
+		return nil
+	}
+	return new(now.Add(-time.Duration(l.ScheduleFreshHours) * time.Hour))
 }
 
 // adultAge is the age from which a patient is an adult for the age restrictions, in years.

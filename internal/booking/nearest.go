@@ -64,6 +64,7 @@ func (s *Service) searchNear(
 	facts := period.facts
 	scan.Lpu, scan.Difficulty, scan.Most = period.lpu.Guid, facts.Request.Difficulty, mostNearestRead
 	scan.Access = facts.access()
+	scan.FreshSince = facts.Target.FreshSince(facts.Now)
 	scan.Person, scan.Now, scan.Own = facts.Patient.Person, facts.Now, facts.Moved.OwnCells(period.lpu.Guid)
 	scan.From, scan.To = facts.bookable(wanted.Add(-nearestBefore), wanted.Add(nearestAfter))
 	if wanted.Before(facts.Now) {

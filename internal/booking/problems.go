@@ -31,6 +31,7 @@ var (
 	ProblemEmptyPeriod   = Problem{"period", "конец периода должен быть позже его начала"}
 	ProblemBusyType      = Problem{"busy_type_unknown", "тип занятости не найден"}
 	ProblemYear          = Problem{"period", "год должен быть от 1900 до 2199"}
+	ProblemDisplace      = Problem{"not_supported", "вытеснение записей (displace) в этой версии еще не поддерживается"}
 	ProblemOutsideWindow = Problem{"period", "ячейка должна начинаться внутри периода"}
 	ProblemNotCursor     = Problem{"cursor", "ожидается значение next предыдущей страницы"}
 	ProblemNoSlot        = Problem{"required", "обязательно указание одного из идентификаторов ячейки расписания: SlotId или SlotGuid"}

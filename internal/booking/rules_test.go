@@ -121,6 +121,7 @@ var breakers = []breaker{
 
 	{SlotNotFound, func(f *Facts) { f.Slots = nil }, nil},
 	breakerOfBoth(SlotResourceNotFound, func(f *Facts) { f.Resource.Active = false }),
+	{ScheduleStale, func(f *Facts) { f.Target.ScheduleFreshHours, f.Resource.Stale = 24, true }, nil},
 	{SlotNotForReception, func(f *Facts) { f.Slots[0].Reception = false }, nil},
 	{SlotUnavailable, func(f *Facts) { f.Slots[0].Blocked = true }, nil},
 	{
@@ -174,7 +175,7 @@ var (
 		SpecialityAlreadyBooked, ComplexSlotFailed,
 	}
 	rulesOfTheCell = []Name{
-		SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull,
+		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull,
 		ComplexSlotFailed,
 	}
 )
@@ -226,7 +227,7 @@ func TestOrderOfRules(t *testing.T) {
 		breaks         func(breaker) func(*Facts)
 		exclusivePairs int
 	}{
-		{"cell", allowedFacts, func(b breaker) func(*Facts) { return b.cell }, 46},
+		{"cell", allowedFacts, func(b breaker) func(*Facts) { return b.cell }, 47},
 		{"out of schedule", allowedFactsOutOfSchedule, func(b breaker) func(*Facts) { return b.outOfSchedule }, 12},
 	} {
 		require.Nil(t, Check(base.facts()), base.name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -24,13 +25,17 @@ type Settings struct {
 	AfterStart             bool // an appointment may be cancelled or moved even after its visit has begun
 	ScheduleDays           *int // how many days ahead a visit may begin; nil: no limit
 	DirectionExpires       bool
+	OnBooked               string // what a message does with cells that have visits, if it does not say: refuse or keep
+	ScheduleFreshHours     int    // in schedules that were not confirmed for so long nobody can book; 0: no limit
 }
 
 // Setting is one row of the table of settings.
 type Setting struct {
 	Code    string
-	Vendor  bool   // the code is one of the vendor's public codes
-	Default string // value if the setting is not set; empty: none
+	Vendor  bool     // the code is one of the vendor's public codes
+	Default string   // value if the setting is not set; empty: none
+	Choices []string // the values of a text; nil: any
+	Most    int      // the greatest value of a number
 	Owners  []SettingOwner
 	On      []Name // rules that are enabled if the setting is on
 	Off     []Name // rules that are disabled if the setting is on
@@ -78,7 +83,7 @@ var SettingTable = []Setting{
 	},
 	{
 		Code: "scheduleDays", Vendor: true,
-		Owners: []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}, On: []Name{SlotBeyondHorizon},
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu, OwnerClient}, On: []Name{SlotBeyondHorizon}, Most: 999,
 		Meaning: "How many days ahead a visit may begin, in the calendar of its institution. " +
 			"0 means today only. Not set: no limit.",
 		field: func(s *Settings) any { return &s.ScheduleDays },
@@ -90,6 +95,19 @@ var SettingTable = []Setting{
 			"the day of its `dateEnd` is over in the zone of the institution that holds it. " +
 			"The institution of the setting is the one of the visit.",
 		field: func(s *Settings) any { return &s.DirectionExpires },
+	},
+	{
+		Code: "OnBooked", Default: "keep", Owners: []SettingOwner{OwnerRegion, OwnerLpu}, Choices: []string{"refuse", "keep"},
+		Meaning: "What a message of the institution's system does with cells that have visits, if it has no `OnBooked`: " +
+			"the message is rejected, or the cells are closed and the visits stay.",
+		field: func(s *Settings) any { return &s.OnBooked },
+	},
+	{
+		Code: "ScheduleFreshHours", Default: "0",
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, On: []Name{ScheduleStale}, Most: 720,
+		Meaning: "A schedule that was brought in by the registry cannot be booked if no message has confirmed it for so many hours. " +
+			"0: no limit.",
+		field: func(s *Settings) any { return &s.ScheduleFreshHours },
 	},
 }
 
@@ -128,13 +146,19 @@ func NewSettings(values map[string]string) (Settings, error) {
 			*field = value == "true"
 		case *string:
 			*field = value
+		case *int:
+			number, err := setting.number(value)
+			if err != nil {
+				return Settings{}, err
+			}
+			*field = number
 		case **int:
 			if value == "" {
 				continue
 			}
-			number, err := strconv.Atoi(value)
+			number, err := setting.number(value)
 			if err != nil {
-				return Settings{}, fmt.Errorf("setting %s: %w", setting.Code, err)
+				return Settings{}, err
 			}
 			*field = &number
 		}
@@ -142,12 +166,22 @@ func NewSettings(values map[string]string) (Settings, error) {
 	return settings, nil
 }
 
-// on reports whether a setting is on: a flag that is true or a number that is set. A text is never
-// on.
+func (s *Setting) number(value string) (int, error) {
+	number, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, fmt.Errorf("setting %s: %w", s.Code, err)
+	}
+	return number, nil
+}
+
+// on reports whether a setting is on: a flag that is true, a number that is set, or one with a
+// default that is not 0. A text is never on.
 func (s *Setting) on(settings *Settings) bool {
 	switch field := s.field(settings).(type) {
 	case *bool:
 		return *field
+	case *int:
+		return *field != 0
 	case **int:
 		return *field != nil
 	default:
@@ -160,9 +194,12 @@ func (s *Setting) Values() string {
 	switch s.field(new(Settings)).(type) {
 	case *bool:
 		return "true, false"
-	case **int:
-		return "0 to 999"
+	case *int, **int:
+		return fmt.Sprintf("0 to %d", s.Most)
 	default:
+		if s.Choices != nil {
+			return strings.Join(s.Choices, ", ")
+		}
 		return "text"
 	}
 }
@@ -182,11 +219,11 @@ func (s *Setting) Accepts(value string) bool {
 	switch s.field(new(Settings)).(type) {
 	case *bool:
 		return value == "true" || value == "false"
-	case **int:
+	case *int, **int:
 		number, err := strconv.Atoi(value)
-		return err == nil && 0 <= number && number <= 999 && strconv.Itoa(number) == value
+		return err == nil && 0 <= number && number <= s.Most && strconv.Itoa(number) == value
 	default:
-		return true
+		return s.Choices == nil || slices.Contains(s.Choices, value)
 	}
 }
 

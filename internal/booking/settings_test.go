@@ -14,20 +14,23 @@ func TestNewSettings(t *testing.T) {
 	t.Parallel()
 	none, err := NewSettings(nil)
 	require.NoError(t, err)
-	require.Equal(t, Settings{OneActivePerSpeciality: true}, none)
+	require.Equal(t, Settings{OneActivePerSpeciality: true, OnBooked: "keep"}, none)
 
 	all, err := NewSettings(map[string]string{
 		"OneActiveAppointmentPerSpeciality": "false", "2dr_RecordWithoutMkab": "true", "PolyclinicCode": "true",
 		"DeleteOldTime": "true", "scheduleDays": "0",
-		"DirectionExpires": "true", "Unknown": "true",
+		"DirectionExpires": "true", "OnBooked": "refuse", "ScheduleFreshHours": "720", "Unknown": "true",
 	})
 	require.NoError(t, err)
 	require.Equal(t, Settings{
 		CreatesMkab: true, PolyclinicCode: "true", AfterStart: true, ScheduleDays: new(0), DirectionExpires: true,
+		OnBooked: "refuse", ScheduleFreshHours: 720,
 	}, all)
 
 	_, err = NewSettings(map[string]string{"scheduleDays": "many"})
 	require.ErrorContains(t, err, "scheduleDays")
+	_, err = NewSettings(map[string]string{"ScheduleFreshHours": ""})
+	require.ErrorContains(t, err, "ScheduleFreshHours")
 }
 
 // Promise: each setting has a description for operators. Each rule is switched by at most one
@@ -54,7 +57,7 @@ func TestSettingTable(t *testing.T) {
 			disabled = append(disabled, rule.Name)
 		}
 	}
-	require.Equal(t, slices.Concat([]Name{DirectionExpired, SlotBeyondHorizon}, namesOf(mipRules)), disabled)
+	require.Equal(t, slices.Concat([]Name{DirectionExpired, ScheduleStale, SlotBeyondHorizon}, namesOf(mipRules)), disabled)
 }
 
 // Promise: a visit may start until the end of the last day of the horizon, by the calendar of its

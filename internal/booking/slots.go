@@ -24,8 +24,8 @@ type SlotFinder interface {
 	// kind of filter: a resource, a speciality or neither.
 	ScanSlots(ctx context.Context, scans []SlotScan) ([][]FoundSlot, error)
 	// ResourcesWithSlots returns for each scan a resource that has cells from the start of the scan
-	// on: the resource of the scan, else an active one of its speciality if it has one. The element
-	// is nil if there is none.
+	// on: the resource of the scan, else an active one of its speciality if it has one. A stale one
+	// is returned only if there is no other. The element is nil if there is none.
 	ResourcesWithSlots(ctx context.Context, scans []SlotScan) ([]*Resource, error)
 	// NearestSlots returns bookable cells of the scan's period, those nearest to wanted first.
 	NearestSlots(ctx context.Context, scan SlotScan, wanted time.Time) ([]FoundSlot, error)
@@ -70,6 +70,7 @@ type SlotScan struct {
 	Person     uuid.UUID // holds of this person are ignored; other holds active at Now take places
 	Now        time.Time
 	Own        []uuid.UUID // cells of the moved visit; its places count as free
+	FreshSince *time.Time  // see Lpu.FreshSince
 
 	All          bool // include cells that cannot be booked; ignores the two filters below
 	Access       Access
@@ -234,8 +235,10 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 			return page, err
 		}
 	}
-	// Without a requested resource, blockedBy can find no more than the period's own refusal.
-	if search.Resource == nil && len(open) == len(periods) {
+	// Without a requested resource and stale ones, blockedBy can find no more than the period's own
+	// refusal.
+	canBeStale := func(p slotPeriod) bool { return p.facts.Target.FreshSince(now) != nil }
+	if search.Resource == nil && len(open) == len(periods) && !slices.ContainsFunc(periods, canBeStale) {
 		return page, nil
 	}
 	page.BlockedBy, err = s.blockedBy(ctx, search, targets, periods)
@@ -288,7 +291,10 @@ func (s *Service) resourcesWithSlots(
 ) ([]*Resource, error) {
 	scans := make([]SlotScan, len(periods))
 	for i, period := range periods {
-		scans[i] = SlotScan{Lpu: period.lpu.Guid, Resource: resource, From: period.facts.Now}
+		scans[i] = SlotScan{
+			Lpu: period.lpu.Guid, Resource: resource, From: period.facts.Now,
+			FreshSince: period.facts.Target.FreshSince(period.facts.Now),
+		}
 		if targets.Type == Consult {
 			scans[i].Speciality = &targets.SpecialityCode
 		}
@@ -457,7 +463,7 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most,
 			Difficulty: period.facts.Request.Difficulty,
 			Person:     period.facts.Patient.Person, Now: period.facts.Now,
-			Own: period.facts.Moved.OwnCells(period.lpu.Guid),
+			Own: period.facts.Moved.OwnCells(period.lpu.Guid), FreshSince: period.facts.Target.FreshSince(period.facts.Now),
 			All: s.all, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// With Explain and a resource, cells of another speciality are returned with that refusal.

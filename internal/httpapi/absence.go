@@ -62,7 +62,5 @@ func absenceResult(absence uuid.UUID, result registry.AbsenceResult) api.Absence
 	}
 }
 
-// onBooked returns the policy of a message; the default is registry.Keep.
-func onBooked[P ~string](given *P) registry.OnBooked {
-	return registry.OnBooked(orDefault(given, P(registry.Keep)))
-}
+// onBooked returns the policy of a message, or "" if it has none.
+func onBooked[P ~string](given *P) registry.OnBooked { return registry.OnBooked(orDefault(given, "")) }

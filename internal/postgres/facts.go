@@ -111,7 +111,7 @@ func (r *reader) queueSlots(t *tx) {
 	request := r.facts.Request
 	params := db.SlotFactsParams{
 		LpuGuid: request.LpuTo, PersonGuid: r.facts.Patient.Person, At: r.facts.Now, Receptions: r.known.receptions,
-		Most: int32(request.Difficulty * maxOverlapping),
+		FreshSince: r.facts.Target.FreshSince(r.facts.Now), Most: int32(request.Difficulty * maxOverlapping),
 	}
 	if request.Place.SlotID != 0 {
 		params.ID = &request.Place.SlotID
@@ -124,7 +124,7 @@ func (r *reader) queueSlots(t *tx) {
 	}
 	row(t, t.SlotFactsOne(t.ctx, []db.SlotFactsOneParams{{
 		LpuGuid: params.LpuGuid, PersonGuid: params.PersonGuid, At: params.At, Receptions: params.Receptions,
-		ID: params.ID, Guid: params.Guid,
+		ID: params.ID, Guid: params.Guid, FreshSince: params.FreshSince,
 	}}).QueryRow, func(cell db.SlotFactsOneRow, err error) error {
 		if err != nil {
 			return ignoreAbsent(err)
@@ -334,6 +334,7 @@ func (r *reader) slots(rows []db.SlotFactsRow) error {
 		Name:           rows[0].ResourceName,
 		SpecialityCode: rows[0].ResourceSpecialityCode,
 		Active:         rows[0].ResourceActive,
+		Stale:          rows[0].ResourceStale,
 	}
 	return nil
 }

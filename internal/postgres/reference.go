@@ -143,6 +143,15 @@ func after(guid uuid.UUID, ordered []uuid.UUID) []uuid.UUID {
 	return ordered[first:]
 }
 
+// registered returns an institution. It rejects with LpuAbsent if there is none.
+func (r *reference) registered(lpu uuid.UUID) (booking.LpuPlace, error) {
+	known, ok := r.lpus[lpu]
+	if !ok {
+		return booking.LpuPlace{}, booking.Reject(booking.LpuAbsent)
+	}
+	return known.LpuPlace, known.zoneErr
+}
+
 // zone returns an institution's time zone. It fails like place.
 func (r *reference) zone(lpu uuid.UUID) (*time.Location, error) {
 	place, err := r.place(lpu)

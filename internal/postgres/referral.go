@@ -145,7 +145,11 @@ func (s *Store) WithdrawReferral(
 		if err := t.send(); err != nil || !result.Changed {
 			return result, err
 		}
-		if onBooked == registry.Refuse && known != nil && known.AppointmentGuid != nil {
+		policy, err := t.policy(w.Owner, onBooked)
+		if err != nil {
+			return registry.ObjectResult{}, err
+		}
+		if policy == registry.Refuse && known != nil && known.AppointmentGuid != nil {
 			return registry.ObjectResult{}, t.rejectBooked(known)
 		}
 		exec(t, t.ReferralWithdraw(ctx, []db.ReferralWithdrawParams{{LpuGuid: w.Owner, Guid: w.Guid, At: now}}).Exec)

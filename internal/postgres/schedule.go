@@ -245,12 +245,23 @@ func (t *tx) checkConflicts(w *registry.Window, conflicts []booking.CellConflict
 		}
 		return nil
 	})
-	if err := t.send(); err != nil || w.OnBooked == registry.Keep {
+	policy, err := t.policy(w.Lpu, w.OnBooked)
+	if err := firstError(t.send(), err); err != nil || policy == registry.Keep {
 		return err
 	}
 	refusal := booking.Reject(booking.CellBooked)
 	refusal.Remedies = &booking.Remedies{Conflicts: conflicts}
 	return refusal
+}
+
+// policy returns what a message does with visits: what it says, else what the setting of the
+// institution says.
+func (t *tx) policy(lpu uuid.UUID, given registry.OnBooked) (registry.OnBooked, error) {
+	if given != "" {
+		return given, nil
+	}
+	settings, err := t.reference.settings(lpu, uuid.Nil)
+	return registry.OnBooked(settings.OnBooked), err
 }
 
 // apply queues the statements of a plan. Cells are deleted before others can get their numbers.

@@ -31,7 +31,7 @@ func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.
 			if err != nil {
 				return nil, err
 			}
-			settings.PolyclinicCode = "" // it changes no behaviour
+			settings.PolyclinicCode, settings.OnBooked = "", "" // they enable no rule
 			same := value{settings, -1}
 			if settings.ScheduleDays != nil {
 				same.ScheduleDays, same.days = nil, *settings.ScheduleDays

@@ -117,7 +117,7 @@ func (s *Store) scanSlots(
 				LpuGuid: scan.Lpu, FromAt: scan.From, ToAt: scan.To, AfterGuid: scan.After,
 				Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access),
 				Restrictions: toStrings(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
-				Receptions: known.receptions,
+				Receptions: known.receptions, FreshSince: scan.FreshSince,
 			}
 		}
 		db.New(s.pool).SlotSearchAll(ctx, params).Query(func(i int, rows []db.SlotSearchAllRow, rowsErr error) {
@@ -133,7 +133,7 @@ func (s *Store) scanSlots(
 			ToAt: scan.To, AfterGuid: scan.After,
 			Most: int32(scan.Most), AllOfThem: scan.All, Access: int32(scan.Access),
 			Restrictions: toStrings(scan.Restrictions), PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own,
-			Receptions: known.receptions,
+			Receptions: known.receptions, FreshSince: scan.FreshSince,
 		}
 	}
 	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
@@ -158,6 +158,7 @@ func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.Fo
 			Resource: booking.Resource{
 				Guid: row.ResourceGuid, Kind: booking.ResourceKind(row.ResourceKind), Name: row.ResourceName,
 				Room: row.ResourceRoom, SpecialityCode: row.ResourceSpecialityCode, Active: row.ResourceActive,
+				Stale: row.ResourceStale,
 			},
 			Cells: cells[n : n+1 : n+1],
 		}
@@ -165,12 +166,44 @@ func foundSlots[R db.SlotSearchRow | db.SlotSearchAllRow](rows []R) []booking.Fo
 	return found
 }
 
-// ResourcesWithSlots implements booking.SlotFinder.
+// ResourcesWithSlots implements booking.SlotFinder. It takes one round trip, and a second one if
+// there may be stale resources.
 func (s *Store) ResourcesWithSlots(ctx context.Context, scans []booking.SlotScan) ([]*booking.Resource, error) {
+	found, err := s.resourcesWithSlots(ctx, scans)
+	if err != nil {
+		return nil, err
+	}
+	var again []booking.SlotScan // of institutions without a fresh resource
+	var at []int
+	for i, scan := range scans {
+		if found[i] == nil && scan.FreshSince != nil {
+			scan.FreshSince = nil
+			again, at = append(again, scan), append(at, i)
+		}
+	}
+	if len(again) == 0 {
+		return found, nil
+	}
+	stale, err := s.resourcesWithSlots(ctx, again)
+	if err != nil {
+		return nil, err
+	}
+	for i, resource := range stale {
+		if resource != nil {
+			resource.Stale = true
+			found[at[i]] = resource
+		}
+	}
+	return found, nil
+}
+
+// resourcesWithSlots returns for each scan a resource that is not stale, or nil.
+func (s *Store) resourcesWithSlots(ctx context.Context, scans []booking.SlotScan) ([]*booking.Resource, error) {
 	params := make([]db.ResourceWithSlotsParams, len(scans))
 	for i, scan := range scans {
 		params[i] = db.ResourceWithSlotsParams{
 			LpuGuid: scan.Lpu, ResourceGuid: scan.Resource, SpecialityCode: scan.Speciality, FromAt: scan.From,
+			FreshSince: scan.FreshSince,
 		}
 	}
 	return retry(ctx, s.pool.Reset, func() ([]*booking.Resource, error) {
@@ -200,6 +233,7 @@ func (s *Store) NearestSlots(
 			WantedAt: wanted, ToAt: scan.To,
 			Most: int32(scan.Most), Access: int32(scan.Access), Restrictions: toStrings(scan.Restrictions),
 			PersonGuid: scan.Person, At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
+			FreshSince: scan.FreshSince,
 		})
 		if err != nil {
 			return nil, err

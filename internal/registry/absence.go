@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -36,7 +37,12 @@ type AbsenceResult struct {
 // WriteAbsence also rejects with VersionConflict if the guid has other content, with
 // ResourceAbsent, and with FieldInvalid if the period is empty or longer than a year.
 func (s *Service) WriteAbsence(ctx context.Context, a Absence, onBooked OnBooked) (AbsenceResult, error) {
-	if refusal := a.checkLength("From", "To", maxAbsenceDays); refusal != nil {
+	result, err := s.writeAbsence(ctx, a, onBooked)
+	return result, s.recordRejection(ctx, Rejection{Lpu: a.Lpu, Resource: a.Resource}, err)
+}
+
+func (s *Service) writeAbsence(ctx context.Context, a Absence, onBooked OnBooked) (AbsenceResult, error) {
+	if refusal := cmp.Or(a.checkLength("From", "To", maxAbsenceDays), onBooked.check("OnBooked")); refusal != nil {
 		return AbsenceResult{}, refusal
 	}
 	result, err := s.store.WriteAbsence(ctx, a, onBooked, s.now())

@@ -26,6 +26,14 @@ type CellChange struct {
 // results and refusals as WriteWindow. It rejects with SlotAbsent if the institution has no such
 // cell.
 func (s *Service) ChangeCell(ctx context.Context, change CellChange) (WindowResult, error) {
+	result, err := s.changeCell(ctx, change)
+	return result, s.recordRejection(ctx, Rejection{Lpu: change.Lpu, Slot: &change.Slot}, err)
+}
+
+func (s *Service) changeCell(ctx context.Context, change CellChange) (WindowResult, error) {
+	if refusal := change.OnBooked.check("OnBooked"); refusal != nil {
+		return WindowResult{}, refusal
+	}
 	result, err := s.store.ChangeCell(ctx, change, s.now())
 	if err != nil {
 		return WindowResult{}, fmt.Errorf("change the cell: %w", err)

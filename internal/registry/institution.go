@@ -33,8 +33,8 @@ func lpuObject(guid uuid.UUID) Object         { return Object{guid, KindInstitut
 func legalEntityObject(guid uuid.UUID) Object { return Object{guid, KindLegalEntity, guid} }
 
 // WriteLpu creates or replaces an institution. Every instance knows the change within a second. It
-// rejects with VersionStale and VersionConflict, and with FieldInvalid if the time zone or the legal
-// entity does not exist, or if another institution has the code.
+// rejects with VersionStale and VersionConflict, and with FieldInvalid if the time zone or the
+// legal entity does not exist, or if another institution has the code.
 func (s *Service) WriteLpu(ctx context.Context, guid uuid.UUID, version int64, lpu Lpu) (ObjectResult, error) {
 	// Local is the zone of the machine.
 	if _, err := time.LoadLocation(lpu.TimeZone); err != nil || lpu.TimeZone == time.Local.String() {

@@ -84,6 +84,9 @@ func (r *Referral) check() *booking.Refusal {
 func (s *Service) WithdrawReferral(
 	ctx context.Context, lpu, guid uuid.UUID, version int64, onBooked OnBooked,
 ) (ObjectResult, error) {
+	if refusal := onBooked.check("onBooked"); refusal != nil {
+		return ObjectResult{}, refusal
+	}
 	w, err := newDeletion(Object{lpu, KindReferral, guid}, version)
 	if err != nil {
 		return ObjectResult{}, err

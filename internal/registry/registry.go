@@ -35,10 +35,20 @@ type Store interface {
 	// Schedule returns the cells of a resource that begin within a period, and the windows that
 	// decide it. It returns a *booking.Refusal if there is no such resource.
 	Schedule(ctx context.Context, lpu, resource uuid.UUID, period Period, now time.Time) (Schedule, error)
+	// RecordRejection records that a message was rejected, in the state of the source of its
+	// resource. It does nothing if the resource has no source.
+	RecordRejection(ctx context.Context, rejected Rejection) error
+	// Sources returns the state of the schedules of an institution, at most most, of resources with
+	// a greater guid than after, and the summary of all. It returns a *booking.Refusal if there is
+	// no such institution.
+	Sources(ctx context.Context, lpu, after uuid.UUID, most int, now time.Time) ([]Source, SourceSummary, error)
+	// WorkList returns visits that an institution has to solve, in order of start and guid. It
+	// returns a *booking.Refusal if there is no such institution.
+	WorkList(ctx context.Context, filter WorkFilter, page booking.Page, now time.Time) ([]WorkItem, error)
 
-	// The methods below write an object of the region or of an institution in one transaction, under
-	// the lock of its source. They return a *booking.Refusal if the write is rejected, and then change
-	// nothing.
+	// The methods below write an object of the region or of an institution in one transaction,
+	// under the lock of its source. They return a *booking.Refusal if the write is rejected, and
+	// then change nothing.
 
 	WriteLegalEntity(ctx context.Context, w Write, entity LegalEntity) (ObjectResult, error)
 	DeleteLegalEntity(ctx context.Context, w Write) (ObjectResult, error)
@@ -54,6 +64,7 @@ type Store interface {
 	OwnSettings(ctx context.Context, owner SettingsOwner, object Object) (Versioned[[]Setting], error)
 	WriteClientRights(ctx context.Context, w Write, rights booking.Rights) (ObjectResult, error)
 	ClientRights(ctx context.Context, object Object) (Versioned[booking.Rights], error)
+
 	// The methods below write an object of a patient in one transaction, under the lock of its
 	// source. They return a *booking.Refusal if the write is rejected, and then change nothing.
 

@@ -28,8 +28,8 @@ type ListedResource struct {
 
 func resourceObject(lpu, guid uuid.UUID) Object { return Object{lpu, KindResource, guid} }
 
-// WriteResource creates or replaces a resource of an institution. It rejects with VersionStale, with
-// VersionConflict, and with LpuAbsent.
+// WriteResource creates or replaces a resource of an institution. It rejects with VersionStale,
+// with VersionConflict, and with LpuAbsent.
 func (s *Service) WriteResource(
 	ctx context.Context, lpu, guid uuid.UUID, version int64, resource Resource,
 ) (ObjectResult, error) {

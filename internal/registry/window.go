@@ -40,15 +40,25 @@ type Cell struct {
 	Restriction booking.Restriction
 }
 
-// OnBooked decides about cells with visits that a message withdraws or moves in time.
+// OnBooked decides about cells with visits that a message withdraws or moves in time. Empty means
+// the setting OnBooked of the institution.
 type OnBooked string
 
-// The policies. Both never delete a cell with visits, and never lower its capacity below what is
+// The policies. They never delete a cell with visits, and never lower its capacity below what is
 // taken.
 const (
-	Refuse OnBooked = "refuse" // reject the message, change nothing
-	Keep   OnBooked = "keep"   // close the cell for new bookings; its visits stay
+	Refuse   OnBooked = "refuse"   // reject the message, change nothing
+	Keep     OnBooked = "keep"     // close the cell for new bookings; its visits stay
+	Displace OnBooked = "displace" // take the visits away; not supported yet
 )
+
+// check rejects a policy that this version does not have.
+func (o OnBooked) check(field string) *booking.Refusal {
+	if o == Displace {
+		return booking.InvalidField(field, booking.ProblemDisplace)
+	}
+	return nil
+}
 
 // Window states that the cells of a resource that begin within the period are exactly Cells (окно
 // расписания).
@@ -80,6 +90,11 @@ type WindowResult struct {
 // to a cell outside the window, with ResourceAbsent, and with FieldInvalid or CellOverlap if the
 // message contradicts itself.
 func (s *Service) WriteWindow(ctx context.Context, window Window) (WindowResult, error) {
+	result, err := s.writeWindow(ctx, window)
+	return result, s.recordRejection(ctx, Rejection{Lpu: window.Lpu, Resource: window.Resource}, err)
+}
+
+func (s *Service) writeWindow(ctx context.Context, window Window) (WindowResult, error) {
 	if refusal := window.check(); refusal != nil {
 		return WindowResult{}, refusal
 	}
@@ -110,7 +125,7 @@ func (w *Window) sorted() []Cell {
 
 // check rejects a window that contradicts itself.
 func (w *Window) check() *booking.Refusal {
-	if refusal := w.Period.check(); refusal != nil {
+	if refusal := cmp.Or(w.Period.check(), w.OnBooked.check("OnBooked")); refusal != nil {
 		return refusal
 	}
 	guids, ids := make(map[uuid.UUID]bool, len(w.Cells)), make(map[int64]bool, len(w.Cells))

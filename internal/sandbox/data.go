@@ -183,9 +183,9 @@ func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	return nil
 }
 
-// isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if it has
-// rows that are neither of the demo nor brought in beside it through the registry. All other rows
-// belong to rows of these tables.
+// isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if it
+// has rows that are neither of the demo nor brought in beside it through the registry. All other
+// rows belong to rows of these tables.
 func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var (
 		kind string

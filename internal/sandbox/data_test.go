@@ -617,7 +617,7 @@ func requireFortnight(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 		return nil
 	})
 	require.NoError(t, err)
-	require.Equal(t, 15*14*16+3, count)
+	require.Equal(t, 16*14*16+3, count)
 }
 
 func TestPatients(t *testing.T) {

@@ -79,8 +79,9 @@ FROM (VALUES
 -- Booking is limited to 14 days ahead: for the call centre, as in the vendor's sample, and in А.
 INSERT INTO setting (owner_guid, code, value, of_client) VALUES (pg_temp.demo_guid('0003', 2), 'scheduleDays', '14', true);
 INSERT INTO setting (owner_guid, code, value) SELECT guid, 'scheduleDays', '14' FROM lpu WHERE code = '1001';
--- Б does not accept expired referrals.
+-- Б does not accept expired referrals, and closes schedules that were not confirmed for 30 days.
 INSERT INTO setting (owner_guid, code, value) SELECT guid, 'DirectionExpires', 'true' FROM lpu WHERE code = '1002';
+INSERT INTO setting (owner_guid, code, value) SELECT guid, 'ScheduleFreshHours', '720' FROM lpu WHERE code = '1002';
 
 -- Resources and their schedules -------------------------------------------------------------------
 
@@ -105,7 +106,8 @@ INSERT INTO demo_resource VALUES
     (12, '1005', DEFAULT, 'doctor',    'Врач Терапевт Пятый',         '92',  '08:00', true,  1, 'none'),
     (13, '1006', DEFAULT, 'doctor',    'Врач Педиатр',                '56',  '08:00', true,  1, 'children'),
     (14, '1006', DEFAULT, 'room',      'Кабинет здорового ребёнка',   '56',  '14:00', true,  3, 'healthy_children'),
-    (15, '1003', DEFAULT, 'doctor',    'Врач Терапевт Шестой',        '92',  '14:00', true,  1, 'none');
+    (15, '1003', DEFAULT, 'doctor',    'Врач Терапевт Шестой',        '92',  '14:00', true,  1, 'none'),
+    (16, '1002', DEFAULT, 'doctor',    'Врач Хирург',                 '57',  '08:00', true,  1, 'none'); -- its schedule is stale
 UPDATE demo_resource SET guid = pg_temp.demo_guid('0004', number) WHERE guid IS NULL;
 UPDATE demo_resource SET preparation = 'Приходите натощак: за 8 часов до исследования не ешьте, пить можно только воду.' WHERE kind = 'equipment';
 UPDATE demo_resource SET preparation = 'Возьмите паспорт, полис и результаты прежних обследований.' WHERE speciality = '27';
@@ -282,6 +284,12 @@ INSERT INTO schedule_window (lpu_guid, resource_guid, from_at, to_at, version, c
 SELECT lpu_guid, resource_guid, '2100-02-01Z', '2100-03-01Z', version, sha256('another message'), true FROM schedule_source;
 INSERT INTO absence (lpu_guid, guid, resource_guid, from_at, to_at, reason)
 SELECT lpu_guid, pg_temp.demo_guid('000d', 1), resource_guid, '2100-01-01Z', '2100-01-02Z', 'Отпуск' FROM schedule_source;
+-- A schedule that its source does not confirm any more.
+INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at, last_error_at, last_error_rule)
+SELECT l.guid, pg_temp.demo_guid('0004', 16), 7, now.at - interval '31 days', now.at - interval '2 days', 'version_stale'
+FROM lpu l
+CROSS JOIN LATERAL (SELECT current_setting('talon.demo_now')::timestamptz AS at) now
+WHERE l.code = '1002';
 
 -- Imports: one that has ended with a bad line, and those of the application that may not send more.
 INSERT INTO import (guid, client_guid, scopes, lpu_guids, every_lpu, dry_run, on_error, state, created_at, finished_at, reserved_until, total, chunks, next_chunk,
@@ -427,6 +435,9 @@ UPDATE slot s
 SET taken = s.taken + 1 -- each cell is in at most one active visit
 FROM appointment a
 WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL;
+
+-- The cell of visit 3 is withdrawn: it is in the work list.
+UPDATE slot SET closed_by = 2, blocked = true WHERE id = 20913;
 
 INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 SELECT a.person_guid, d.speciality_code, a.guid, a.lpu_guid, r.name, a.start_at, a.end_at

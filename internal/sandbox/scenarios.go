@@ -182,6 +182,7 @@ func (s *scenarios) addRefusals() {
 
 	s.refuseBooking(booking.SlotNotFound, refusedPatient, 1, slotOf(2, 8, 99))
 	s.refuseBooking(booking.SlotResourceNotFound, refusedPatient, 1, slotOf(6, 8, 1))
+	s.refuseBooking(booking.ScheduleStale, refusedPatient, 1, slotOf(16, 8, 1))
 	s.refuseBooking(booking.SlotNotForReception, refusedPatient, 1, slotOf(2, 8, 9))
 	s.refuseBooking(booking.SlotUnavailable, refusedPatient, 1, slotOf(2, 8, 7))
 	s.refuseBooking(booking.SlotTimePassed, refusedPatient, 1, slotOf(2, 0, 0))
@@ -356,6 +357,8 @@ func (s *scenarios) addRegistrySuccesses() {
 	message := scheduleMessage{Version: 1, Cells: []scheduleCell{newCell(1)}}
 	add("schedule_written", "putSchedule", http.MethodPut, schedulePath(4, farDay, 1), message.json())
 	add("schedule", "getSchedule", http.MethodGet, schedulePath(2, s.now, 14), "")
+	add("sources", "listSources", http.MethodGet, registryPath+"/sources", "")
+	add("work", "listWork", http.MethodGet, registryPath+"/work-list", "")
 	add("slot_changed", "patchSlot", http.MethodPatch,
 		registryPath+"/slots/"+numbered("0009", int(slotOf(4, 13, 16))).String(), `{"Version": 1, "Blocked": true}`)
 	add("absence_added", "addAbsence", http.MethodPost, resourcePath(3)+"/absences", fmt.Sprintf(
@@ -410,7 +413,9 @@ func (s *scenarios) addObjectSuccesses() {
 	add("client_settings", "getClientSettings", http.MethodGet, client(2)+"/settings", "")
 }
 
-func legalEntityPath(number int) string { return "/registry/legal-entities/" + numbered("0001", number).String() }
+func legalEntityPath(number int) string {
+	return "/registry/legal-entities/" + numbered("0001", number).String()
+}
 
 // ndjson is a change that sends the body as a file.
 func ndjson(s *Scenario) { s.Headers["Content-Type"] = "application/x-ndjson" }

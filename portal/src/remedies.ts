@@ -51,6 +51,7 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     }
     case 'slot_not_found':
     case 'slot_resource_not_found':
+    case 'schedule_stale':
     case 'slot_not_for_reception':
     case 'slot_unavailable':
     case 'slot_time_passed':

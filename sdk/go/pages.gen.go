@@ -142,3 +142,47 @@ func AllResources(
 		return page.Items, page.Next, nil
 	})
 }
+
+// AllSources returns an iterator over the items of ListSources on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllSources(
+	ctx context.Context, api *client.ClientWithResponses, lpuGuid uuid.UUID, params *client.ListSourcesParams,
+) iter.Seq2[client.SourceStatus, error] {
+	var request client.ListSourcesParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.SourceStatus, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListSourcesWithResponse(ctx, lpuGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}
+
+// AllWork returns an iterator over the items of ListWork on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllWork(
+	ctx context.Context, api *client.ClientWithResponses, lpuGuid uuid.UUID, params *client.ListWorkParams,
+) iter.Seq2[client.WorkItem, error] {
+	var request client.ListWorkParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.WorkItem, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListWorkWithResponse(ctx, lpuGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}

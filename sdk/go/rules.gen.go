@@ -46,6 +46,7 @@ func KnownRule(rule client.Rule) bool {
 		client.RuleDirectionExpired,
 		client.RuleSlotNotFound,
 		client.RuleSlotResourceNotFound,
+		client.RuleScheduleStale,
 		client.RuleSlotNotForReception,
 		client.RuleSlotUnavailable,
 		client.RuleSlotTimePassed,

@@ -142,7 +142,7 @@ func TestCheckWithoutFacts(t *testing.T) {
 				[]string{"direction_not_found", "direction_not_patients", "resource_kind_mismatch"}),
 		},
 		"no cell": {harness.Fields{"SlotId": 1}, []string{"slot_not_found"}, sorted(writeRules, []string{
-			"complex_slot_failed", "resource_kind_mismatch", "slot_access_denied", "slot_adults_only",
+			"complex_slot_failed", "resource_kind_mismatch", "schedule_stale", "slot_access_denied", "slot_adults_only",
 			"slot_beyond_horizon", "slot_children_only", "slot_disabled_only", "slot_full",
 			"slot_healthy_children_only", "slot_infants_only", "slot_not_for_reception", "slot_pregnant_only",
 			"slot_resource_not_found", "slot_time_passed",

@@ -141,6 +141,13 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc.Exec(`UPDATE resource SET active = false`)
 		return sc.TryBook()
 	},
+	booking.ScheduleStale: func(t *testing.T) harness.Answer {
+		sc := harness.Start(t).Scene()
+		sc.SetSetting(sc.To, "ScheduleFreshHours", "24")
+		sc.Exec(`INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at) VALUES ($1, $2, 1, $3)`,
+			sc.To, sc.Doctor, harness.Moment.Add(-24*time.Hour-time.Second))
+		return sc.TryBook()
+	},
 	booking.SlotNotForReception: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`UPDATE slot SET busy_type = 2`)

@@ -292,8 +292,8 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
 }
 
-// Promise: talon import applies the lines of a file, lists the bad ones, and ends with 1 if there are
-// any. It reads what its name says.
+// Promise: talon import applies the lines of a file, lists the bad ones, and ends with 1 if there
+// are any. It reads what its name says.
 func TestImportCommand(t *testing.T) {
 	t.Parallel()
 	r := startRegistrar(t)

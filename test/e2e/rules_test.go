@@ -48,7 +48,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 
-	offByDefault := []string{"direction_expired", "slot_beyond_horizon"}
+	offByDefault := []string{"direction_expired", "schedule_stale", "slot_beyond_horizon"}
 	cardRules := []string{
 		"mip_auth_url_empty", "mip_auth_url_unreachable", "mip_person_not_found", "mip_person_data_missing",
 		"mkab_policy_number_empty",
@@ -72,11 +72,11 @@ func TestRules(t *testing.T) {
 	require.Equal(t, offByDefault, disabledRules(t, sc.Get(sc.Person, "/rules")))
 
 	sc.SetSetting(sc.From, "DirectionExpires", "true")
-	require.Equal(t, []string{"slot_beyond_horizon"}, disabledRules(t, sc.Get(sc.Person, "/rules")),
+	require.Equal(t, []string{"schedule_stale", "slot_beyond_horizon"}, disabledRules(t, sc.Get(sc.Person, "/rules")),
 		"enabled in one institution")
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
-	require.Equal(t, []string{"slot_beyond_horizon", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
+	require.Equal(t, []string{"schedule_stale", "slot_beyond_horizon", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(sc.To, "DirectionExpires", "false")
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	other := uuid.New()
@@ -85,6 +85,7 @@ func TestRules(t *testing.T) {
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)),
 		"the setting of another client application does not apply")
 	sc.SetSetting(harness.ClientGuid, "scheduleDays", "14")
+	sc.SetSetting(sc.To, "ScheduleFreshHours", "24")
 	require.Equal(t, []string{"direction_expired", "mkab_absent"}, disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(sc.To, "DeleteOldTime", "true")
 	require.Equal(t, []string{"direction_expired", "mkab_absent", "appointment_started"},
@@ -103,6 +104,7 @@ func TestRules(t *testing.T) {
 	}
 	require.Equal(t, map[string]string{
 		"direction_expired":         "DirectionExpires",
+		"schedule_stale":            "ScheduleFreshHours",
 		"slot_beyond_horizon":       "scheduleDays",
 		"appointment_started":       "DeleteOldTime",
 		"speciality_already_booked": "OneActiveAppointmentPerSpeciality",

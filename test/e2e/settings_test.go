@@ -30,13 +30,17 @@ func TestSettingConstraints(t *testing.T) {
 		booking.OwnerClient: {harness.ClientGuid, true},
 	}
 	values := map[string][]string{
-		"true, false": {"true", "false"},
-		"0 to 999":    {"0", "7", "14", "999"},
-		"text":        {"", "1002", "что угодно"},
+		"true, false":  {"true", "false"},
+		"0 to 999":     {"0", "7", "14", "999"},
+		"0 to 720":     {"0", "9", "10", "99", "100", "699", "700", "719", "720"},
+		"refuse, keep": {"refuse", "keep"},
+		"text":         {"", "1002", "что угодно"},
 	}
 	refused := map[string][]string{
-		"true, false": {"", "TRUE", "1", "yes", " true"},
-		"0 to 999":    {"", "-1", "1000", "014", "1.5", "14 ", "много", "٣"},
+		"true, false":  {"", "TRUE", "1", "yes", " true"},
+		"0 to 999":     {"", "-1", "1000", "014", "1.5", "14 ", "много", "٣"},
+		"0 to 720":     {"", "-1", "721", "1000", "800", "014", "1.5", "24 ", "٣"},
+		"refuse, keep": {"", "displace", "Keep", "keep "},
 	}
 	try := func(owner uuid.UUID, ofClient bool, code, value string) string {
 		t.Helper()

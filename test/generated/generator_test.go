@@ -170,8 +170,8 @@ func (g *generator) round(seed uint64, until int) {
 	g.requireNoSecretsInLog()
 }
 
-// Objects of the demo data: an import of the region's system, and a client application through which
-// no patient books.
+// Objects of the demo data: an import of the region's system, and a client application through
+// which no patient books.
 const (
 	demoImport = "de300000-000f-4000-8000-000000000003"
 	demoClient = "de300000-0003-4000-8000-000000000013"

@@ -171,6 +171,14 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool { return isBefore(d.value("ClosedOn"), d.value("OpenedOn")) },
 		},
 		proseConstraint{
+			[]string{"putSchedule", "patchSlot", "addAbsence"}, []string{"OnBooked"}, "`displace` is not supported yet.",
+			func(d *draft) bool { return d.value("OnBooked") == "displace" },
+		},
+		proseConstraint{
+			[]string{"withdrawReferral"}, []string{"onBooked"}, "`displace` is not supported yet.",
+			func(d *draft) bool { return d.value("onBooked") == "displace" },
+		},
+		proseConstraint{
 			[]string{"patchSlot"}, []string{"BusyType"}, "`busy_type_unknown`", func(*draft) bool { return true },
 		},
 		proseConstraint{

@@ -175,6 +175,15 @@ func (sc *Scene) insertDirections(kind string, guids, mkabs []uuid.UUID) {
 		FROM unnest($4::uuid[], $5::uuid[]) new (guid, mkab)`, sc.From, kind, sc.To, guids, mkabs, Moment)
 }
 
+// AddResourceLike adds a resource like the scene's doctor, with another name.
+func (sc *Scene) AddResourceLike(name string) uuid.UUID {
+	sc.T.Helper()
+	guid := uuid.New()
+	sc.Exec(`INSERT INTO resource (lpu_guid, guid, kind, name, speciality_code)
+		SELECT lpu_guid, $1, kind, $2, speciality_code FROM resource WHERE lpu_guid = $3 AND guid = $4`, guid, name, sc.To, sc.Doctor)
+	return guid
+}
+
 // AddSlot inserts a cell of 15 minutes in the target institution. Every client may take it.
 func (sc *Scene) AddSlot(resource uuid.UUID, id int, start time.Time, capacity int) uuid.UUID {
 	sc.T.Helper()

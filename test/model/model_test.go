@@ -27,6 +27,7 @@ type world struct {
 	days              string // the booking horizon in days; by default none
 	expires           string // referrals expire; by default off
 	changesAfterStart string // started visits can be cancelled and moved; by default off
+	freshHours        string // how old a schedule may be; by default and if 0 no limit
 
 	lpus       []lpu
 	clients    []clientApplication
@@ -50,6 +51,7 @@ type lpu struct {
 	days              string
 	expires           string
 	changesAfterStart string
+	freshHours        string
 }
 
 type clientApplication struct {
@@ -84,6 +86,7 @@ type resource struct {
 	kind       string
 	speciality string
 	inactive   bool
+	confirmed  *time.Duration // when its source confirmed its schedule, before the history; nil: it has no source
 }
 
 type slot struct {
@@ -485,6 +488,8 @@ func (s state) check(r request) (refusal string, after state) {
 		cell := s.slots[first]
 		start = cell.start.In(zone)
 		switch {
+		case s.isStale(with):
+			return "schedule_stale", s
 		case cell.lunch:
 			return "slot_not_for_reception", s
 		case cell.blocked || cell.access == 0:
@@ -895,6 +900,20 @@ func (s *state) restricted(r request, patient mkab, restriction string, visit ti
 		}
 	}
 	return ""
+}
+
+// isStale reports whether nobody has confirmed the schedule for longer than the setting of the
+// institution allows, which overrides the region's.
+func (s *state) isStale(at resource) bool {
+	hours := cmp.Or(s.lpus[at.lpu].freshHours, s.freshHours, "0")
+	if hours == "0" || at.confirmed == nil {
+		return false
+	}
+	limit, err := strconv.Atoi(hours)
+	if err != nil {
+		panic(err)
+	}
+	return s.now.Sub(harness.Moment.Add(-*at.confirmed)) > time.Duration(limit)*time.Hour
 }
 
 // beyondHorizon rejects a visit that starts later than the horizon. The client's setting overrides

@@ -152,6 +152,7 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 	w.days = usually(t, 4, "", "0", "1", "60")
 	w.expires = usually(t, 1, "", "true", "false")
 	w.changesAfterStart = usually(t, 1, "", "true", "false")
+	w.freshHours = usually(t, 2, "", "0", "2")
 	for range t.intBetween(1, lpus) {
 		w.lpus = append(w.lpus, lpu{
 			entity:            usually(t, 3, 0, 1),
@@ -161,6 +162,7 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 			days:              usually(t, 3, "", "0", "1", "60"),
 			expires:           usually(t, 2, "", "true", "false"),
 			changesAfterStart: usually(t, 2, "", "true", "false"),
+			freshHours:        usually(t, 2, "", "2", "24", "0"),
 		})
 	}
 	for range t.intBetween(1, 2) {
@@ -178,6 +180,9 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 			lpu:        n % len(w.lpus),
 			kind:       oneOf(t, "doctor", "doctor", "room", usually(t, 1, "doctor", "equipment")),
 			speciality: usually(t, 8, "92", "7"), inactive: usually(t, 12, false, true),
+		}
+		if usually(t, 2, false, true) {
+			at.confirmed = new(usually(t, 1, time.Hour, 2*time.Hour, 2*time.Hour+time.Microsecond, 30*time.Hour))
 		}
 		w.resources = append(w.resources, at)
 		t.drawSlots(n, slots)
@@ -474,20 +479,20 @@ func (st *scenario) String() string {
 	if w.oneActive != "" {
 		line("one active appointment a speciality: %s", w.oneActive)
 	}
-	if w.days+w.expires+w.changesAfterStart != "" {
-		line("in the region%s", settingsText(w.days, w.expires, w.changesAfterStart))
+	if w.days+w.expires+w.changesAfterStart+w.freshHours != "" {
+		line("in the region%s", settingsText(w.days, w.expires, w.changesAfterStart, w.freshHours))
 	}
 	for n, l := range w.lpus {
 		if used[label("L", n)] {
 			line("%s of E%d in %s, creates cards: %q, polyclinic: %q%s",
 				label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic,
-				settingsText(l.days, l.expires, l.changesAfterStart))
+				settingsText(l.days, l.expires, l.changesAfterStart, l.freshHours))
 		}
 	}
 	for n, c := range w.clients {
 		if used[label("C", n)] {
 			line("%s mask %d within, %d to others, out of schedule %t%s",
-				label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", ""))
+				label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", "", ""))
 		}
 	}
 	for n, p := range w.persons {
@@ -518,8 +523,8 @@ func (st *scenario) String() string {
 		if !used[label("R", n)] {
 			continue
 		}
-		line("%s in %s: %s, speciality %s %s", label("R", n), label("L", r.lpu), r.kind, r.speciality,
-			textIf(r.inactive, "inactive"))
+		line("%s in %s: %s, speciality %s %s %s", label("R", n), label("L", r.lpu), r.kind, r.speciality,
+			textIf(r.inactive, "inactive"), confirmedText(r))
 		for i, c := range w.slots {
 			if c.resource == n {
 				line("%s of %s: id %d, %s, %d min, capacity %d %s %s %s %s", label("S", i), label("R", n), c.id,
@@ -625,9 +630,16 @@ func (s step) String() string {
 		textIf(r.upper, "in upper case"), textIf(s.key != "", "with the key "+s.key)))
 }
 
-func settingsText(days, expires, late string) string {
+func settingsText(days, expires, late, fresh string) string {
 	return textIf(days != "", ", days ahead: "+days) + textIf(expires != "", ", referrals expire: "+expires) +
-		textIf(late != "", ", changes after the start: "+late)
+		textIf(late != "", ", changes after the start: "+late) + textIf(fresh != "", ", fresh for hours: "+fresh)
+}
+
+func confirmedText(r resource) string {
+	if r.confirmed == nil {
+		return ""
+	}
+	return "confirmed " + r.confirmed.String() + " before"
 }
 
 func textIf(condition bool, text string) string {

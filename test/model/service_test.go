@@ -85,6 +85,7 @@ func insertWorld(s *harness.Service, w *world) *guids {
 	set(uuid.Nil, "scheduleDays", w.days)
 	set(uuid.Nil, "DirectionExpires", w.expires)
 	set(uuid.Nil, "DeleteOldTime", w.changesAfterStart)
+	set(uuid.Nil, "ScheduleFreshHours", w.freshHours)
 
 	entities := map[int]bool{}
 	for _, l := range w.lpus {
@@ -103,6 +104,7 @@ func insertWorld(s *harness.Service, w *world) *guids {
 		set(guid, "scheduleDays", l.days)
 		set(guid, "DirectionExpires", l.expires)
 		set(guid, "DeleteOldTime", l.changesAfterStart)
+		set(guid, "ScheduleFreshHours", l.freshHours)
 		return harness.Fields{
 			"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ",
 			"time_zone": l.zone,
@@ -173,6 +175,16 @@ func insertWorld(s *harness.Service, w *world) *guids {
 			"active":          !r.inactive,
 		}
 	}))
+	var sources []harness.Fields
+	for n, r := range w.resources {
+		if r.confirmed != nil {
+			sources = append(sources, harness.Fields{
+				"lpu_guid": g.of(label("L", r.lpu)), "resource_guid": g.of(label("R", n)), "version": 1,
+				"confirmed_at": harness.Moment.Add(-*r.confirmed),
+			})
+		}
+	}
+	insert("schedule_source", sources)
 	insert("slot", rowsOf(w.slots, func(n int, c slot) harness.Fields {
 		return harness.Fields{
 			"lpu_guid": g.of(label("L", w.resources[c.resource].lpu)), "guid": g.of(label("S", n)), "id": c.id,

@@ -20,13 +20,16 @@ import (
 
 // Defines values for AbsenceRequestOnBooked.
 const (
-	AbsenceRequestOnBookedKeep   AbsenceRequestOnBooked = "keep"
-	AbsenceRequestOnBookedRefuse AbsenceRequestOnBooked = "refuse"
+	AbsenceRequestOnBookedDisplace AbsenceRequestOnBooked = "displace"
+	AbsenceRequestOnBookedKeep     AbsenceRequestOnBooked = "keep"
+	AbsenceRequestOnBookedRefuse   AbsenceRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the AbsenceRequestOnBooked enum.
 func (e AbsenceRequestOnBooked) Valid() bool {
 	switch e {
+	case AbsenceRequestOnBookedDisplace:
+		return true
 	case AbsenceRequestOnBookedKeep:
 		return true
 	case AbsenceRequestOnBookedRefuse:
@@ -146,13 +149,16 @@ func (e ScheduleCellRequestRestriction) Valid() bool {
 
 // Defines values for ScheduleRequestOnBooked.
 const (
-	ScheduleRequestOnBookedKeep   ScheduleRequestOnBooked = "keep"
-	ScheduleRequestOnBookedRefuse ScheduleRequestOnBooked = "refuse"
+	ScheduleRequestOnBookedDisplace ScheduleRequestOnBooked = "displace"
+	ScheduleRequestOnBookedKeep     ScheduleRequestOnBooked = "keep"
+	ScheduleRequestOnBookedRefuse   ScheduleRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the ScheduleRequestOnBooked enum.
 func (e ScheduleRequestOnBooked) Valid() bool {
 	switch e {
+	case ScheduleRequestOnBookedDisplace:
+		return true
 	case ScheduleRequestOnBookedKeep:
 		return true
 	case ScheduleRequestOnBookedRefuse:
@@ -164,13 +170,16 @@ func (e ScheduleRequestOnBooked) Valid() bool {
 
 // Defines values for SlotRequestOnBooked.
 const (
-	SlotRequestOnBookedKeep   SlotRequestOnBooked = "keep"
-	SlotRequestOnBookedRefuse SlotRequestOnBooked = "refuse"
+	SlotRequestOnBookedDisplace SlotRequestOnBooked = "displace"
+	SlotRequestOnBookedKeep     SlotRequestOnBooked = "keep"
+	SlotRequestOnBookedRefuse   SlotRequestOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the SlotRequestOnBooked enum.
 func (e SlotRequestOnBooked) Valid() bool {
 	switch e {
+	case SlotRequestOnBookedDisplace:
+		return true
 	case SlotRequestOnBookedKeep:
 		return true
 	case SlotRequestOnBookedRefuse:
@@ -350,13 +359,16 @@ func (e CreateImportParamsOf) Valid() bool {
 
 // Defines values for WithdrawReferralParamsOnBooked.
 const (
-	WithdrawReferralParamsOnBookedKeep   WithdrawReferralParamsOnBooked = "keep"
-	WithdrawReferralParamsOnBookedRefuse WithdrawReferralParamsOnBooked = "refuse"
+	WithdrawReferralParamsOnBookedDisplace WithdrawReferralParamsOnBooked = "displace"
+	WithdrawReferralParamsOnBookedKeep     WithdrawReferralParamsOnBooked = "keep"
+	WithdrawReferralParamsOnBookedRefuse   WithdrawReferralParamsOnBooked = "refuse"
 )
 
 // Valid indicates whether the value is a known member of the WithdrawReferralParamsOnBooked enum.
 func (e WithdrawReferralParamsOnBooked) Valid() bool {
 	switch e {
+	case WithdrawReferralParamsOnBookedDisplace:
+		return true
 	case WithdrawReferralParamsOnBookedKeep:
 		return true
 	case WithdrawReferralParamsOnBookedRefuse:
@@ -469,13 +481,13 @@ type AbsenceRequest struct {
 	// Example: Больничный
 	Reason *string `json:"Reason,omitempty"`
 
-	// OnBooked What happens to cells with visits. Default: `keep`.
+	// OnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *AbsenceRequestOnBooked `json:"OnBooked,omitempty"`
 }
 
-// AbsenceRequestOnBooked What happens to cells with visits. Default: `keep`.
+// AbsenceRequestOnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type AbsenceRequestOnBooked string
@@ -1211,6 +1223,7 @@ type FieldProblem struct {
 	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+	// | `not_supported` | This version does not support the value yet. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
@@ -2267,7 +2280,7 @@ type ResourceRequestKind string
 // | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
 // | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
 // | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
-// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+// | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `schedule_stale`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
 // | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
 // | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
 // | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -2539,7 +2552,7 @@ type ScheduleRequest struct {
 	// Example: 42
 	Version int64 `json:"Version"`
 
-	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+	// OnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *ScheduleRequestOnBooked `json:"OnBooked,omitempty"`
@@ -2548,7 +2561,7 @@ type ScheduleRequest struct {
 	Cells []ScheduleCellRequest `json:"Cells"`
 }
 
-// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+// ScheduleRequestOnBooked What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type ScheduleRequestOnBooked string
@@ -2771,7 +2784,7 @@ type SlotRequest struct {
 	// Example: 43
 	Version int64 `json:"Version"`
 
-	// OnBooked What happens to cells with visits. Default: `keep`.
+	// OnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	//
 	// Example: refuse
 	OnBooked *SlotRequestOnBooked `json:"OnBooked,omitempty"`
@@ -2802,7 +2815,7 @@ type SlotRequest struct {
 	Restriction *SlotRequestRestriction `json:"Restriction,omitempty"`
 }
 
-// SlotRequestOnBooked What happens to cells with visits. Default: `keep`.
+// SlotRequestOnBooked What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 //
 // Example: refuse
 type SlotRequestOnBooked string
@@ -2811,6 +2824,71 @@ type SlotRequestOnBooked string
 //
 // Example: none
 type SlotRequestRestriction string
+
+// SourceError The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+type SourceError struct {
+	// At When it was rejected, in the institution's zone.
+	//
+	// Example: 2019-08-20T17:41:02+03:00
+	At time.Time `json:"at"`
+
+	// Rule Name of the rule that rejected it.
+	Rule Rule `json:"rule"`
+}
+
+// SourcePage A page of the state of an institution's schedules.
+type SourcePage struct {
+	// Items The schedules, in the order of the guids of their resources.
+	Items []SourceStatus `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+
+	// Summary All schedules of the institution.
+	Summary SourceSummary `json:"summary"`
+}
+
+// SourceStatus The state of a resource's schedule in its source (источник).
+type SourceStatus struct {
+	// ResourceGUID Guid of the resource.
+	ResourceGUID GUID `json:"resourceGuid"`
+
+	// Version The highest version of a message that was applied.
+	//
+	// Example: 42
+	Version int64 `json:"version"`
+
+	// ConfirmedAt When a message last stated or confirmed a part of the schedule, in the institution's zone.
+	//
+	// Example: 2019-08-20T17:40:00+03:00
+	ConfirmedAt time.Time `json:"confirmedAt"`
+
+	// LagSeconds How long ago that was.
+	//
+	// Example: 734
+	LagSeconds int64 `json:"lagSeconds"`
+
+	// OpenConflicts Number of future cells that have visits although they are withdrawn or the resource is absent. Counted among the institution's next 50,000 closed cells.
+	//
+	// Example: 1
+	OpenConflicts int32 `json:"openConflicts"`
+
+	// LastError The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+	LastError *SourceError `json:"lastError"`
+}
+
+// SourceSummary All schedules that an institution's system has brought in.
+type SourceSummary struct {
+	// Resources Number of resources with such a schedule.
+	//
+	// Example: 1
+	Resources int32 `json:"resources"`
+
+	// OldestConfirmedAt The oldest `confirmedAt`. `null` if there are no schedules.
+	//
+	// Example: 2019-08-20T17:40:00+03:00
+	OldestConfirmedAt *time.Time `json:"oldestConfirmedAt"`
+}
 
 // Speciality A medical speciality (специальность).
 type Speciality struct {
@@ -2916,6 +2994,48 @@ type TokenForm struct {
 //
 // Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 type TokenFormClientAssertionType string
+
+// WorkItem A visit that cannot take place as it is booked.
+type WorkItem struct {
+	// Kind Why the institution has to solve it.
+	//
+	// Example: absence
+	Kind string `json:"kind"`
+
+	// AppointmentGUID Guid of the appointment.
+	AppointmentGUID GUID `json:"appointmentGuid"`
+
+	// Start Start of the visit, in the institution's zone.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// ResourceGUID Guid of the resource.
+	ResourceGUID GUID `json:"resourceGuid"`
+
+	// SlotGuids The cells of the visit, in order of time. Empty for a visit out of schedule.
+	SlotGuids []GUID `json:"slotGuids"`
+
+	// DirectionGUID Guid of the referral.
+	DirectionGUID GUID `json:"directionGuid"`
+
+	// MkabGUID Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+	MkabGUID GUID `json:"mkabGuid"`
+}
+
+// WorkPage A page of the visits that an institution has to solve (рабочий список).
+type WorkPage struct {
+	// Items The visits, in the order of their start.
+	Items []WorkItem `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
 
 // AppointmentGUID A guid. Lower case in responses, either case in requests.
 //
@@ -3360,7 +3480,7 @@ type WithdrawReferralParams struct {
 	// Version Version of the source: a newer write of the object has a higher one.
 	Version Version `form:"version" json:"version"`
 
-	// OnBooked What happens if the referral has a visit. Default: `keep`.
+	// OnBooked What happens if the referral has a visit. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
 	OnBooked *WithdrawReferralParamsOnBooked `form:"onBooked,omitempty" json:"onBooked,omitempty"`
 }
 
@@ -3407,6 +3527,27 @@ type PutScheduleParams struct {
 
 	// To End of the period, exclusive.
 	To PeriodTo `form:"to" json:"to"`
+}
+
+// ListSourcesParams defines parameters for ListSources.
+type ListSourcesParams struct {
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListWorkParams defines parameters for ListWork.
+type ListWorkParams struct {
+	// ResourceGUID Only visits to this resource. Not the zero guid. Default: all.
+	ResourceGUID *GUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // DeletePersonParams defines parameters for DeletePerson.
@@ -4387,7 +4528,7 @@ type ClientInterface interface {
 	// bring it in.
 	//
 	// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
-	// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+	// `object_booked`, and `details.appointment` is the visit. `keep`: the visit stays, and
 	// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 	//
 	// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
@@ -4549,8 +4690,9 @@ type ClientInterface interface {
 	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+	// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+	// have begun are no conflicts. Send the message again after the conflicts are solved.
 	//
 	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 	// the period (`cell_foreign`).
@@ -4579,8 +4721,9 @@ type ClientInterface interface {
 	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+	// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+	// have begun are no conflicts. Send the message again after the conflicts are solved.
 	//
 	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 	// the period (`cell_foreign`).
@@ -4638,6 +4781,39 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListSources List the state of an institution's schedules (Состояние источников расписаний)
+	//
+	// Returns how fresh the schedules are that the institution's system has brought in, one item
+	// per resource: the highest version that was applied, when a message last confirmed a part of
+	// the schedule, and the last message that was rejected. Any applied schedule message confirms,
+	// also one that changes nothing. An absence does not. `summary` is about all resources.
+	//
+	// A resource whose schedule no message has ever stated is not listed. With the setting
+	// `ScheduleFreshHours` nobody can book in a schedule that was not confirmed for so many hours
+	// (`schedule_stale`).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/sources (the `ListSources` operationId).
+	ListSources(ctx context.Context, lpuGUID LpuGUID, params *ListSourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListWork List the visits that the institution has to solve (Рабочий список)
+	//
+	// Returns the active visits that have not begun and cannot take place as they are booked. The
+	// institution calls the patient, and cancels or moves the visit. The list is computed from the
+	// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
+	// absence is lifted or the cell is offered again.
+	//
+	// | `kind` | why |
+	// |---|---|
+	// | `resource_inactive` | The resource is not active any more. |
+	// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
+	// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+	//
+	// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
+	// that its source blocks, keeps its visits as they are, and is not in the list.
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/work-list (the `ListWork` operationId).
+	ListWork(ctx context.Context, lpuGUID LpuGUID, params *ListWorkParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeletePerson Delete a person of the local index (Удаление персоны МИП)
 	//
@@ -6141,7 +6317,7 @@ func (c *Client) PutCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID
 // bring it in.
 //
 // **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
-// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+// `object_booked`, and `details.appointment` is the visit. `keep`: the visit stays, and
 // the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 //
 // Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
@@ -6443,8 +6619,9 @@ func (c *Client) GetSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID 
 // what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-// that have begun are no conflicts. Send the message again after the conflicts are solved.
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+// have begun are no conflicts. Send the message again after the conflicts are solved.
 //
 // **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 // the period (`cell_foreign`).
@@ -6483,8 +6660,9 @@ func (c *Client) PutScheduleWithBody(ctx context.Context, lpuGUID LpuGUID, resou
 // what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-// that have begun are no conflicts. Send the message again after the conflicts are solved.
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+// have begun are no conflicts. Send the message again after the conflicts are solved.
 //
 // **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 // the period (`cell_foreign`).
@@ -6593,6 +6771,59 @@ func (c *Client) PatchSlotWithBody(ctx context.Context, lpuGUID LpuGUID, slotGUI
 // Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 func (c *Client) PatchSlot(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPatchSlotRequest(c.Server, lpuGUID, slotGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListSources List the state of an institution's schedules (Состояние источников расписаний)
+//
+// Returns how fresh the schedules are that the institution's system has brought in, one item
+// per resource: the highest version that was applied, when a message last confirmed a part of
+// the schedule, and the last message that was rejected. Any applied schedule message confirms,
+// also one that changes nothing. An absence does not. `summary` is about all resources.
+//
+// A resource whose schedule no message has ever stated is not listed. With the setting
+// `ScheduleFreshHours` nobody can book in a schedule that was not confirmed for so many hours
+// (`schedule_stale`).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/sources (the `ListSources` operationId).
+func (c *Client) ListSources(ctx context.Context, lpuGUID LpuGUID, params *ListSourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListSourcesRequest(c.Server, lpuGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListWork List the visits that the institution has to solve (Рабочий список)
+//
+// Returns the active visits that have not begun and cannot take place as they are booked. The
+// institution calls the patient, and cancels or moves the visit. The list is computed from the
+// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
+// absence is lifted or the cell is offered again.
+//
+// | `kind` | why |
+// |---|---|
+// | `resource_inactive` | The resource is not active any more. |
+// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
+// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+//
+// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
+// that its source blocks, keeps its visits as they are, and is not in the list.
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/work-list (the `ListWork` operationId).
+func (c *Client) ListWork(ctx context.Context, lpuGUID LpuGUID, params *ListWorkParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListWorkRequest(c.Server, lpuGUID, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9880,6 +10111,164 @@ func NewPatchSlotRequestWithBody(server string, lpuGUID LpuGUID, slotGUID SlotGU
 	return req, nil
 }
 
+// NewListSourcesRequest constructs an http.Request for the ListSources method
+func NewListSourcesRequest(server string, lpuGUID LpuGUID, params *ListSourcesParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/sources", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListWorkRequest constructs an http.Request for the ListWork method
+func NewListWorkRequest(server string, lpuGUID LpuGUID, params *ListWorkParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/registry/lpus/%s/work-list", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ResourceGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resourceGuid", *params.ResourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewDeletePersonRequest constructs an http.Request for the DeletePerson method
 func NewDeletePersonRequest(server string, personGUID PersonGUID, params *DeletePersonParams) (*http.Request, error) {
 	var err error
@@ -11210,7 +11599,7 @@ type ClientWithResponsesInterface interface {
 	// bring it in.
 	//
 	// **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
-	// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+	// `object_booked`, and `details.appointment` is the visit. `keep`: the visit stays, and
 	// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -11388,8 +11777,9 @@ type ClientWithResponsesInterface interface {
 	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+	// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+	// have begun are no conflicts. Send the message again after the conflicts are solved.
 	//
 	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 	// the period (`cell_foreign`).
@@ -11418,8 +11808,9 @@ type ClientWithResponsesInterface interface {
 	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-	// that have begun are no conflicts. Send the message again after the conflicts are solved.
+	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+	// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+	// have begun are no conflicts. Send the message again after the conflicts are solved.
 	//
 	// **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 	// the period (`cell_foreign`).
@@ -11479,6 +11870,43 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /registry/lpus/{lpuGuid}/slots/{slotGuid} (the `PatchSlot` operationId).
 	PatchSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, slotGUID SlotGUID, body PatchSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PatchSlotResponse, error)
+
+	// ListSourcesWithResponse List the state of an institution's schedules (Состояние источников расписаний)
+	//
+	// Returns how fresh the schedules are that the institution's system has brought in, one item
+	// per resource: the highest version that was applied, when a message last confirmed a part of
+	// the schedule, and the last message that was rejected. Any applied schedule message confirms,
+	// also one that changes nothing. An absence does not. `summary` is about all resources.
+	//
+	// A resource whose schedule no message has ever stated is not listed. With the setting
+	// `ScheduleFreshHours` nobody can book in a schedule that was not confirmed for so many hours
+	// (`schedule_stale`).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/sources (the `ListSources` operationId).
+	ListSourcesWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListSourcesParams, reqEditors ...RequestEditorFn) (*ListSourcesResponse, error)
+
+	// ListWorkWithResponse List the visits that the institution has to solve (Рабочий список)
+	//
+	// Returns the active visits that have not begun and cannot take place as they are booked. The
+	// institution calls the patient, and cancels or moves the visit. The list is computed from the
+	// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
+	// absence is lifted or the cell is offered again.
+	//
+	// | `kind` | why |
+	// |---|---|
+	// | `resource_inactive` | The resource is not active any more. |
+	// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
+	// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+	//
+	// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
+	// that its source blocks, keeps its visits as they are, and is not in the list.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /registry/lpus/{lpuGuid}/work-list (the `ListWork` operationId).
+	ListWorkWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListWorkParams, reqEditors ...RequestEditorFn) (*ListWorkResponse, error)
 
 	// DeletePersonWithResponse Delete a person of the local index (Удаление персоны МИП)
 	//
@@ -19179,6 +19607,276 @@ func (r PatchSlotResponse) ContentType() string {
 	return ""
 }
 
+// ListSourcesResponse200Headers the declared response headers of an HTTP 200 response for ListSources
+type ListSourcesResponse200Headers struct {
+	XRequestID string
+}
+
+// ListSourcesResponse400Headers the declared response headers of an HTTP 400 response for ListSources
+type ListSourcesResponse400Headers struct {
+	XRequestID string
+}
+
+// ListSourcesResponse403Headers the declared response headers of an HTTP 403 response for ListSources
+type ListSourcesResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListSourcesResponse404Headers the declared response headers of an HTTP 404 response for ListSources
+type ListSourcesResponse404Headers struct {
+	XRequestID string
+}
+
+// ListSourcesResponse405Headers the declared response headers of an HTTP 405 response for ListSources
+type ListSourcesResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListSourcesResponse500Headers the declared response headers of an HTTP 500 response for ListSources
+type ListSourcesResponse500Headers struct {
+	XRequestID string
+}
+
+// ListSourcesResponse503Headers the declared response headers of an HTTP 503 response for ListSources
+type ListSourcesResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListSourcesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *SourcePage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListSourcesResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListSourcesResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListSourcesResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListSourcesResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListSourcesResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListSourcesResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListSourcesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListSourcesResponse) GetJSON200() *SourcePage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListSourcesResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListSourcesResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListSourcesResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListSourcesResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListSourcesResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListSourcesResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListSourcesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListSourcesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListSourcesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListSourcesResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListWorkResponse200Headers the declared response headers of an HTTP 200 response for ListWork
+type ListWorkResponse200Headers struct {
+	XRequestID string
+}
+
+// ListWorkResponse400Headers the declared response headers of an HTTP 400 response for ListWork
+type ListWorkResponse400Headers struct {
+	XRequestID string
+}
+
+// ListWorkResponse403Headers the declared response headers of an HTTP 403 response for ListWork
+type ListWorkResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListWorkResponse404Headers the declared response headers of an HTTP 404 response for ListWork
+type ListWorkResponse404Headers struct {
+	XRequestID string
+}
+
+// ListWorkResponse405Headers the declared response headers of an HTTP 405 response for ListWork
+type ListWorkResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListWorkResponse500Headers the declared response headers of an HTTP 500 response for ListWork
+type ListWorkResponse500Headers struct {
+	XRequestID string
+}
+
+// ListWorkResponse503Headers the declared response headers of an HTTP 503 response for ListWork
+type ListWorkResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListWorkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *WorkPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListWorkResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListWorkResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListWorkResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListWorkResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListWorkResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListWorkResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListWorkResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListWorkResponse) GetJSON200() *WorkPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListWorkResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListWorkResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListWorkResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListWorkResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListWorkResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListWorkResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListWorkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListWorkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListWorkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListWorkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // DeletePersonResponse200Headers the declared response headers of an HTTP 200 response for DeletePerson
 type DeletePersonResponse200Headers struct {
 	XRequestID string
@@ -21677,7 +22375,7 @@ func (c *ClientWithResponses) PutCaseWithResponse(ctx context.Context, lpuGUID L
 // bring it in.
 //
 // **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
-// `object_booked`, and `details.appointment` is the visit. `keep`, the default: the visit stays, and
+// `object_booked`, and `details.appointment` is the visit. `keep`: the visit stays, and
 // the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 //
 // Returns a wrapper object for the known response body format(s).
@@ -21939,8 +22637,9 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, lpuGU
 // what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-// that have begun are no conflicts. Send the message again after the conflicts are solved.
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+// have begun are no conflicts. Send the message again after the conflicts are solved.
 //
 // **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 // the period (`cell_foreign`).
@@ -21975,8 +22674,9 @@ func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Contex
 // what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
-// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
-// that have begun are no conflicts. Send the message again after the conflicts are solved.
+// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+// `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+// have begun are no conflicts. Send the message again after the conflicts are solved.
 //
 // **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
 // the period (`cell_foreign`).
@@ -22071,6 +22771,55 @@ func (c *ClientWithResponses) PatchSlotWithResponse(ctx context.Context, lpuGUID
 		return nil, err
 	}
 	return ParsePatchSlotResponse(rsp)
+}
+
+// ListSourcesWithResponse List the state of an institution's schedules (Состояние источников расписаний)
+//
+// Returns how fresh the schedules are that the institution's system has brought in, one item
+// per resource: the highest version that was applied, when a message last confirmed a part of
+// the schedule, and the last message that was rejected. Any applied schedule message confirms,
+// also one that changes nothing. An absence does not. `summary` is about all resources.
+//
+// A resource whose schedule no message has ever stated is not listed. With the setting
+// `ScheduleFreshHours` nobody can book in a schedule that was not confirmed for so many hours
+// (`schedule_stale`).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/sources (the `ListSources` operationId).
+func (c *ClientWithResponses) ListSourcesWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListSourcesParams, reqEditors ...RequestEditorFn) (*ListSourcesResponse, error) {
+	rsp, err := c.ListSources(ctx, lpuGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListSourcesResponse(rsp)
+}
+
+// ListWorkWithResponse List the visits that the institution has to solve (Рабочий список)
+//
+// Returns the active visits that have not begun and cannot take place as they are booked. The
+// institution calls the patient, and cancels or moves the visit. The list is computed from the
+// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
+// absence is lifted or the cell is offered again.
+//
+// | `kind` | why |
+// |---|---|
+// | `resource_inactive` | The resource is not active any more. |
+// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
+// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+//
+// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
+// that its source blocks, keeps its visits as they are, and is not in the list.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /registry/lpus/{lpuGuid}/work-list (the `ListWork` operationId).
+func (c *ClientWithResponses) ListWorkWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListWorkParams, reqEditors ...RequestEditorFn) (*ListWorkResponse, error) {
+	rsp, err := c.ListWork(ctx, lpuGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListWorkResponse(rsp)
 }
 
 // DeletePersonWithResponse Delete a person of the local index (Удаление персоны МИП)
@@ -31374,6 +32123,330 @@ func ParsePatchSlotResponse(rsp *http.Response) (*PatchSlotResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers PatchSlotResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListSourcesResponse parses an HTTP response from a ListSourcesWithResponse call
+func ParseListSourcesResponse(rsp *http.Response) (*ListSourcesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListSourcesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest SourcePage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListSourcesResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListSourcesResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListSourcesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListSourcesResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListSourcesResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListSourcesResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListSourcesResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListWorkResponse parses an HTTP response from a ListWorkWithResponse call
+func ParseListWorkResponse(rsp *http.Response) (*ListWorkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListWorkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest WorkPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListWorkResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListWorkResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListWorkResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListWorkResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListWorkResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListWorkResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListWorkResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -500,6 +500,47 @@ export const getLpu = (
 ): Promise<Outcome<types.GetLpuResponse, 'getLpu'>> => call(talon, sdk.getLpu, 'safe', request, options);
 
 /**
+ * List the state of an institution's schedules (Состояние источников расписаний)
+ *
+ * Returns how fresh the schedules are that the institution's system has brought in, one item
+ * per resource: the highest version that was applied, when a message last confirmed a part of
+ * the schedule, and the last message that was rejected. Any applied schedule message confirms,
+ * also one that changes nothing. An absence does not. `summary` is about all resources.
+ *
+ * A resource whose schedule no message has ever stated is not listed. With the setting
+ * `ScheduleFreshHours` nobody can book in a schedule that was not confirmed for so many hours
+ * (`schedule_stale`).
+ */
+export const listSources = (
+  talon: Talon,
+  request: Pick<types.ListSourcesData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListSourcesResponse, 'listSources'>> => call(talon, sdk.listSources, 'safe', request, options);
+
+/**
+ * List the visits that the institution has to solve (Рабочий список)
+ *
+ * Returns the active visits that have not begun and cannot take place as they are booked. The
+ * institution calls the patient, and cancels or moves the visit. The list is computed from the
+ * visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
+ * absence is lifted or the cell is offered again.
+ *
+ * | `kind` | why |
+ * |---|---|
+ * | `resource_inactive` | The resource is not active any more. |
+ * | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
+ * | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+ *
+ * If several apply, `kind` is the first of them. A cell that has fewer places than before, or
+ * that its source blocks, keeps its visits as they are, and is not in the list.
+ */
+export const listWork = (
+  talon: Talon,
+  request: Pick<types.ListWorkData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListWorkResponse, 'listWork'>> => call(talon, sdk.listWork, 'safe', request, options);
+
+/**
  * Replace a period of a resource's schedule (Передача окна расписания)
  *
  * States that the resource's cells that begin in `[from, to)` are exactly the given ones (окно
@@ -517,8 +558,9 @@ export const getLpu = (
  * what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
  * decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
  * visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
- * visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
- * that have begun are no conflicts. Send the message again after the conflicts are solved.
+ * visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
+ * `displace`, which takes the visits away, is not supported yet: `field_invalid`. Visits that
+ * have begun are no conflicts. Send the message again after the conflicts are solved.
  *
  * **Guids.** A guid names one cell. It may not belong to another resource, or to a cell outside
  * the period (`cell_foreign`).

@@ -1,0 +1,74 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/gen/db"
+	"talon.example/internal/booking"
+	"talon.example/internal/registry"
+)
+
+// longestDay bounds how long a visit for a day has lasted when the day ends.
+const longestDay = 25 * time.Hour
+
+// WorkList implements registry.Store. It takes two round trips: one for the resources that may have
+// such visits, unless the filter names one, and one for the visits.
+func (s *Store) WorkList(
+	ctx context.Context, filter registry.WorkFilter, page booking.Page, now time.Time,
+) (items []registry.WorkItem, err error) {
+	visits := db.WorkListVisitsParams{
+		LpuGuid: filter.Lpu, At: now, FromAt: now.Add(-longestDay), Most: int32(page.Limit),
+	}
+	if page.After != nil {
+		visits.FromAt, visits.AfterGuid = page.After.At, page.After.Guid
+	}
+	if filter.Resource != nil {
+		visits.ResourceGuids = []uuid.UUID{*filter.Resource}
+	} else if visits.ResourceGuids, err = s.workResources(ctx, filter.Lpu, visits.FromAt); err != nil {
+		return nil, err
+	}
+	err = s.snapshot(ctx, func(t *tx) {
+		place, err := t.reference.registered(filter.Lpu)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		rows(t, t.WorkListVisits(ctx, []db.WorkListVisitsParams{visits}).Query, func(rows []db.WorkListVisitsRow) error {
+			for _, row := range rows {
+				items = append(items, registry.WorkItem{
+					Kind: workKind(row), Appointment: row.Guid, Start: row.StartAt.In(place.Zone), End: row.EndAt.In(place.Zone),
+					Resource: row.ResourceGuid, Slots: row.SlotGuids, Direction: row.DirectionGuid, Mkab: row.MkabGuid,
+				})
+			}
+			return nil
+		})
+	})
+	return items, interpretError(err)
+}
+
+// workResources returns the resources that may have visits of the work list from a moment on.
+func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from time.Time) (guids []uuid.UUID, err error) {
+	err = s.snapshot(ctx, func(t *tx) {
+		rows(t, t.WorkListResources(ctx, []db.WorkListResourcesParams{{LpuGuid: lpu, FromAt: from}}).Query,
+			func(rows []uuid.UUID) error {
+				guids = rows
+				return nil
+			})
+	})
+	return guids, interpretError(err)
+}
+
+// workKind returns why a visit is in the work list. Without another reason it is an absence.
+func workKind(row db.WorkListVisitsRow) registry.WorkKind {
+	switch {
+	case !row.ResourceActive:
+		return registry.WorkResourceInactive
+	case row.Withdrawn:
+		return registry.WorkWithdrawn
+	default:
+		return registry.WorkAbsence
+	}
+}

@@ -1,0 +1,59 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
+)
+
+// WorkKind is why a visit cannot take place as it is booked.
+type WorkKind string
+
+// The kinds. If several apply, the first does.
+const (
+	WorkResourceInactive WorkKind = "resource_inactive" // its resource is not active
+	WorkWithdrawn        WorkKind = "withdrawn"         // its source has withdrawn the cell or moved it in time
+	WorkAbsence          WorkKind = "absence"           // its resource is absent
+)
+
+// WorkItem is a visit that the institution has to solve (рабочий список). Times are in the
+// institution's zone.
+type WorkItem struct {
+	Kind        WorkKind
+	Appointment uuid.UUID
+	Start, End  time.Time
+	Resource    uuid.UUID
+	Slots       []uuid.UUID // in order of time; none for a visit out of schedule
+	Direction   uuid.UUID
+	Mkab        uuid.UUID
+}
+
+// WorkFilter selects visits of an institution.
+type WorkFilter struct {
+	Lpu      uuid.UUID
+	Resource *uuid.UUID // only visits to this resource; nil: all
+}
+
+// WorkList returns a page of the active visits of an institution that have not begun and cannot
+// take place as they are booked, in order of start and guid, and the position after which the next
+// page begins, nil if there is none. The list is computed from the visits and the schedule. It
+// rejects with LpuAbsent.
+func (s *Service) WorkList(
+	ctx context.Context, filter WorkFilter, page booking.Page,
+) ([]WorkItem, *booking.Position, error) {
+	limit := page.Limit
+	page.Limit++ // one more shows that there is a next page
+	items, err := s.store.WorkList(ctx, filter, page, s.now())
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the work list: %w", err)
+	}
+	if len(items) <= limit {
+		return items, nil, nil
+	}
+	last := items[limit-1]
+	return items[:limit], &booking.Position{At: last.Start, Guid: last.Appointment, Lpu: filter.Lpu}, nil
+}
