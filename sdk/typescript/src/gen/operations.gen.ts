@@ -15,9 +15,9 @@ import type * as types from './types.gen.js';
  *
  * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Cancelled` | The institution has withdrawn it. It cannot be booked. |
  * | `Completed` | Its appointment has ended. |
  * | `Booked` | It has an appointment. |
+ * | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
  * | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
  * | `NotBooked` | None of the above. |
  *
@@ -489,6 +489,105 @@ export const getKeys = (
 ): Promise<Outcome<types.GetKeysResponse, 'getKeys'>> => call(talon, sdk.getKeys, 'safe', request, options);
 
 /**
+ * Write the settings of the region (Настройки)
+ *
+ * Replaces all settings of the region. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+ */
+export const putRegionSettings = (
+  talon: Talon,
+  request: Pick<types.PutRegionSettingsData, 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutRegionSettingsResponse, 'putRegionSettings'>> => call(talon, sdk.putRegionSettings, 'unsafe', request, options);
+
+/**
+ * Get the settings of the region (Настройки)
+ *
+ * Returns the settings that the region has itself.
+ */
+export const getRegionSettings = (
+  talon: Talon,
+  request: Record<never, never> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.GetRegionSettingsResponse, 'getRegionSettings'>> => call(talon, sdk.getRegionSettings, 'safe', request, options);
+
+/**
+ * Write a legal entity (Передача юр. лица)
+ *
+ * Creates or replaces a legal entity (юр. лицо). Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+ */
+export const putLegalEntity = (
+  talon: Talon,
+  request: Pick<types.PutLegalEntityData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutLegalEntityResponse, 'putLegalEntity'>> => call(talon, sdk.putLegalEntity, 'unsafe', request, options);
+
+/**
+ * Get a legal entity (Получение юр. лица)
+ *
+ * Returns a legal entity. Only for systems of the region.
+ */
+export const getLegalEntity = (
+  talon: Talon,
+  request: Pick<types.GetLegalEntityData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetLegalEntityResponse, 'getLegalEntity'>> => call(talon, sdk.getLegalEntity, 'safe', request, options);
+
+/**
+ * Delete a legal entity (Удаление юр. лица)
+ *
+ * Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+ */
+export const deleteLegalEntity = (
+  talon: Talon,
+  request: Pick<types.DeleteLegalEntityData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteLegalEntityResponse, 'deleteLegalEntity'>> => call(talon, sdk.deleteLegalEntity, 'safe', request, options);
+
+/**
+ * Write the rights of a client application (Права клиентского приложения)
+ *
+ * Sets which cells a client application may take for patients. `talon client` creates the application itself. Only for systems of the region. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+ */
+export const putClientRights = (
+  talon: Talon,
+  request: Pick<types.PutClientRightsData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutClientRightsResponse, 'putClientRights'>> => call(talon, sdk.putClientRights, 'unsafe', request, options);
+
+/**
+ * Get the rights of a client application (Права клиентского приложения)
+ *
+ * Returns which cells a client application may take for patients. Only for systems of the region.
+ */
+export const getClientRights = (
+  talon: Talon,
+  request: Pick<types.GetClientRightsData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetClientRightsResponse, 'getClientRights'>> => call(talon, sdk.getClientRights, 'safe', request, options);
+
+/**
+ * Write the settings of a client application (Настройки)
+ *
+ * Replaces all settings of a client application. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+ */
+export const putClientSettings = (
+  talon: Talon,
+  request: Pick<types.PutClientSettingsData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutClientSettingsResponse, 'putClientSettings'>> => call(talon, sdk.putClientSettings, 'unsafe', request, options);
+
+/**
+ * Get the settings of a client application (Настройки)
+ *
+ * Returns the settings that a client application has itself.
+ */
+export const getClientSettings = (
+  talon: Talon,
+  request: Pick<types.GetClientSettingsData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetClientSettingsResponse, 'getClientSettings'>> => call(talon, sdk.getClientSettings, 'safe', request, options);
+
+/**
  * Get an institution (Получение ЛПУ)
  *
  * Returns an institution (ЛПУ) of the caller. For a caller that is limited to some institutions, any other guid fails with `institution_foreign`, whether it exists or not.
@@ -498,6 +597,94 @@ export const getLpu = (
   request: Pick<types.GetLpuData, 'path'>,
   options?: CallOptions,
 ): Promise<Outcome<types.GetLpuResponse, 'getLpu'>> => call(talon, sdk.getLpu, 'safe', request, options);
+
+/**
+ * Write an institution (Передача ЛПУ)
+ *
+ * Creates or replaces an institution (ЛПУ). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. The legal entity must exist. Every instance knows the change within a second.
+ */
+export const putLpu = (
+  talon: Talon,
+  request: Pick<types.PutLpuData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutLpuResponse, 'putLpu'>> => call(talon, sdk.putLpu, 'unsafe', request, options);
+
+/**
+ * Delete an institution (Удаление ЛПУ)
+ *
+ * Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+ */
+export const deleteLpu = (
+  talon: Talon,
+  request: Pick<types.DeleteLpuData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteLpuResponse, 'deleteLpu'>> => call(talon, sdk.deleteLpu, 'safe', request, options);
+
+/**
+ * Write the settings of an institution (Настройки)
+ *
+ * Replaces all settings of an institution. A setting that is missing has the value of the next owner, or its default. The list of settings is in the documentation of the service. `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing.
+ */
+export const putLpuSettings = (
+  talon: Talon,
+  request: Pick<types.PutLpuSettingsData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutLpuSettingsResponse, 'putLpuSettings'>> => call(talon, sdk.putLpuSettings, 'unsafe', request, options);
+
+/**
+ * Get the settings of an institution (Настройки)
+ *
+ * Returns the settings that an institution has itself.
+ */
+export const getLpuSettings = (
+  talon: Talon,
+  request: Pick<types.GetLpuSettingsData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetLpuSettingsResponse, 'getLpuSettings'>> => call(talon, sdk.getLpuSettings, 'safe', request, options);
+
+/**
+ * List the resources of an institution (Ресурсы ЛПУ)
+ *
+ * Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+ */
+export const listResources = (
+  talon: Talon,
+  request: Pick<types.ListResourcesData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListResourcesResponse, 'listResources'>> => call(talon, sdk.listResources, 'safe', request, options);
+
+/**
+ * Write a resource (Передача ресурса)
+ *
+ * Creates or replaces a doctor, a cabinet or a piece of equipment (ресурс). `Version` orders the writes of the source: an older one fails with `version_stale`, the same one with other content with `version_conflict`, and a repetition changes nothing. A resource that is not active accepts no new visits; its visits stay.
+ */
+export const putResource = (
+  talon: Talon,
+  request: Pick<types.PutResourceData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutResourceResponse, 'putResource'>> => call(talon, sdk.putResource, 'unsafe', request, options);
+
+/**
+ * Get a resource (Получение ресурса)
+ *
+ * Returns a resource in the shape in which it was written.
+ */
+export const getResource = (
+  talon: Talon,
+  request: Pick<types.GetResourceData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetResourceResponse, 'getResource'>> => call(talon, sdk.getResource, 'safe', request, options);
+
+/**
+ * Delete a resource (Удаление ресурса)
+ *
+ * Makes a resource not active and removes it from the lists. Its visits stay. A later write with a higher version brings it back. Deleting a resource that does not exist is recorded, so that a late write does not create it.
+ */
+export const deleteResource = (
+  talon: Talon,
+  request: Pick<types.DeleteResourceData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteResourceResponse, 'deleteResource'>> => call(talon, sdk.deleteResource, 'safe', request, options);
 
 /**
  * List the state of an institution's schedules (Состояние источников расписаний)
@@ -642,6 +829,171 @@ export const patchSlot = (
 ): Promise<Outcome<types.PatchSlotResponse, 'patchSlot'>> => call(talon, sdk.patchSlot, 'unsafe', request, options);
 
 /**
+ * Write a medical card (Передача МКАБ)
+ *
+ * Creates or replaces a patient's card (МКАБ) in the institution. `Closed` closes it, and a write
+ * without `Closed` opens it again. `Policies` replaces all policies of the card. A card that
+ * booking has created is taken over with its guid.
+ *
+ * A person has at most one open card in an institution: a second one fails with `mkab_open`, and
+ * the message names the first. Close that one, or merge them. The person of a card never changes
+ * (`person_fixed`). A card that was merged into another is written no more (`guid_foreign`).
+ */
+export const putCard = (
+  talon: Talon,
+  request: Pick<types.PutCardData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutCardResponse, 'putCard'>> => call(talon, sdk.putCard, 'unsafe', request, options);
+
+/**
+ * Get a medical card (Получение МКАБ)
+ *
+ * Returns a card as it was written, and its version, which is `null` if booking has created the card. A card that was merged has `mergedInto`.
+ */
+export const getCard = (
+  talon: Talon,
+  request: Pick<types.GetCardData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetCardResponse, 'getCard'>> => call(talon, sdk.getCard, 'safe', request, options);
+
+/**
+ * Merge a card into another (Объединение МКАБ)
+ *
+ * Merges a duplicate card into another open card of the same person in the institution. The
+ * referrals, open cases and visits of the duplicate become those of the other card. The duplicate
+ * is closed, stays with `mergedInto`, and is written no more. Later writes that name its guid as
+ * `CardGuid` mean the other card.
+ *
+ * The other card must be open (`card_closed`). Since a person has at most one open card, close the
+ * duplicate first. Cards of different persons are not merged (`person_other`): visits and
+ * referrals of a person may be in institutions that this one does not act for.
+ */
+export const mergeCard = (
+  talon: Talon,
+  request: Pick<types.MergeCardData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.MergeCardResponse, 'mergeCard'>> => call(talon, sdk.mergeCard, 'unsafe', request, options);
+
+/**
+ * Write a case of treatment (Передача ТАП)
+ *
+ * Creates or replaces a case of treatment (ТАП). It is open without `ClosedOn`. The card must
+ * exist (`card_unknown`).
+ */
+export const putCase = (
+  talon: Talon,
+  request: Pick<types.PutCaseData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutCaseResponse, 'putCase'>> => call(talon, sdk.putCase, 'unsafe', request, options);
+
+/**
+ * Get a case of treatment (Получение ТАП)
+ *
+ * Returns a case as it was written, and its version, which is `null` if no source has written it.
+ */
+export const getCase = (
+  talon: Talon,
+  request: Pick<types.GetCaseData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetCaseResponse, 'getCase'>> => call(talon, sdk.getCase, 'safe', request, options);
+
+/**
+ * Delete a case of treatment (Удаление ТАП)
+ *
+ * Deletes a case. The deletion is recorded even if there is no such case, so that a late older
+ * write does not bring it in.
+ */
+export const deleteCase = (
+  talon: Talon,
+  request: Pick<types.DeleteCaseData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteCaseResponse, 'deleteCase'>> => call(talon, sdk.deleteCase, 'safe', request, options);
+
+/**
+ * Write a referral (Передача направления)
+ *
+ * Creates or replaces a referral that the institution has issued (направление). The institution
+ * holds the original. The guid and the `Id` must be free: if they belong to another referral, or
+ * to the copy of a referral of another institution, the write fails with `guid_foreign`.
+ *
+ * **Visits.** While the referral has a visit, its type, speciality, card and target institution do
+ * not change (`object_booked`; `details.appointment` is the visit). All other fields may change,
+ * also in the copy in the institution of the visit.
+ *
+ * **Withdrawal.** A write with a higher version brings a withdrawn referral back.
+ */
+export const putReferral = (
+  talon: Talon,
+  request: Pick<types.PutReferralData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutReferralResponse, 'putReferral'>> => call(talon, sdk.putReferral, 'unsafe', request, options);
+
+/**
+ * Get a referral (Получение направления)
+ *
+ * Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
+ */
+export const getReferral = (
+  talon: Talon,
+  request: Pick<types.GetReferralData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetReferralResponse, 'getReferral'>> => call(talon, sdk.getReferral, 'safe', request, options);
+
+/**
+ * Withdraw a referral (Отзыв направления)
+ *
+ * Withdraws a referral: nobody can book with it. Its row stays, and `putReferral` brings it back.
+ * The withdrawal is recorded even if there is no such referral, so that a late older write does not
+ * bring it in.
+ *
+ * **Visits.** If the referral has a visit, `onBooked` decides. `refuse`: the request fails with
+ * `object_booked`, and `details.appointment` is the visit. `keep`: the visit stays, and
+ * the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
+ */
+export const withdrawReferral = (
+  talon: Talon,
+  request: Pick<types.WithdrawReferralData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.WithdrawReferralResponse, 'withdrawReferral'>> => call(talon, sdk.withdrawReferral, 'safe', request, options);
+
+/**
+ * Write a person of the local index (Передача персоны МИП)
+ *
+ * Creates or replaces a person of the region's local master patient index (МИП), from which
+ * booking creates cards. A field may be missing: then no card is created from it, and booking says
+ * which field is empty. Cards that exist do not change. Only systems of the region, which act for
+ * every institution, may write persons.
+ */
+export const putPerson = (
+  talon: Talon,
+  request: Pick<types.PutPersonData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutPersonResponse, 'putPerson'>> => call(talon, sdk.putPerson, 'unsafe', request, options);
+
+/**
+ * Get a person of the local index (Получение персоны МИП)
+ *
+ * Returns a person as it was written, and its version, which is `null` if no source has written it.
+ */
+export const getPerson = (
+  talon: Talon,
+  request: Pick<types.GetPersonData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetPersonResponse, 'getPerson'>> => call(talon, sdk.getPerson, 'safe', request, options);
+
+/**
+ * Delete a person of the local index (Удаление персоны МИП)
+ *
+ * Deletes a person of the index. Cards that exist stay. The deletion is recorded even if there is no
+ * such person, so that a late older write does not bring it in.
+ */
+export const deletePerson = (
+  talon: Talon,
+  request: Pick<types.DeletePersonData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeletePersonResponse, 'deletePerson'>> => call(talon, sdk.deletePerson, 'safe', request, options);
+
+/**
  * Import a file of messages (Загрузка файла)
  *
  * Accepts a file of any number of messages (загрузка) and applies them in the background. The
@@ -675,7 +1027,7 @@ export const patchSlot = (
  * can be sent again: what is already applied changes nothing.
  *
  * The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
- * client application has at most 4 unfinished imports. Finished imports are deleted after 7
+ * client application has at most 10 unfinished imports. Finished imports are deleted after 7
  * days.
  */
 export const createImport = (

@@ -44,6 +44,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   direction_expired: 'referring_doctor',
   slot_not_found: 'client',
   slot_resource_not_found: 'patient',
+  schedule_stale: 'registry',
   slot_not_for_reception: 'patient',
   slot_unavailable: 'patient',
   slot_time_passed: 'patient',
@@ -88,6 +89,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   slot_absent: 'client',
   absence_absent: 'client',
   object_absent: 'client',
+  object_in_use: 'client',
   import_absent: 'client',
   too_many_imports: 'client',
   version_stale: 'client',
@@ -95,6 +97,9 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   cell_overlap: 'client',
   cell_foreign: 'client',
   cell_booked: 'client',
+  object_booked: 'client',
+  mkab_open: 'client',
+  guid_foreign: 'client',
   client_unauthenticated: 'client',
   grant_type_unsupported: 'client',
   scope_invalid: 'client',
@@ -130,6 +135,7 @@ export interface RuleAnswers {
   direction_expired: { code: 400; message_code: '4003'; type: 'Validation' };
   slot_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_resource_not_found: { code: 400; message_code: '4000'; type: 'Validation' };
+  schedule_stale: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_not_for_reception: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_unavailable: { code: 400; message_code: '4000'; type: 'Validation' };
   slot_time_passed: { code: 400; message_code: '4000'; type: 'Validation' };
@@ -174,6 +180,7 @@ export interface RuleAnswers {
   slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
   absence_absent: { code: 404; message_code: '4046'; type: 'Error' };
   object_absent: { code: 404; message_code: '4047'; type: 'Error' };
+  object_in_use: { code: 409; message_code: '4096'; type: 'Validation' };
   import_absent: { code: 404; message_code: '4048'; type: 'Error' };
   too_many_imports: { code: 409; message_code: '4100'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
@@ -181,6 +188,9 @@ export interface RuleAnswers {
   cell_overlap: { code: 400; message_code: '4006'; type: 'Validation' };
   cell_foreign: { code: 409; message_code: '4094'; type: 'Validation' };
   cell_booked: { code: 409; message_code: '4095'; type: 'Validation' };
+  object_booked: { code: 409; message_code: '4097'; type: 'Validation' };
+  mkab_open: { code: 409; message_code: '4098'; type: 'Validation' };
+  guid_foreign: { code: 409; message_code: '4099'; type: 'Validation' };
   client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
   grant_type_unsupported: { code: 400; message_code: '4004'; type: 'Validation' };
   scope_invalid: { code: 400; message_code: '4005'; type: 'Validation' };
@@ -261,6 +271,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -398,6 +409,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -458,6 +470,7 @@ export interface OperationRules {
     | 'direction_expired'
     | 'slot_not_found'
     | 'slot_resource_not_found'
+    | 'schedule_stale'
     | 'slot_not_for_reception'
     | 'slot_unavailable'
     | 'slot_time_passed'
@@ -525,7 +538,310 @@ export interface OperationRules {
     | 'route_not_found'
     | 'method_not_allowed'
     | 'internal_error';
+  putRegionSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getRegionSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putLegalEntity:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getLegalEntity:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteLegalEntity:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_in_use'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putClientRights:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getClientRights:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putClientSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getClientSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
   getLpu:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putLpu:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteLpu:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_in_use'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putLpuSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getLpuSettings:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listResources:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putResource:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getResource:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'resource_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteResource:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listSources:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listWork:
     | 'token_missing'
     | 'token_invalid'
     | 'token_expired'
@@ -638,6 +954,206 @@ export interface OperationRules {
     | 'version_conflict'
     | 'cell_foreign'
     | 'cell_booked'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'mkab_open'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  mergeCard:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteCase:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'object_booked'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  withdrawReferral:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'object_booked'
+    | 'guid_foreign'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putPerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getPerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'object_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deletePerson:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'version_stale'
+    | 'version_conflict'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

@@ -880,9 +880,9 @@ export type ScheduleRequest = {
      */
     Version: number;
     /**
-     * What happens to cells with visits that the message withdraws, moves or reduces. Default: `keep`.
+     * What happens to cells with visits that the message withdraws, moves or reduces. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
     /**
      * The cells. They must not overlap.
      */
@@ -1078,6 +1078,391 @@ export type ImportErrorPage = {
 };
 
 /**
+ * A resource (ресурс) as its source describes it.
+ */
+export type ResourceRequest = {
+    /**
+     * Version of the source: a newer write has a higher one.
+     */
+    Version: number;
+    /**
+     * What it is: a doctor, a cabinet or a piece of equipment.
+     */
+    Kind: 'doctor' | 'room' | 'equipment';
+    /**
+     * Name for patients.
+     */
+    Name: string;
+    /**
+     * Code of the speciality (код специальности).
+     */
+    SpecialityCode: string;
+    /**
+     * Room of the visits (кабинет). Default: empty.
+     */
+    Room?: string;
+    /**
+     * How patients prepare for a visit. Default: empty.
+     */
+    Preparation?: string;
+    /**
+     * Whether it accepts visits. Default: true.
+     */
+    Active?: boolean;
+};
+
+/**
+ * A resource (ресурс).
+ */
+export type RegisteredResource = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of its newest write. `null` if no source has written it.
+     */
+    version: number | null;
+    /**
+     * What it is: a doctor, a cabinet or a piece of equipment.
+     */
+    kind: 'doctor' | 'room' | 'equipment' | Unknown;
+    /**
+     * Name for patients.
+     */
+    name: string;
+    /**
+     * Code of the speciality.
+     */
+    specialityCode: string;
+    /**
+     * Room of the visits. Empty if unknown.
+     */
+    room: string;
+    /**
+     * How patients prepare for a visit. May be empty.
+     */
+    preparation: string;
+    /**
+     * Whether it accepts visits.
+     */
+    active: boolean;
+};
+
+/**
+ * A page of the resources of an institution.
+ */
+export type ResourcePage = {
+    /**
+     * Resources, in order of their guids.
+     */
+    items: Array<RegisteredResource>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * An institution (ЛПУ) as its source describes it.
+ */
+export type LpuRequest = {
+    /**
+     * Version of the source: a newer write has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the legal entity (юр. лицо).
+     */
+    LegalEntityGuid: Guid;
+    /**
+     * Code of the institution (Код поликлиники), unique in the region.
+     */
+    Code: string;
+    /**
+     * Name for patients.
+     */
+    Name: string;
+    /**
+     * IANA name of the time zone.
+     */
+    TimeZone: string;
+    /**
+     * Address for patients (адрес). Default: empty.
+     */
+    Address?: string;
+    /**
+     * Phone of the registry (телефон регистратуры). Default: empty.
+     */
+    Phone?: string;
+};
+
+/**
+ * A legal entity (юр. лицо) as its source describes it.
+ */
+export type LegalEntityRequest = {
+    /**
+     * Version of the source: a newer write has a higher one.
+     */
+    Version: number;
+    /**
+     * Name.
+     */
+    Name: string;
+};
+
+/**
+ * A legal entity (юр. лицо).
+ */
+export type LegalEntity = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of its newest write. `null` if no source has written it.
+     */
+    version: number | null;
+    /**
+     * Name.
+     */
+    name: string;
+};
+
+/**
+ * Which cells a client application may take for patients, in the bits of `FlagAccess`.
+ */
+export type ClientRightsRequest = {
+    /**
+     * Version of the source: a newer write has a higher one.
+     */
+    Version: number;
+    /**
+     * By a referral within one institution.
+     */
+    VisitDirection: number;
+    /**
+     * By a referral into another institution.
+     */
+    VisitDirectionOtherLpu: number;
+    /**
+     * Whether it may book out of schedule (вне расписания).
+     */
+    OutOfSchedule: boolean;
+};
+
+/**
+ * Which cells a client application may take for patients, in the bits of `flagAccess`.
+ */
+export type ClientRights = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of its newest write. `null` if no source has written it.
+     */
+    version: number | null;
+    /**
+     * By a referral within one institution.
+     */
+    visitDirection: number;
+    /**
+     * By a referral into another institution.
+     */
+    visitDirectionOtherLpu: number;
+    /**
+     * Whether it may book out of schedule.
+     */
+    outOfSchedule: boolean;
+};
+
+/**
+ * All settings of an owner (настройки).
+ */
+export type SettingsRequest = {
+    /**
+     * Version of the source: a newer write has a higher one.
+     */
+    Version: number;
+    /**
+     * The settings.
+     */
+    Settings: Array<SettingRequest>;
+};
+
+/**
+ * A setting.
+ */
+export type SettingRequest = {
+    /**
+     * Code of the setting.
+     */
+    Code: string;
+    /**
+     * Value as text: `true`, `false`, a number or a text.
+     */
+    Value: string;
+};
+
+/**
+ * All settings of an owner (настройки).
+ */
+export type Settings = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of its newest write. `null` if no source has written it.
+     */
+    version: number | null;
+    /**
+     * The settings, in order of their codes.
+     */
+    settings: Array<Setting>;
+};
+
+/**
+ * A setting.
+ */
+export type Setting = {
+    /**
+     * Code of the setting.
+     */
+    code: string;
+    /**
+     * Value as text.
+     */
+    value: string;
+};
+
+/**
+ * A page of the state of an institution's schedules.
+ */
+export type SourcePage = {
+    /**
+     * The schedules, in the order of the guids of their resources.
+     */
+    items: Array<SourceStatus>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+    /**
+     * All schedules of the institution.
+     */
+    summary: SourceSummary;
+};
+
+/**
+ * The state of a resource's schedule in its source (источник).
+ */
+export type SourceStatus = {
+    /**
+     * Guid of the resource.
+     */
+    resourceGuid: Guid;
+    /**
+     * The highest version of a message that was applied.
+     */
+    version: number;
+    /**
+     * When a message last stated or confirmed a part of the schedule, in the institution's zone.
+     */
+    confirmedAt: string;
+    /**
+     * How long ago that was.
+     */
+    lagSeconds: number;
+    /**
+     * Number of future cells that have visits although they are withdrawn or the resource is absent. Counted among the institution's next 50,000 closed cells.
+     */
+    openConflicts: number;
+    lastError: SourceError;
+};
+
+/**
+ * The last message for the schedule that was rejected: a schedule message, a change of a cell or an absence. `null` if there is none. It is recorded after the response is decided, and may be missing after a failure.
+ */
+export type SourceError = {
+    /**
+     * When it was rejected, in the institution's zone.
+     */
+    at: string;
+    /**
+     * Name of the rule that rejected it.
+     */
+    rule: Rule;
+} | null;
+
+/**
+ * All schedules that an institution's system has brought in.
+ */
+export type SourceSummary = {
+    /**
+     * Number of resources with such a schedule.
+     */
+    resources: number;
+    /**
+     * The oldest `confirmedAt`. `null` if there are no schedules.
+     */
+    oldestConfirmedAt: string | null;
+};
+
+/**
+ * A page of the visits that an institution has to solve (рабочий список).
+ */
+export type WorkPage = {
+    /**
+     * The visits, in the order of their start.
+     */
+    items: Array<WorkItem>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * A visit that cannot take place as it is booked.
+ */
+export type WorkItem = {
+    /**
+     * Why the institution has to solve it.
+     */
+    kind: 'resource_inactive' | 'withdrawn' | 'absence' | Unknown;
+    /**
+     * Guid of the appointment.
+     */
+    appointmentGuid: Guid;
+    /**
+     * Start of the visit, in the institution's zone.
+     */
+    start: string;
+    /**
+     * End of the visit.
+     */
+    end: string;
+    /**
+     * Guid of the resource.
+     */
+    resourceGuid: Guid;
+    /**
+     * The cells of the visit, in order of time. Empty for a visit out of schedule.
+     */
+    slotGuids: Array<Guid>;
+    /**
+     * Guid of the referral.
+     */
+    directionGuid: Guid;
+    /**
+     * Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+     */
+    mkabGuid: Guid;
+};
+
+/**
  * What a write of an object has changed.
  */
 export type ObjectResult = {
@@ -1093,6 +1478,472 @@ export type ObjectResult = {
      * Whether the write was applied. It is false if the same write was applied before.
      */
     changed: boolean;
+};
+
+/**
+ * A patient's medical card (МКАБ).
+ */
+export type CardRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the person in the master patient index. Not the zero guid. It never changes.
+     */
+    PersonGuid: Guid;
+    /**
+     * Surname (фамилия).
+     */
+    Surname: string;
+    /**
+     * Name (имя).
+     */
+    Name: string;
+    /**
+     * Patronymic (отчество). Default: empty.
+     */
+    Patronymic?: string;
+    /**
+     * Birth date. In the years 1900 to 2199.
+     */
+    BirthDate: string;
+    /**
+     * Sex.
+     */
+    Sex: 'male' | 'female';
+    /**
+     * Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+     */
+    Snils?: string;
+    /**
+     * Whether the patient is disabled. Default: false.
+     */
+    Disabled?: boolean;
+    /**
+     * Whether the patient is pregnant. Default: false.
+     */
+    Pregnant?: boolean;
+    /**
+     * All policies (полисы) of the card, each once. Default: none.
+     */
+    Policies?: Array<CardPolicyRequest>;
+    /**
+     * When the card was closed. Without it the card is open. In the years 1900 to 2199.
+     */
+    Closed?: string;
+};
+
+/**
+ * A patient's medical card (МКАБ) of an institution.
+ */
+export type Card = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Guid of the person in the master patient index. Not the zero guid. It never changes.
+     */
+    personGuid: Guid;
+    /**
+     * Surname (фамилия).
+     */
+    surname: string;
+    /**
+     * Name (имя).
+     */
+    name: string;
+    /**
+     * Patronymic (отчество). Empty if none.
+     */
+    patronymic: string;
+    /**
+     * Birth date.
+     */
+    birthDate: string;
+    /**
+     * Sex.
+     */
+    sex: 'male' | 'female' | Unknown;
+    /**
+     * Insurance number (СНИЛС). Empty if none.
+     */
+    snils: string;
+    /**
+     * Whether the patient is disabled.
+     */
+    disabled: boolean;
+    /**
+     * Whether the patient is pregnant.
+     */
+    pregnant: boolean;
+    /**
+     * Policies of the card.
+     */
+    policies: Array<CardPolicy>;
+    /**
+     * When the card was closed. `null` if it is open.
+     */
+    closed: string | null;
+    /**
+     * Guid of the card that it was merged into. `null` if it was not merged.
+     */
+    mergedInto: string | null;
+};
+
+/**
+ * An insurance policy (полис).
+ */
+export type CardPolicyRequest = {
+    /**
+     * Series. Default: empty, for a policy of the uniform kind.
+     */
+    Series?: string;
+    /**
+     * Number.
+     */
+    Number: string;
+};
+
+/**
+ * An insurance policy (полис).
+ */
+export type CardPolicy = {
+    /**
+     * Series. Empty if it has none.
+     */
+    series: string;
+    /**
+     * Number.
+     */
+    number: string;
+};
+
+/**
+ * The card that a duplicate is merged into.
+ */
+export type CardMergeRequest = {
+    /**
+     * Version of the source: a newer write of the duplicate has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the other card, which is open and of the same person.
+     */
+    IntoCardGuid: Guid;
+};
+
+/**
+ * A case of treatment (ТАП).
+ */
+export type CaseRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    CardGuid: Guid;
+    /**
+     * Day on which it was opened. In the years 1900 to 2199.
+     */
+    OpenedOn: string;
+    /**
+     * Day on which it was closed, not before `OpenedOn`. Without it the case is open. In the years 1900 to 2199.
+     */
+    ClosedOn?: string;
+};
+
+/**
+ * A case of treatment (ТАП).
+ */
+export type Case = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    cardGuid: Guid;
+    /**
+     * Day on which it was opened.
+     */
+    openedOn: string;
+    /**
+     * Day on which it was closed. `null` if it is open.
+     */
+    closedOn: string | null;
+};
+
+/**
+ * A referral (направление) that the institution has issued.
+ */
+export type ReferralRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Number of the referral, which is unique in the institution. Without it the service assigns one from 1000000000.
+     */
+    Id?: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    CardGuid: Guid;
+    /**
+     * Type of the referral.
+     */
+    Type: 'Consult' | 'Laboratory';
+    /**
+     * Printed number (номер направления).
+     */
+    Number: string;
+    /**
+     * Number of the image or specimen (accession number). Default: empty.
+     */
+    AccessionNumber?: string;
+    /**
+     * Date of the referral. In the years 1900 to 2199.
+     */
+    Date: string;
+    /**
+     * Last day of validity, not before `Date`. In the years 1900 to 2199.
+     */
+    DateEnd: string;
+    /**
+     * Time of writing. In the years 1900 to 2199.
+     */
+    DateCreate: string;
+    /**
+     * Guid of the referring doctor. Default: unknown.
+     */
+    DocPrvdSenderGuid?: Guid;
+    /**
+     * Reason for the referral (обоснование). Default: empty.
+     */
+    Reason?: string;
+    /**
+     * Comment. Default: empty.
+     */
+    Comment?: string;
+    /**
+     * Whether it is urgent. Default: false.
+     */
+    Urgent?: boolean;
+    /**
+     * Flags. Default: 0.
+     */
+    Flags?: number;
+    /**
+     * Code of the speciality (код специальности). A consultation without it cannot be booked. Default: empty.
+     */
+    SpecialityCode?: string;
+    /**
+     * Name of the speciality. Default: empty.
+     */
+    SpecialityName?: string;
+    /**
+     * Code of the diagnosis, ICD-10 (код МКБ). Default: empty.
+     */
+    MkbCode?: string;
+    /**
+     * Name of the diagnosis. Default: empty.
+     */
+    MkbName?: string;
+    /**
+     * Institution of the visit, which must exist (`lpu_unknown`). Without it the patient can choose.
+     */
+    LpuToGuid?: Guid;
+};
+
+/**
+ * A referral (направление) that the institution has issued.
+ */
+export type Referral = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Number of the referral in the institution.
+     */
+    id: number;
+    /**
+     * Guid of the patient's card (МКАБ) in the institution.
+     */
+    cardGuid: Guid;
+    /**
+     * Type of the referral.
+     */
+    type: 'Consult' | 'Laboratory' | Unknown;
+    /**
+     * Printed number (номер направления).
+     */
+    number: string;
+    /**
+     * Number of the image or specimen. Empty if none.
+     */
+    accessionNumber: string;
+    /**
+     * Date of the referral.
+     */
+    date: string;
+    /**
+     * Last day of validity.
+     */
+    dateEnd: string;
+    /**
+     * Time of writing.
+     */
+    dateCreate: string;
+    /**
+     * Guid of the referring doctor. `null` if unknown.
+     */
+    docPrvdSenderGuid: string | null;
+    /**
+     * Reason for the referral (обоснование). Default: empty.
+     */
+    reason: string;
+    /**
+     * Comment. Default: empty.
+     */
+    comment: string;
+    /**
+     * Whether it is urgent.
+     */
+    urgent: boolean;
+    /**
+     * Flags.
+     */
+    flags: number;
+    /**
+     * Code of the speciality. Empty if none.
+     */
+    specialityCode: string;
+    /**
+     * Name of the speciality.
+     */
+    specialityName: string;
+    /**
+     * Code of the diagnosis, ICD-10.
+     */
+    mkbCode: string;
+    /**
+     * Name of the diagnosis.
+     */
+    mkbName: string;
+    /**
+     * Institution of the visit. `null` if the patient can choose.
+     */
+    lpuToGuid: string | null;
+    /**
+     * When the institution has withdrawn it. `null` if it is in force.
+     */
+    withdrawn: string | null;
+};
+
+/**
+ * A person of the local master patient index (МИП).
+ */
+export type PersonRequest = {
+    /**
+     * Version of the source: a newer write of the object has a higher one.
+     */
+    Version: number;
+    /**
+     * Surname (фамилия). Default: empty.
+     */
+    Surname?: string;
+    /**
+     * Name (имя). Default: empty.
+     */
+    Name?: string;
+    /**
+     * Patronymic (отчество). Default: empty.
+     */
+    Patronymic?: string;
+    /**
+     * Birth date. In the years 1900 to 2199.
+     */
+    BirthDate: string;
+    /**
+     * Sex. Default: unknown.
+     */
+    Sex?: 'male' | 'female';
+    /**
+     * Insurance number (СНИЛС), with or without `-` and spaces. Default: empty.
+     */
+    Snils?: string;
+    /**
+     * Series of the policy (полис). Default: empty.
+     */
+    PolicySeries?: string;
+    /**
+     * Number of the policy. Default: empty.
+     */
+    PolicyNumber?: string;
+};
+
+/**
+ * A person of the local master patient index (МИП).
+ */
+export type Person = {
+    /**
+     * Guid of the object.
+     */
+    guid: Guid;
+    /**
+     * Version of the newest write. `null` if no source has written the object.
+     */
+    version: number | null;
+    /**
+     * Surname (фамилия). Empty if unknown.
+     */
+    surname: string;
+    /**
+     * Name (имя). Empty if unknown.
+     */
+    name: string;
+    /**
+     * Patronymic (отчество). Empty if none.
+     */
+    patronymic: string;
+    /**
+     * Birth date.
+     */
+    birthDate: string;
+    /**
+     * Sex. `null` if unknown.
+     */
+    sex: 'male' | 'female' | Unknown | null;
+    /**
+     * Insurance number (СНИЛС). Empty if none.
+     */
+    snils: string;
+    /**
+     * Series of the policy. Empty if none.
+     */
+    policySeries: string;
+    /**
+     * Number of the policy. Empty if none.
+     */
+    policyNumber: string;
 };
 
 /**
@@ -1223,9 +2074,9 @@ export type SlotRequest = {
      */
     Version: number;
     /**
-     * What happens to cells with visits. Default: `keep`.
+     * What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
     /**
      * Number of places.
      */
@@ -1269,9 +2120,9 @@ export type AbsenceRequest = {
      */
     Reason?: string;
     /**
-     * What happens to cells with visits. Default: `keep`.
+     * What happens to cells with visits. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
      */
-    OnBooked?: 'refuse' | 'keep';
+    OnBooked?: 'refuse' | 'keep' | 'displace';
 };
 
 /**
@@ -1360,10 +2211,17 @@ export type FieldProblem = {
      * | `conflict` | It cannot be used together with another parameter of the request. |
      * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
      * | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
+     * | `legal_entity_unknown` | No legal entity has this guid. |
+     * | `time_zone_unknown` | No time zone has this name. |
+     * | `code_taken` | Another institution has this code. |
+     * | `setting_unknown` | The owner cannot have such a setting. |
+     * | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
+     * | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+     * | `not_supported` | This version does not support the value yet. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'legal_entity_unknown' | 'time_zone_unknown' | 'code_taken' | 'setting_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'not_supported' | 'invalid' | Unknown;
 };
 
 /**
@@ -1393,7 +2251,7 @@ export type NearestSlot = {
 };
 
 /**
- * An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`.
+ * An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
  */
 export type ExistingAppointment = {
     /**
@@ -1423,7 +2281,7 @@ export type ExistingAppointment = {
  * | 1. token | `token_missing`, `token_invalid`, `token_expired`, `token_signature_invalid` |
  * | 2. request | `body_too_large`, `media_type_unsupported`, `body_malformed`, `field_invalid` |
  * | 3. referral (направление) | `direction_type_unsupported`, `direction_not_found`, `direction_not_patients`, `direction_lpu_mismatch`, `direction_already_booked`, `direction_expired` |
- * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
+ * | 4. cell (ячейка) and its resource | `slot_not_found`, `slot_resource_not_found`, `schedule_stale`, `slot_not_for_reception`, `slot_unavailable`, `slot_time_passed`, `slot_beyond_horizon`, `slot_access_denied`, `slot_full` |
  * | 5. referral against resource | `resource_kind_mismatch`, `speciality_mismatch` |
  * | 6. patient against the cell's restriction | `slot_adults_only`, `slot_children_only`, `slot_infants_only`, `slot_disabled_only`, `slot_pregnant_only`, `slot_healthy_children_only` |
  * | 7. one active appointment per speciality | `speciality_already_booked` |
@@ -1442,7 +2300,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'import_absent' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -1680,6 +2538,10 @@ export type Lpu = {
      */
     guid: Guid;
     /**
+     * Version of its newest write. `null` if no source has written it.
+     */
+    version: number | null;
+    /**
      * Guid of the legal entity (юр. лицо).
      */
     legalEntityGuid: Guid;
@@ -1828,6 +2690,16 @@ export type IdempotencyKey = string;
 export type ResourceGuid = Guid;
 
 /**
+ * The legal entity (Гуид юр. лица).
+ */
+export type LegalEntityGuid = Guid;
+
+/**
+ * The client application (Гуид клиентского приложения).
+ */
+export type ClientGuid = Guid;
+
+/**
  * The import (Гуид загрузки).
  */
 export type ImportGuid = Guid;
@@ -1836,6 +2708,26 @@ export type ImportGuid = Guid;
  * Version of the source: a newer write of the object has a higher one.
  */
 export type Version = number;
+
+/**
+ * The medical card (Гуид МКАБ). Not the zero guid.
+ */
+export type CardGuid = Guid;
+
+/**
+ * The case of treatment (Гуид ТАП). Not the zero guid.
+ */
+export type CaseGuid = Guid;
+
+/**
+ * The referral (Гуид направления). Not the zero guid.
+ */
+export type ReferralGuid = Guid;
+
+/**
+ * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+ */
+export type PersonGuid = Guid;
 
 /**
  * Start of the period, inclusive. In the years 1900 to 2199.
@@ -2933,6 +3825,554 @@ export type GetKeysResponses = {
 
 export type GetKeysResponse = GetKeysResponses[keyof GetKeysResponses];
 
+export type GetRegionSettingsData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/registry/settings';
+};
+
+export type GetRegionSettingsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetRegionSettingsError = GetRegionSettingsErrors[keyof GetRegionSettingsErrors];
+
+export type GetRegionSettingsResponses = {
+    /**
+     * The settings.
+     */
+    200: Settings;
+};
+
+export type GetRegionSettingsResponse = GetRegionSettingsResponses[keyof GetRegionSettingsResponses];
+
+export type PutRegionSettingsData = {
+    /**
+     * The settings.
+     */
+    body: SettingsRequest;
+    path?: never;
+    query?: never;
+    url: '/registry/settings';
+};
+
+export type PutRegionSettingsErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutRegionSettingsError = PutRegionSettingsErrors[keyof PutRegionSettingsErrors];
+
+export type PutRegionSettingsResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutRegionSettingsResponse = PutRegionSettingsResponses[keyof PutRegionSettingsResponses];
+
+export type DeleteLegalEntityData = {
+    body?: never;
+    path: {
+        /**
+         * The legal entity (Гуид юр. лица).
+         */
+        legalEntityGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/legal-entities/{legalEntityGuid}';
+};
+
+export type DeleteLegalEntityErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or others refer to the object.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteLegalEntityError = DeleteLegalEntityErrors[keyof DeleteLegalEntityErrors];
+
+export type DeleteLegalEntityResponses = {
+    /**
+     * Deleted, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type DeleteLegalEntityResponse = DeleteLegalEntityResponses[keyof DeleteLegalEntityResponses];
+
+export type GetLegalEntityData = {
+    body?: never;
+    path: {
+        /**
+         * The legal entity (Гуид юр. лица).
+         */
+        legalEntityGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/legal-entities/{legalEntityGuid}';
+};
+
+export type GetLegalEntityErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetLegalEntityError = GetLegalEntityErrors[keyof GetLegalEntityErrors];
+
+export type GetLegalEntityResponses = {
+    /**
+     * The legal entity.
+     */
+    200: LegalEntity;
+};
+
+export type GetLegalEntityResponse = GetLegalEntityResponses[keyof GetLegalEntityResponses];
+
+export type PutLegalEntityData = {
+    /**
+     * The legal entity.
+     */
+    body: LegalEntityRequest;
+    path: {
+        /**
+         * The legal entity (Гуид юр. лица).
+         */
+        legalEntityGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/legal-entities/{legalEntityGuid}';
+};
+
+export type PutLegalEntityErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutLegalEntityError = PutLegalEntityErrors[keyof PutLegalEntityErrors];
+
+export type PutLegalEntityResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutLegalEntityResponse = PutLegalEntityResponses[keyof PutLegalEntityResponses];
+
+export type GetClientRightsData = {
+    body?: never;
+    path: {
+        /**
+         * The client application (Гуид клиентского приложения).
+         */
+        clientGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/clients/{clientGuid}/rights';
+};
+
+export type GetClientRightsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetClientRightsError = GetClientRightsErrors[keyof GetClientRightsErrors];
+
+export type GetClientRightsResponses = {
+    /**
+     * The rights.
+     */
+    200: ClientRights;
+};
+
+export type GetClientRightsResponse = GetClientRightsResponses[keyof GetClientRightsResponses];
+
+export type PutClientRightsData = {
+    /**
+     * The rights.
+     */
+    body: ClientRightsRequest;
+    path: {
+        /**
+         * The client application (Гуид клиентского приложения).
+         */
+        clientGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/clients/{clientGuid}/rights';
+};
+
+export type PutClientRightsErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutClientRightsError = PutClientRightsErrors[keyof PutClientRightsErrors];
+
+export type PutClientRightsResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutClientRightsResponse = PutClientRightsResponses[keyof PutClientRightsResponses];
+
+export type GetClientSettingsData = {
+    body?: never;
+    path: {
+        /**
+         * The client application (Гуид клиентского приложения).
+         */
+        clientGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/clients/{clientGuid}/settings';
+};
+
+export type GetClientSettingsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetClientSettingsError = GetClientSettingsErrors[keyof GetClientSettingsErrors];
+
+export type GetClientSettingsResponses = {
+    /**
+     * The settings.
+     */
+    200: Settings;
+};
+
+export type GetClientSettingsResponse = GetClientSettingsResponses[keyof GetClientSettingsResponses];
+
+export type PutClientSettingsData = {
+    /**
+     * The settings.
+     */
+    body: SettingsRequest;
+    path: {
+        /**
+         * The client application (Гуид клиентского приложения).
+         */
+        clientGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/clients/{clientGuid}/settings';
+};
+
+export type PutClientSettingsErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutClientSettingsError = PutClientSettingsErrors[keyof PutClientSettingsErrors];
+
+export type PutClientSettingsResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutClientSettingsResponse = PutClientSettingsResponses[keyof PutClientSettingsResponses];
+
+export type DeleteLpuData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/lpus/{lpuGuid}';
+};
+
+export type DeleteLpuErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or others refer to the object.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteLpuError = DeleteLpuErrors[keyof DeleteLpuErrors];
+
+export type DeleteLpuResponses = {
+    /**
+     * Deleted, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type DeleteLpuResponse = DeleteLpuResponses[keyof DeleteLpuResponses];
+
 export type GetLpuData = {
     body?: never;
     path: {
@@ -2982,6 +4422,549 @@ export type GetLpuResponses = {
 };
 
 export type GetLpuResponse = GetLpuResponses[keyof GetLpuResponses];
+
+export type PutLpuData = {
+    /**
+     * The institution.
+     */
+    body: LpuRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}';
+};
+
+export type PutLpuErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutLpuError = PutLpuErrors[keyof PutLpuErrors];
+
+export type PutLpuResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutLpuResponse = PutLpuResponses[keyof PutLpuResponses];
+
+export type GetLpuSettingsData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/settings';
+};
+
+export type GetLpuSettingsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetLpuSettingsError = GetLpuSettingsErrors[keyof GetLpuSettingsErrors];
+
+export type GetLpuSettingsResponses = {
+    /**
+     * The settings.
+     */
+    200: Settings;
+};
+
+export type GetLpuSettingsResponse = GetLpuSettingsResponses[keyof GetLpuSettingsResponses];
+
+export type PutLpuSettingsData = {
+    /**
+     * The settings.
+     */
+    body: SettingsRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/settings';
+};
+
+export type PutLpuSettingsErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutLpuSettingsError = PutLpuSettingsErrors[keyof PutLpuSettingsErrors];
+
+export type PutLpuSettingsResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutLpuSettingsResponse = PutLpuSettingsResponses[keyof PutLpuSettingsResponses];
+
+export type ListResourcesData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/resources';
+};
+
+export type ListResourcesErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListResourcesError = ListResourcesErrors[keyof ListResourcesErrors];
+
+export type ListResourcesResponses = {
+    /**
+     * A page of resources.
+     */
+    200: ResourcePage;
+};
+
+export type ListResourcesResponse = ListResourcesResponses[keyof ListResourcesResponses];
+
+export type DeleteResourceData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}';
+};
+
+export type DeleteResourceErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteResourceError = DeleteResourceErrors[keyof DeleteResourceErrors];
+
+export type DeleteResourceResponses = {
+    /**
+     * Deleted, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type DeleteResourceResponse = DeleteResourceResponses[keyof DeleteResourceResponses];
+
+export type GetResourceData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}';
+};
+
+export type GetResourceErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution or the resource does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetResourceError = GetResourceErrors[keyof GetResourceErrors];
+
+export type GetResourceResponses = {
+    /**
+     * The resource.
+     */
+    200: RegisteredResource;
+};
+
+export type GetResourceResponse = GetResourceResponses[keyof GetResourceResponses];
+
+export type PutResourceData = {
+    /**
+     * The resource.
+     */
+    body: ResourceRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The resource (Гуид ресурса).
+         */
+        resourceGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/resources/{resourceGuid}';
+};
+
+export type PutResourceErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutResourceError = PutResourceErrors[keyof PutResourceErrors];
+
+export type PutResourceResponses = {
+    /**
+     * Written, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type PutResourceResponse = PutResourceResponses[keyof PutResourceResponses];
+
+export type ListSourcesData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/sources';
+};
+
+export type ListSourcesErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListSourcesError = ListSourcesErrors[keyof ListSourcesErrors];
+
+export type ListSourcesResponses = {
+    /**
+     * A page of the schedules, in the order of the guids of their resources.
+     */
+    200: SourcePage;
+};
+
+export type ListSourcesResponse = ListSourcesResponses[keyof ListSourcesResponses];
+
+export type ListWorkData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Only visits to this resource. Not the zero guid. Default: all.
+         */
+        resourceGuid?: Guid;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/registry/lpus/{lpuGuid}/work-list';
+};
+
+export type ListWorkErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListWorkError = ListWorkErrors[keyof ListWorkErrors];
+
+export type ListWorkResponses = {
+    /**
+     * A page of the visits, in the order of their start.
+     */
+    200: WorkPage;
+};
+
+export type ListWorkResponse = ListWorkResponses[keyof ListWorkResponses];
 
 export type GetScheduleData = {
     body?: never;
@@ -3383,6 +5366,724 @@ export type PatchSlotResponses = {
 
 export type PatchSlotResponse = PatchSlotResponses[keyof PatchSlotResponses];
 
+export type GetCardData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}';
+};
+
+export type GetCardErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetCardError = GetCardErrors[keyof GetCardErrors];
+
+export type GetCardResponses = {
+    /**
+     * The object.
+     */
+    200: Card;
+};
+
+export type GetCardResponse = GetCardResponses[keyof GetCardResponses];
+
+export type PutCardData = {
+    /**
+     * The object.
+     */
+    body: CardRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}';
+};
+
+export type PutCardErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or other cards do not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutCardError = PutCardErrors[keyof PutCardErrors];
+
+export type PutCardResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutCardResponse = PutCardResponses[keyof PutCardResponses];
+
+export type MergeCardData = {
+    /**
+     * The object.
+     */
+    body: CardMergeRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The medical card (Гуид МКАБ). Not the zero guid.
+         */
+        cardGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cards/{cardGuid}/merge';
+};
+
+export type MergeCardErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or the card was merged into another.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type MergeCardError = MergeCardErrors[keyof MergeCardErrors];
+
+export type MergeCardResponses = {
+    /**
+     * Merged, by this request or before.
+     */
+    200: ObjectResult;
+};
+
+export type MergeCardResponse = MergeCardResponses[keyof MergeCardResponses];
+
+export type DeleteCaseData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type DeleteCaseErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteCaseError = DeleteCaseErrors[keyof DeleteCaseErrors];
+
+export type DeleteCaseResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type DeleteCaseResponse = DeleteCaseResponses[keyof DeleteCaseResponses];
+
+export type GetCaseData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type GetCaseErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetCaseError = GetCaseErrors[keyof GetCaseErrors];
+
+export type GetCaseResponses = {
+    /**
+     * The object.
+     */
+    200: Case;
+};
+
+export type GetCaseResponse = GetCaseResponses[keyof GetCaseResponses];
+
+export type PutCaseData = {
+    /**
+     * The object.
+     */
+    body: CaseRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The case of treatment (Гуид ТАП). Not the zero guid.
+         */
+        caseGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/cases/{caseGuid}';
+};
+
+export type PutCaseErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutCaseError = PutCaseErrors[keyof PutCaseErrors];
+
+export type PutCaseResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutCaseResponse = PutCaseResponses[keyof PutCaseResponses];
+
+export type WithdrawReferralData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+        /**
+         * What happens if the referral has a visit. Default: the setting `OnBooked` of the institution or the region, else `keep`. `displace` is not supported yet.
+         */
+        onBooked?: 'refuse' | 'keep' | 'displace';
+    };
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type WithdrawReferralErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or a visit or another object does not allow it.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type WithdrawReferralError = WithdrawReferralErrors[keyof WithdrawReferralErrors];
+
+export type WithdrawReferralResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type WithdrawReferralResponse = WithdrawReferralResponses[keyof WithdrawReferralResponses];
+
+export type GetReferralData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type GetReferralErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetReferralError = GetReferralErrors[keyof GetReferralErrors];
+
+export type GetReferralResponses = {
+    /**
+     * The object.
+     */
+    200: Referral;
+};
+
+export type GetReferralResponse = GetReferralResponses[keyof GetReferralResponses];
+
+export type PutReferralData = {
+    /**
+     * The object.
+     */
+    body: ReferralRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The referral (Гуид направления). Not the zero guid.
+         */
+        directionGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/lpus/{lpuGuid}/referrals/{directionGuid}';
+};
+
+export type PutReferralErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or a visit or another object does not allow it.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutReferralError = PutReferralErrors[keyof PutReferralErrors];
+
+export type PutReferralResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutReferralResponse = PutReferralResponses[keyof PutReferralResponses];
+
+export type DeletePersonData = {
+    body?: never;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query: {
+        /**
+         * Version of the source: a newer write of the object has a higher one.
+         */
+        version: number;
+    };
+    url: '/registry/persons/{personGuid}';
+};
+
+export type DeletePersonErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeletePersonError = DeletePersonErrors[keyof DeletePersonErrors];
+
+export type DeletePersonResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type DeletePersonResponse = DeletePersonResponses[keyof DeletePersonResponses];
+
+export type GetPersonData = {
+    body?: never;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/persons/{personGuid}';
+};
+
+export type GetPersonErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * There is no such object.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetPersonError = GetPersonErrors[keyof GetPersonErrors];
+
+export type GetPersonResponses = {
+    /**
+     * The object.
+     */
+    200: Person;
+};
+
+export type GetPersonResponse = GetPersonResponses[keyof GetPersonResponses];
+
+export type PutPersonData = {
+    /**
+     * The object.
+     */
+    body: PersonRequest;
+    path: {
+        /**
+         * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
+         */
+        personGuid: Guid;
+    };
+    query?: never;
+    url: '/registry/persons/{personGuid}';
+};
+
+export type PutPersonErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The write is older than what was applied, or has other content for the same version.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutPersonError = PutPersonErrors[keyof PutPersonErrors];
+
+export type PutPersonResponses = {
+    /**
+     * Applied, or the same as before.
+     */
+    200: ObjectResult;
+};
+
+export type PutPersonResponse = PutPersonResponses[keyof PutPersonResponses];
+
 export type CreateImportData = {
     /**
      * The file.
@@ -3401,7 +6102,7 @@ export type CreateImportData = {
         /**
          * What a row of a CSV file is. Required for CSV, ignored otherwise.
          */
-        of?: 'cells';
+        of?: 'cells' | 'legal_entities' | 'institutions' | 'resources' | 'persons' | 'cards' | 'cases' | 'referrals';
         /**
          * Version of the rows of a CSV file without a column `Version`. Default: the time of the import in milliseconds since 1970.
          */
