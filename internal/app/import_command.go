@@ -95,7 +95,8 @@ func parseImport(env *command.Env, args []string) (*importFlags, error) {
 	flags.BoolVar(&parsed.options.DryRun, "dry-run", false, "check the lines, apply none")
 	all := flags.Bool("all-or-nothing", false, "apply the lines only if all of them are good")
 	flags.StringVar(&parsed.of, "of", "", "what a row of a CSV file is: "+strings.Join(httpapi.CSVObjects(), ", "))
-	flags.Int64Var(&parsed.version, "version", time.Now().UnixMilli(), "version of the rows of a CSV file that have none")
+	flags.Int64Var(&parsed.version, "version", time.Now().UnixMilli(),
+		"version of the rows of a CSV file that have none")
 	resume := flags.String("resume", "", "guid of an import that was interrupted, instead of FILE")
 	if err := env.ParseUpTo(flags, args, 1); err != nil {
 		return nil, err
@@ -257,7 +258,8 @@ func printImport(ctx context.Context, env *command.Env, imports *registry.Import
 	}
 	fmt.Fprintf(env.Stdout, "%s: %d of %d lines, %d have changed something, %d are bad\n",
 		i.State, i.Done.Lines, i.Total, i.Done.Changed, i.Done.Failed)
-	fmt.Fprintf(env.Stdout, "cells: %d added, %d changed, %d withdrawn, %d unchanged, %d superseded, %d in conflict with visits\n",
+	fmt.Fprintf(env.Stdout,
+		"cells: %d added, %d changed, %d withdrawn, %d unchanged, %d superseded, %d in conflict with visits\n",
 		i.Done.CellsAdded, i.Done.CellsChanged, i.Done.CellsWithdrawn, i.Done.CellsUnchanged, i.Done.CellsSuperseded,
 		i.Done.Conflicts)
 	if i.Problem != "" {

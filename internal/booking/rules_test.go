@@ -175,7 +175,8 @@ var (
 		SpecialityAlreadyBooked, ComplexSlotFailed,
 	}
 	rulesOfTheCell = []Name{
-		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull,
+		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied,
+		SlotFull,
 		ComplexSlotFailed,
 	}
 )

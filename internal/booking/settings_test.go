@@ -57,7 +57,8 @@ func TestSettingTable(t *testing.T) {
 			disabled = append(disabled, rule.Name)
 		}
 	}
-	require.Equal(t, slices.Concat([]Name{DirectionExpired, ScheduleStale, SlotBeyondHorizon}, namesOf(mipRules)), disabled)
+	require.Equal(t, slices.Concat([]Name{DirectionExpired, ScheduleStale, SlotBeyondHorizon}, namesOf(mipRules)),
+		disabled)
 }
 
 // Promise: a visit may start until the end of the last day of the horizon, by the calendar of its

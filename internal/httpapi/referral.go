@@ -19,14 +19,16 @@ func (h *handlers) PutReferral(
 	if refusal := rejectZero(guidField{"directionGuid", request.DirectionGUID}); refusal != nil {
 		return nil, refusal
 	}
-	result, err := h.registry.WriteReferral(ctx, request.LpuGUID, request.DirectionGUID, body.Version, registry.Referral{
-		ID: orDefault(body.ID, 0), Card: body.CardGUID, Type: booking.DirectionType(body.Type), Number: body.Number,
-		AccessionNumber: orDefault(body.AccessionNumber, ""), Date: body.Date.Time, DateEnd: body.DateEnd.Time,
-		CreatedAt: body.DateCreate, Sender: body.DocPrvdSenderGUID, Reason: orDefault(body.Reason, ""),
-		Comment: orDefault(body.Comment, ""), Urgent: orDefault(body.Urgent, false), Flags: orDefault(body.Flags, 0),
-		SpecialityCode: orDefault(body.SpecialityCode, ""), SpecialityName: orDefault(body.SpecialityName, ""),
-		MkbCode: orDefault(body.MkbCode, ""), MkbName: orDefault(body.MkbName, ""), LpuTo: body.LpuToGUID,
-	})
+	result, err := h.registry.WriteReferral(ctx, request.LpuGUID, request.DirectionGUID, body.Version,
+		registry.Referral{
+			ID: orDefault(body.ID, 0), Card: body.CardGUID, Type: booking.DirectionType(body.Type), Number: body.Number,
+			AccessionNumber: orDefault(body.AccessionNumber, ""), Date: body.Date.Time, DateEnd: body.DateEnd.Time,
+			CreatedAt: body.DateCreate, Sender: body.DocPrvdSenderGUID, Reason: orDefault(body.Reason, ""),
+			Comment: orDefault(body.Comment, ""), Urgent: orDefault(body.Urgent, false),
+			Flags:          orDefault(body.Flags, 0),
+			SpecialityCode: orDefault(body.SpecialityCode, ""), SpecialityName: orDefault(body.SpecialityName, ""),
+			MkbCode: orDefault(body.MkbCode, ""), MkbName: orDefault(body.MkbName, ""), LpuTo: body.LpuToGUID,
+		})
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +61,8 @@ func (h *handlers) GetReferral(
 		return nil, err
 	}
 	return api.GetReferral200JSONResponse(api.Referral{
-		GUID: request.DirectionGUID, Version: wire.NilIfZero(r.Version), ID: r.ID, CardGUID: r.Card, Type: string(r.Type),
+		GUID: request.DirectionGUID, Version: wire.NilIfZero(r.Version), ID: r.ID, CardGUID: r.Card,
+		Type:   string(r.Type),
 		Number: r.Number, AccessionNumber: r.AccessionNumber, Date: openapi_types.Date{Time: r.Date},
 		DateEnd: openapi_types.Date{Time: r.DateEnd}, DateCreate: r.CreatedAt, DocPrvdSenderGUID: r.Sender,
 		Reason: r.Reason, Comment: r.Comment, Urgent: r.Urgent, Flags: r.Flags, SpecialityCode: r.SpecialityCode,

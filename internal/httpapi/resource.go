@@ -21,7 +21,8 @@ func (h *handlers) PutResource(
 	body := request.Body
 	resource := registry.Resource{
 		Kind: booking.ResourceKind(body.Kind), Name: body.Name, SpecialityCode: body.SpecialityCode,
-		Room: orDefault(body.Room, ""), Preparation: orDefault(body.Preparation, ""), Active: orDefault(body.Active, true),
+		Room: orDefault(body.Room, ""), Preparation: orDefault(body.Preparation, ""),
+		Active: orDefault(body.Active, true),
 	}
 	result, err := h.registry.WriteResource(ctx, request.LpuGUID, request.ResourceGUID, body.Version, resource)
 	if err != nil {

@@ -26,7 +26,8 @@ var rejectionByConstraint = map[string]booking.Name{
 	"mkab_lpu_guid_fkey":         booking.ObjectInUse,
 	"resource_lpu_guid_fkey":     booking.ObjectInUse,
 	"setting_lpu":                booking.ObjectInUse,
-	"lpu_code_key":               booking.DatabaseUnavailable, // another institution has just taken the code; the retry finds it
+	// Another institution has just taken the code. The retry finds it.
+	"lpu_code_key": booking.DatabaseUnavailable,
 	// An imported referral has the number that a copy was assigned. The retry assigns another, or
 	// finds the referral that has the number.
 	"direction_id": booking.DatabaseUnavailable,

@@ -53,7 +53,8 @@ func TestFacts(t *testing.T) {
 		Appointment: &booking.ExistingAppointment{
 			Guid: appointment, Lpu: w.to, Start: moment.In(zone), End: moment.Add(time.Hour).In(zone),
 		},
-		Mkab: w.mkabFrom, Person: w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC), Disabled: true,
+		Mkab: w.mkabFrom, Person: w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC),
+		Disabled:   true,
 		Pregnant:   false,
 		HolderZone: facts.Direction.HolderZone, HolderLegalEntity: entity, FromLegalEntity: entity,
 		ToLegalEntity: &entity,
@@ -73,8 +74,9 @@ func TestFacts(t *testing.T) {
 	require.Equal(t, "Asia/Vladivostok", facts.Target.Zone.String())
 	facts.Target.Zone = nil
 	require.Equal(t, &booking.Lpu{
-		LegalEntity: entity, Settings: booking.Settings{OneActivePerSpeciality: true, OnBooked: "keep"}, PolyclinicCodeIsOwn: false,
-		Rights: booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
+		LegalEntity: entity, Settings: booking.Settings{OneActivePerSpeciality: true, OnBooked: "keep"},
+		PolyclinicCodeIsOwn: false,
+		Rights:              booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
 	}, facts.Target)
 	require.Nil(t, facts.TapOpened)
 	require.Empty(t, facts.Active)

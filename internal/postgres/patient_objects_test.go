@@ -252,7 +252,8 @@ func TestMergesAgainstBookings(t *testing.T) {
 						continue
 					}
 					guid := held.Appointment.Guid
-					_, _, err = service.Move(t.Context(), patient, guid, booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}, nil)
+					_, _, err = service.Move(t.Context(), patient, guid,
+						booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}, nil)
 					requireExpected(t, err)
 					_, err = service.Cancel(t.Context(), patient, guid, booking.CancelReason{}, nil)
 					require.NoError(t, err)

@@ -53,13 +53,16 @@ func (s *Store) Resources(
 ) (found []registry.ListedResource, err error) {
 	err = s.snapshot(ctx, func(t *tx) {
 		requireRow(t, t.LpuGet(ctx, []uuid.UUID{lpu}).QueryRow, booking.Reject(booking.LpuAbsent))
-		rows(t, t.ResourceList(ctx, []db.ResourceListParams{{LpuGuid: lpu, AfterGuid: after, Most: int32(limit)}}).Query,
+		rows(t, t.ResourceList(ctx, []db.ResourceListParams{{
+			LpuGuid: lpu, AfterGuid: after, Most: int32(limit),
+		}}).Query,
 			func(rows []db.ResourceListRow) error {
 				for _, r := range rows {
-					found = append(found, registry.ListedResource{Guid: r.Guid, Versioned: storedResource(db.ResourceGetRow{
-						Kind: r.Kind, Name: r.Name, SpecialityCode: r.SpecialityCode, Room: r.Room, Preparation: r.Preparation,
-						Active: r.Active, Version: r.Version,
-					})})
+					stored := storedResource(db.ResourceGetRow{
+						Kind: r.Kind, Name: r.Name, SpecialityCode: r.SpecialityCode, Room: r.Room,
+						Preparation: r.Preparation, Active: r.Active, Version: r.Version,
+					})
+					found = append(found, registry.ListedResource{Guid: r.Guid, Versioned: stored})
 				}
 				return nil
 			})

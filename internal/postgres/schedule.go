@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -69,8 +68,8 @@ func (s *Store) ConfirmWindows(
 				for _, row := range rows {
 					i := positions[key{row.ResourceGuid, row.FromAt.UnixMicro()}]
 					w := &windows[i]
-					content := w.Content()
-					applied[i] = row.Version == w.Version && row.ToAt.Equal(w.To) && bytes.Equal(row.Content, content[:])
+					content := [sha256.Size]byte(row.Content)
+					applied[i] = row.Version == w.Version && row.ToAt.Equal(w.To) && content == w.Content()
 					if applied[i] {
 						confirmed[w.Resource] = true
 					}
@@ -82,7 +81,7 @@ func (s *Store) ConfirmWindows(
 		}
 		exec(t, t.ScheduleSourcesConfirm(ctx, []db.ScheduleSourcesConfirmParams{{
 			LpuGuid: lpu, At: now, Since: now.Add(-confirmEvery),
-			ResourceGuids: slices.SortedFunc(maps.Keys(confirmed), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }),
+			ResourceGuids: slices.Collect(maps.Keys(confirmed)),
 		}}).Exec)
 		return applied, nil
 	})

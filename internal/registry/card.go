@@ -99,7 +99,9 @@ func (s *Service) Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, er
 // duplicate. MergeCard rejects with VersionStale and VersionConflict, with ObjectAbsent if there is
 // no such card, with GuidForeign if it was merged before, and with FieldInvalid if the other card
 // does not exist, is closed, is the same, or belongs to another person.
-func (s *Service) MergeCard(ctx context.Context, lpu, guid uuid.UUID, version int64, into uuid.UUID) (ObjectResult, error) {
+func (s *Service) MergeCard(
+	ctx context.Context, lpu, guid uuid.UUID, version int64, into uuid.UUID,
+) (ObjectResult, error) {
 	if guid == into {
 		return ObjectResult{}, booking.InvalidField("IntoCardGuid", booking.ProblemCardSame)
 	}

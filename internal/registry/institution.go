@@ -36,8 +36,8 @@ func legalEntityObject(guid uuid.UUID) Object { return Object{guid, KindLegalEnt
 // rejects with VersionStale and VersionConflict, and with FieldInvalid if the time zone or the
 // legal entity does not exist, or if another institution has the code.
 func (s *Service) WriteLpu(ctx context.Context, guid uuid.UUID, version int64, lpu Lpu) (ObjectResult, error) {
-	// Local is the zone of the machine.
-	if _, err := time.LoadLocation(lpu.TimeZone); err != nil || lpu.TimeZone == time.Local.String() {
+	const ofTheMachine = "Local" // for LoadLocation
+	if _, err := time.LoadLocation(lpu.TimeZone); err != nil || lpu.TimeZone == ofTheMachine {
 		return ObjectResult{}, booking.InvalidField("TimeZone", booking.ProblemTimeZone)
 	}
 	w, err := newWrite(lpuObject(guid), version, lpu)

@@ -15,8 +15,23 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Store applies what an institution's system sends.
+// Store applies what sources send. Its methods that write run one transaction each. They return a
+// *booking.Refusal if the write is rejected, and then change nothing. Those that write an object
+// lock the row of its source first.
 type Store interface {
+	ScheduleStore
+	StateStore
+	InstitutionStore
+	ResourceStore
+	SettingsStore
+	CardStore
+	ReferralStore
+	PersonStore
+	CaseStore
+}
+
+// ScheduleStore writes and reads schedules.
+type ScheduleStore interface {
 	// WriteWindow locks the resource's schedule, computes the Plan of the window, and writes it in
 	// the same transaction. It returns a *booking.Refusal if the resource does not exist or the
 	// window is rejected, and then changes nothing.
@@ -35,6 +50,10 @@ type Store interface {
 	// Schedule returns the cells of a resource that begin within a period, and the windows that
 	// decide it. It returns a *booking.Refusal if there is no such resource.
 	Schedule(ctx context.Context, lpu, resource uuid.UUID, period Period, now time.Time) (Schedule, error)
+}
+
+// StateStore has what became of the messages for schedules.
+type StateStore interface {
 	// RecordRejection records that a message was rejected, in the state of the source of its
 	// resource. It does nothing if the resource has no source.
 	RecordRejection(ctx context.Context, rejected Rejection) error
@@ -45,38 +64,57 @@ type Store interface {
 	// WorkList returns visits that an institution has to solve, in order of start and guid. It
 	// returns a *booking.Refusal if there is no such institution.
 	WorkList(ctx context.Context, filter WorkFilter, page booking.Page, now time.Time) ([]WorkItem, error)
+}
 
-	// The methods below write an object of the region or of an institution in one transaction,
-	// under the lock of its source. They return a *booking.Refusal if the write is rejected, and
-	// then change nothing.
-
+// InstitutionStore writes and reads legal entities and institutions.
+type InstitutionStore interface {
 	WriteLegalEntity(ctx context.Context, w Write, entity LegalEntity) (ObjectResult, error)
 	DeleteLegalEntity(ctx context.Context, w Write) (ObjectResult, error)
 	StoredLegalEntity(ctx context.Context, object Object) (Versioned[LegalEntity], error)
 	WriteLpu(ctx context.Context, w Write, lpu Lpu) (ObjectResult, error)
 	DeleteLpu(ctx context.Context, w Write) (ObjectResult, error)
 	StoredLpu(ctx context.Context, object Object) (Versioned[Lpu], error)
+}
+
+// ResourceStore writes and reads resources.
+type ResourceStore interface {
 	WriteResource(ctx context.Context, w Write, resource Resource) (ObjectResult, error)
 	DeleteResource(ctx context.Context, w Write) (ObjectResult, error)
 	Resource(ctx context.Context, lpu, guid uuid.UUID) (Versioned[Resource], error)
 	Resources(ctx context.Context, lpu, after uuid.UUID, limit int) ([]ListedResource, error)
+}
+
+// SettingsStore writes and reads settings, and the rights of client applications.
+type SettingsStore interface {
 	WriteSettings(ctx context.Context, w Write, owner SettingsOwner, settings []Setting) (ObjectResult, error)
 	OwnSettings(ctx context.Context, owner SettingsOwner, object Object) (Versioned[[]Setting], error)
 	WriteClientRights(ctx context.Context, w Write, rights booking.Rights) (ObjectResult, error)
 	ClientRights(ctx context.Context, object Object) (Versioned[booking.Rights], error)
+}
 
-	// The methods below write an object of a patient in one transaction, under the lock of its
-	// source. They return a *booking.Refusal if the write is rejected, and then change nothing.
-
+// CardStore writes and reads medical cards.
+type CardStore interface {
 	WriteCard(ctx context.Context, w Write, card Card, now time.Time) (ObjectResult, error)
 	MergeCard(ctx context.Context, w Write, into uuid.UUID, now time.Time) (ObjectResult, error)
 	Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, error)
+}
+
+// ReferralStore writes and reads referrals.
+type ReferralStore interface {
 	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
 	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
 	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
+}
+
+// PersonStore writes and reads the persons of the local master patient index.
+type PersonStore interface {
 	WritePerson(ctx context.Context, w Write, person Person) (ObjectResult, error)
 	DeletePerson(ctx context.Context, w Write) (ObjectResult, error)
 	StoredPerson(ctx context.Context, guid uuid.UUID) (StoredPerson, error)
+}
+
+// CaseStore writes and reads cases of treatment.
+type CaseStore interface {
 	WriteCase(ctx context.Context, w Write, c Case) (ObjectResult, error)
 	DeleteCase(ctx context.Context, w Write) (ObjectResult, error)
 	Case(ctx context.Context, lpu, guid uuid.UUID) (StoredCase, error)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -70,8 +69,9 @@ const rejectionTimeout = time.Second
 // recorded, and the refusal has the failure as its cause. Failures of the service itself are not
 // recorded.
 func (s *Service) recordRejection(ctx context.Context, rejected Rejection, err error) error {
+	const failure = 500 // the least status of a failure of the service
 	var refusal *booking.Refusal
-	if !errors.As(err, &refusal) || refusal.Status >= http.StatusInternalServerError {
+	if !errors.As(err, &refusal) || refusal.Status >= failure {
 		return err
 	}
 	rejected.Rule, rejected.At = refusal.Rule, s.now()

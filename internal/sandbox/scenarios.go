@@ -335,7 +335,8 @@ func (s *scenarios) addRegistryRefusals() {
 	s.refuse(booking.AbsenceAbsent, "liftAbsence", noPatient, http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", unknownNumber).String(), "", bySystem)
 	byRegion := s.byRegion(booking.ScopeAdmin)
-	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "", byRegion)
+	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "",
+		byRegion)
 	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, legalEntityPath(1)+"?version=1", "",
 		byRegion)
 	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
@@ -409,7 +410,8 @@ func (s *scenarios) addObjectSuccesses() {
 	add("lpu_settings_written", "putLpuSettings", http.MethodPut, registryPath+"/settings",
 		oneSetting("DirectionExpires", "true"))
 	add("lpu_settings", "getLpuSettings", http.MethodGet, registryPath+"/settings", "")
-	add("client_settings_written", "putClientSettings", http.MethodPut, client(2)+"/settings", oneSetting("scheduleDays", "14"))
+	add("client_settings_written", "putClientSettings", http.MethodPut, client(2)+"/settings",
+		oneSetting("scheduleDays", "14"))
 	add("client_settings", "getClientSettings", http.MethodGet, client(2)+"/settings", "")
 }
 

@@ -94,7 +94,8 @@ func TestImport(t *testing.T) {
 		r.dayLine(1, r.cell(0), r.cell(6)),
 		"\n",
 		"nonsense\n",
-		r.line(http.MethodPut, "/resources/"+other.String()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
+		r.line(http.MethodPut,
+			"/resources/"+other.String()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
 			harness.Fields{"Version": 1, "Cells": []any{}}),
 		strings.Replace(r.dayLine(1), r.To.String(), r.From.String(), 1),
 		r.line(http.MethodPut, r.day(), harness.Fields{"Version": 2}),
@@ -152,7 +153,8 @@ func TestImportCompressed(t *testing.T) {
 func TestImportDryRun(t *testing.T) {
 	t.Parallel()
 	r := startRegistrar(t)
-	bad := r.line(http.MethodPut, "/resources/"+uuid.NewString()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
+	bad := r.line(http.MethodPut,
+		"/resources/"+uuid.NewString()+"/schedule?from=2019-08-21T00:00:00Z&to=2019-08-22T00:00:00Z",
 		harness.Fields{"Version": 1, "Cells": []any{}})
 	before := r.send(http.MethodGet, r.day(), nil).Raw
 
@@ -304,13 +306,14 @@ func TestImportCommand(t *testing.T) {
 		return path
 	}
 	good := []byte(r.dayLine(1, r.cell(0)))
+	bad := append([]byte("nonsense\n"), good...)
 
 	code, stdout, stderr := run(t, environ, "import", "--dry-run", write("day.ndjson", good))
 	require.Equal(t, 0, code, stderr)
 	require.Contains(t, stdout, "completed: 1 of 1 lines, 1 have changed something, 0 are bad\n")
 	require.Zero(t, r.Count(`SELECT count(*) FROM schedule_window`))
 
-	code, stdout, _ = run(t, environ, "import", "--all-or-nothing", write("day.jsonl", append([]byte("nonsense\n"), good...)))
+	code, stdout, _ = run(t, environ, "import", "--all-or-nothing", write("day.jsonl", bad))
 	require.Equal(t, 1, code)
 	require.Contains(t, stdout, "line 1: body_malformed: ")
 	require.Contains(t, stdout, "rejected: 2 of 2 lines")

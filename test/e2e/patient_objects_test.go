@@ -129,12 +129,14 @@ func TestCardOverHTTP(t *testing.T) {
 	r.send(http.MethodPut, path, r.card(5)).RequireRefusal(t, "version_conflict")
 	foreign := r.send(http.MethodPut, path, r.card(6, harness.Fields{"PersonGuid": uuid.New()}))
 	foreign.RequireRefusal(t, "field_invalid")
-	require.Equal(t, "person_fixed", string((*foreign.Refusal.Details.Fields)[0].Problem))
+	require.Equal(t, "person_fixed", (*foreign.Refusal.Details.Fields)[0].Problem)
 	second := r.send(http.MethodPut, "/cards/"+uuid.NewString(), r.card(1))
 	second.RequireRefusal(t, "mkab_open")
 	require.Contains(t, second.Refusal.Message, r.MkabTo.String())
 
-	closing := r.card(6, harness.Fields{"Closed": "2019-08-20T10:00:00+03:00", "Policies": []harness.Fields{{"Number": "2"}}})
+	closing := r.card(6, harness.Fields{
+		"Closed": "2019-08-20T10:00:00+03:00", "Policies": []harness.Fields{{"Number": "2"}},
+	})
 	require.True(t, r.changed(r.send(http.MethodPut, path, closing)))
 	r.TryBook().RequireRefusal(t, "mkab_closed")
 	require.Equal(t, 2, r.Count(`SELECT count(*) FROM card_key WHERE lpu_guid = $1 AND mkab_guid = $2`, r.To, r.MkabTo))
@@ -185,7 +187,7 @@ func TestReferralOverHTTP(t *testing.T) {
 	status := func() string {
 		var direction api.PatientDirection
 		r.GetInto(r.Person, "/directions/"+guid.String(), &direction)
-		return string(direction.Status)
+		return direction.Status
 	}
 	require.Equal(t, "Booked", status())
 	r.Move(r.Person, visit, harness.Fields{"SlotId": harness.FirstSlotID + 1}).RequireRefusal(t, "direction_not_found")
@@ -209,7 +211,8 @@ func TestReferralIdentity(t *testing.T) {
 	r.send(http.MethodDelete, copied+"?version=1", nil).RequireRefusal(t, "guid_foreign")
 	r.send(http.MethodGet, copied, nil).RequireRefusal(t, "object_absent")
 	put := func(guid uuid.UUID, id int) harness.Answer {
-		return r.sendTo(r.From, http.MethodPut, "/referrals/"+guid.String(), r.referral(1, r.MkabFrom, harness.Fields{"Id": id}))
+		referral := r.referral(1, r.MkabFrom, harness.Fields{"Id": id})
+		return r.sendTo(r.From, http.MethodPut, "/referrals/"+guid.String(), referral)
 	}
 	require.True(t, r.changed(put(uuid.New(), 7)))
 	put(uuid.New(), 7).RequireRefusal(t, "guid_foreign")
@@ -291,10 +294,11 @@ func TestMergeOverHTTP(t *testing.T) {
 	require.True(t, r.changed(r.send(http.MethodPut, "/cases/"+uuid.NewString(), harness.Fields{
 		"Version": 1, "CardGuid": r.MkabTo, "OpenedOn": "2019-08-01",
 	})))
-	require.True(t, r.changed(r.send(http.MethodPut, duplicate, r.card(1, harness.Fields{"Closed": "2019-08-20T10:00:00+03:00"}))))
+	closed := r.card(1, harness.Fields{"Closed": "2019-08-20T10:00:00+03:00"})
+	require.True(t, r.changed(r.send(http.MethodPut, duplicate, closed)))
 	problem := func(a harness.Answer) string {
 		a.RequireRefusal(t, "field_invalid")
-		return string((*a.Refusal.Details.Fields)[0].Problem)
+		return (*a.Refusal.Details.Fields)[0].Problem
 	}
 	require.Equal(t, "card_unknown", problem(merge(2, other)))
 	require.Equal(t, "card_same", problem(merge(2, r.MkabTo)))
@@ -345,10 +349,12 @@ func TestPatientObjectRejections(t *testing.T) {
 		"Version":           {"/cards/" + guid, r.card(0)},
 		"Id":                {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"Id": 1_000_000_000})},
 		"CardGuid":          {"/referrals/" + guid, r.referral(1, r.MkabFrom)},
-		"CardGuid:":         {"/cases/" + guid, harness.Fields{"Version": 1, "CardGuid": r.MkabFrom, "OpenedOn": "2019-08-01"}},
-		"LpuToGuid":         {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"LpuToGuid": uuid.New()})},
-		"DateEnd":           {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"DateEnd": "2019-08-12"})},
-		"Type":              {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"Type": "consult"})},
+		"CardGuid:": {"/cases/" + guid, harness.Fields{
+			"Version": 1, "CardGuid": r.MkabFrom, "OpenedOn": "2019-08-01",
+		}},
+		"LpuToGuid": {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"LpuToGuid": uuid.New()})},
+		"DateEnd":   {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"DateEnd": "2019-08-12"})},
+		"Type":      {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"Type": "consult"})},
 		"ClosedOn": {"/cases/" + guid, harness.Fields{
 			"Version": 1, "CardGuid": r.MkabTo, "OpenedOn": "2019-08-02", "ClosedOn": "2019-08-01",
 		}},
@@ -370,8 +376,10 @@ func TestPatientObjectRejections(t *testing.T) {
 		"scope_missing":       r.SystemToken(r.AddSystemClient(reading, r.To), reading, r.To),
 	} {
 		for _, request := range []struct{ method, path string }{
-			{http.MethodPut, "/cards/" + guid}, {http.MethodGet, "/cards/" + guid}, {http.MethodPost, "/cards/" + guid + "/merge"},
-			{http.MethodPut, "/cases/" + guid}, {http.MethodGet, "/cases/" + guid}, {http.MethodDelete, "/cases/" + guid + "?version=1"},
+			{http.MethodPut, "/cards/" + guid}, {http.MethodGet, "/cards/" + guid},
+			{http.MethodPost, "/cards/" + guid + "/merge"},
+			{http.MethodPut, "/cases/" + guid}, {http.MethodGet, "/cases/" + guid},
+			{http.MethodDelete, "/cases/" + guid + "?version=1"},
 			{http.MethodPut, "/referrals/" + guid}, {http.MethodGet, "/referrals/" + guid},
 			{http.MethodDelete, "/referrals/" + guid + "?version=1"},
 		} {
@@ -384,7 +392,8 @@ func TestPatientObjectRejections(t *testing.T) {
 	}
 	unknown := uuid.New()
 	region := r.SystemToken(r.AddSystemClient(scopes), scopes)
-	r.sendAs(region, http.MethodPut, "/registry/lpus/"+unknown.String()+"/cards/"+guid, r.card(1)).RequireRefusal(t, "lpu_absent")
+	r.sendAs(region, http.MethodPut, "/registry/lpus/"+unknown.String()+"/cards/"+guid, r.card(1)).
+		RequireRefusal(t, "lpu_absent")
 	after := r.Snapshot()
 	delete(after, "client_application")
 	delete(before, "client_application")

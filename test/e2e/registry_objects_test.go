@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"maps"
 	"net/http"
 	"testing"
 	"time"
@@ -69,9 +70,7 @@ func (r *region) legalEntity() uuid.UUID {
 
 func withVersion(version int, content harness.Fields) harness.Fields {
 	body := harness.Fields{"Version": version}
-	for name, value := range content {
-		body[name] = value
-	}
+	maps.Copy(body, content)
 	return body
 }
 
@@ -125,9 +124,7 @@ func TestObjectReferences(t *testing.T) {
 	lpu := "/registry/lpus/" + uuid.NewString()
 	fields := func(changes harness.Fields) harness.Fields {
 		body := withVersion(1, r.objects()["institution"].content)
-		for name, value := range changes {
-			body[name] = value
-		}
+		maps.Copy(body, changes)
 		return body
 	}
 	for field, value := range map[string]any{
@@ -165,7 +162,8 @@ func TestNewInstitutionIsUsable(t *testing.T) {
 		r.ask(http.MethodPut, resource, withVersion(1, r.objects()["resource"].content)),
 		r.ask(http.MethodPut, resource+"/schedule?from="+start.UTC().Format(time.RFC3339)+"&to="+
 			start.Add(time.Hour).UTC().Format(time.RFC3339), harness.Fields{"Version": 1, "Cells": []harness.Fields{{
-			"Guid": uuid.New(), "Start": start, "End": start.Add(15 * time.Minute), "Capacity": 1, "FlagAccess": 4, "BusyType": 1,
+			"Guid": uuid.New(), "Start": start, "End": start.Add(15 * time.Minute), "Capacity": 1, "FlagAccess": 4,
+			"BusyType": 1,
 		}}}),
 	} {
 		require.Equal(t, http.StatusOK, step.StatusCode, step.Raw)
@@ -202,20 +200,24 @@ func TestSettingsOverHTTP(t *testing.T) {
 	}
 	lpu := "/registry/lpus/" + r.To.String() + "/settings"
 	client := "/registry/clients/" + r.client.String()
-	for path, code := range map[string]string{lpu: "scheduleDays", "/registry/settings": "scheduleDays", client + "/settings": "scheduleDays"} {
+	const code = "scheduleDays"
+	for _, path := range []string{lpu, "/registry/settings", client + "/settings"} {
 		require.True(t, harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code, "0"))).Changed)
-		require.False(t, harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code, "0"))).Changed)
+		again := harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code, "0")))
+		require.False(t, again.Changed)
 		r.ask(http.MethodPut, path, settings(1)).RequireRefusal(t, "version_conflict")
 		read := harness.Decode[api.Settings](t, r.ask(http.MethodGet, path, nil))
 		require.Equal(t, []api.Setting{{Code: code, Value: "0"}}, read.Settings)
 		require.Equal(t, int64(1), *read.Version)
 		for _, bad := range []harness.Fields{
-			settings(2, "nonsense", "1"), settings(2, code, "1000"), settings(2, code, "01"), settings(2, code, "1", code, "2"),
+			settings(2, "nonsense", "1"), settings(2, code, "1000"), settings(2, code, "01"),
+			settings(2, code, "1", code, "2"),
 		} {
 			r.ask(http.MethodPut, path, bad).RequireRefusal(t, "field_invalid")
 		}
 	}
-	r.ask(http.MethodPut, lpu, settings(2, "OneActiveAppointmentPerSpeciality", "true")).RequireRefusal(t, "field_invalid")
+	ofRegion := settings(2, "OneActiveAppointmentPerSpeciality", "true")
+	r.ask(http.MethodPut, lpu, ofRegion).RequireRefusal(t, "field_invalid")
 	for _, unknown := range []string{"/registry/lpus/" + uuid.NewString() + "/settings"} {
 		r.ask(http.MethodPut, unknown, settings(1)).RequireRefusal(t, "lpu_absent")
 		r.ask(http.MethodGet, unknown, nil).RequireRefusal(t, "lpu_absent")
@@ -247,7 +249,8 @@ func TestObjectsOfOthers(t *testing.T) {
 	r.askAs(schedule, http.MethodGet, lpu+"/settings", nil).RequireRefusal(t, "scope_missing")
 	r.askAs(schedule, http.MethodDelete, lpu+"?version=1", nil).RequireRefusal(t, "scope_missing")
 	for _, path := range []string{
-		"/registry/legal-entities/" + uuid.NewString(), "/registry/settings", "/registry/clients/" + r.client.String() + "/rights",
+		"/registry/legal-entities/" + uuid.NewString(), "/registry/settings",
+		"/registry/clients/" + r.client.String() + "/rights",
 		"/registry/clients/" + r.client.String() + "/settings",
 	} {
 		r.askAs(inTarget, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
