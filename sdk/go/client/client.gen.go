@@ -4577,7 +4577,7 @@ type ClientInterface interface {
 
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	//
-	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
 	ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -6406,7 +6406,7 @@ func (c *Client) PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID
 
 // ListResources List the resources of an institution (Ресурсы ЛПУ)
 //
-// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 //
 // Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
 func (c *Client) ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11652,7 +11652,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 	//
-	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -22452,7 +22452,7 @@ func (c *ClientWithResponses) PutReferralWithResponse(ctx context.Context, lpuGU
 
 // ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 //
-// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
