@@ -52,8 +52,8 @@ func (s *Service) WriteLpu(ctx context.Context, guid uuid.UUID, version int64, l
 }
 
 // DeleteLpu deletes an institution. The deletion is recorded even if there is none. It rejects with
-// VersionStale, with VersionConflict, and with ObjectInUse if the institution has cards, settings of
-// its own, or resources, also deleted ones.
+// VersionStale, with VersionConflict, and with ObjectInUse if the institution has cards, settings
+// or resources, also deleted ones.
 func (s *Service) DeleteLpu(ctx context.Context, guid uuid.UUID, version int64) (ObjectResult, error) {
 	w, err := newDeletion(lpuObject(guid), version)
 	if err != nil {
