@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -58,7 +59,7 @@ func (s *Store) WriteLegalEntity(
 	})
 }
 
-// DeleteLegalEntity implements registry.Store.
+// DeleteLegalEntity implements registry.Store. A foreign key keeps a legal entity that is in use.
 func (s *Store) DeleteLegalEntity(ctx context.Context, w registry.Write) (registry.ObjectResult, error) {
 	return writeObject(ctx, s, &w, func(t *tx) error {
 		exec(t, t.LegalEntityDelete(ctx, []uuid.UUID{w.Guid}).Exec)
@@ -91,18 +92,30 @@ func (s *Store) WriteLpu(ctx context.Context, w registry.Write, lpu registry.Lpu
 			}
 			return ignoreAbsent(err)
 		})
-		exec(t, t.LpuWrite(ctx, []db.LpuWriteParams{{
+		written := t.LpuWrite(ctx, []db.LpuWriteParams{{
 			Guid: w.Guid, LegalEntityGuid: lpu.LegalEntity, Code: lpu.Code, Name: lpu.Name, TimeZone: lpu.TimeZone,
 			Address: lpu.Address, Phone: lpu.Phone,
-		}}).Exec)
+		}})
+		exec(t, func(read func(int, error)) {
+			written.Exec(func(i int, err error) { read(i, rejectUnknownZone(err)) })
+		})
 		return nil
 	})
 }
 
-// DeleteLpu implements registry.Store.
+// rejectUnknownZone rejects a time zone that the service knows and the database does not, because
+// its list of zones is older.
+func rejectUnknownZone(err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && pgErr.Code == "22023" { // invalid_parameter_value
+		return booking.InvalidField("TimeZone", booking.ProblemTimeZone)
+	}
+	return err
+}
+
+// DeleteLpu implements registry.Store. Foreign keys keep an institution that is in use.
 func (s *Store) DeleteLpu(ctx context.Context, w registry.Write) (registry.ObjectResult, error) {
 	return writeReference(ctx, s, &w, func(t *tx) error {
-		exec(t, t.SettingsDelete(ctx, []db.SettingsDeleteParams{{OwnerGuid: w.Guid}}).Exec)
 		exec(t, t.LpuDelete(ctx, []uuid.UUID{w.Guid}).Exec)
 		return nil
 	})

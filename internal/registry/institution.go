@@ -51,8 +51,9 @@ func (s *Service) WriteLpu(ctx context.Context, guid uuid.UUID, version int64, l
 	return result, nil
 }
 
-// DeleteLpu deletes an institution with its settings. It rejects with VersionStale, with
-// VersionConflict, and with ObjectInUse if the institution has resources or cards.
+// DeleteLpu deletes an institution. The deletion is recorded even if there is none. It rejects with
+// VersionStale, with VersionConflict, and with ObjectInUse if the institution has cards, settings
+// or resources, also deleted ones.
 func (s *Service) DeleteLpu(ctx context.Context, guid uuid.UUID, version int64) (ObjectResult, error) {
 	w, err := newDeletion(lpuObject(guid), version)
 	if err != nil {
@@ -90,8 +91,9 @@ func (s *Service) WriteLegalEntity(
 	return result, nil
 }
 
-// DeleteLegalEntity deletes a legal entity. It rejects with VersionStale, with VersionConflict, and
-// with ObjectInUse if the legal entity has institutions.
+// DeleteLegalEntity deletes a legal entity. The deletion is recorded even if there is none. It
+// rejects with VersionStale, with VersionConflict, and with ObjectInUse if the legal entity has
+// institutions.
 func (s *Service) DeleteLegalEntity(ctx context.Context, guid uuid.UUID, version int64) (ObjectResult, error) {
 	w, err := newDeletion(legalEntityObject(guid), version)
 	if err != nil {

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"maps"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,15 +176,115 @@ func TestNewInstitutionIsUsable(t *testing.T) {
 	require.Nil(t, page.Next)
 }
 
-// Promise: a deleted resource keeps its visits and accepts no new ones.
+// Promise: a deleted resource keeps its visits and accepts no new ones. It can be neither read nor
+// listed, until a newer write brings it back.
 func TestDeletedResource(t *testing.T) {
 	t.Parallel()
 	r := startRegion(t)
-	visit := r.MustBook(nil)
+	visit := r.MustBook()
+	person, direction := r.AddPatient()
+	book := func() harness.Answer {
+		return r.Book(person, r.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1}))
+	}
 	path := "/registry/lpus/" + r.To.String() + r.resource()
+	listed := func() int {
+		page := r.ask(http.MethodGet, "/registry/lpus/"+r.To.String()+"/resources", nil)
+		return len(harness.Decode[api.ResourcePage](t, page).Items)
+	}
+	require.Equal(t, 1, listed())
 	harness.Decode[api.ObjectResult](t, r.ask(http.MethodDelete, path+"?version=1", nil))
-	require.Equal(t, 1, r.Count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancelled_at IS NULL`, visit))
-	require.Equal(t, 1, r.Count(`SELECT count(*) FROM resource WHERE guid = $1 AND NOT active`, r.Doctor))
+	require.Equal(t, visit, r.ListAppointments(r.Person, "")[0].GUID)
+	book().RequireRefusal(t, "slot_resource_not_found")
+	r.ask(http.MethodGet, path, nil).RequireRefusal(t, "resource_absent")
+	require.Zero(t, listed())
+
+	doctor := harness.Fields{"Version": 2, "Kind": "doctor", "Name": "Врач Терапевт", "SpecialityCode": "92"}
+	harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, doctor))
+	require.Equal(t, 1, listed())
+	require.Equal(t, http.StatusOK, book().StatusCode)
+}
+
+// Promise: the pages of a list have each resource of the institution once, in order of the guids,
+// also those that are not active and those that no source has written.
+func TestResourcePages(t *testing.T) {
+	t.Parallel()
+	r := startRegion(t)
+	list := "/registry/lpus/" + r.To.String() + "/resources"
+	want := []string{r.Doctor.String()}
+	for range 6 {
+		guid := uuid.NewString()
+		body := harness.Fields{"Version": 7, "Kind": "room", "Name": "Кабинет", "SpecialityCode": "92", "Active": false}
+		harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, list+"/"+guid, body))
+		want = append(want, guid)
+	}
+	slices.Sort(want)
+	var got []string
+	for query := "?limit=3"; query != ""; {
+		page := harness.Decode[api.ResourcePage](t, r.ask(http.MethodGet, list+query, nil))
+		require.LessOrEqual(t, len(page.Items), 3)
+		for _, resource := range page.Items {
+			got = append(got, resource.GUID.String())
+			require.Equal(t, resource.GUID == r.Doctor, resource.Version == nil)
+			require.Equal(t, resource.GUID == r.Doctor, resource.Active)
+		}
+		query = ""
+		if page.Next != nil {
+			query = "?limit=3&cursor=" + *page.Next
+		}
+	}
+	require.Equal(t, want, got)
+	r.ask(http.MethodGet, list+"?cursor=x", nil).RequireRefusal(t, "field_invalid")
+}
+
+// Promise: an object that no source has written has no version, and any version overwrites it.
+func TestObjectsWithoutVersion(t *testing.T) {
+	t.Parallel()
+	r := startRegion(t)
+	lpu, client := "/registry/lpus/"+r.To.String(), "/registry/clients/"+r.client.String()
+	entity := r.legalEntity()
+	none := harness.Fields{"Settings": []any{}}
+	for path, content := range map[string]harness.Fields{
+		"/registry/legal-entities/" + entity.String(): {"Name": "Новое"},
+		lpu:                  {"LegalEntityGuid": entity, "Code": "2", "Name": "Новая", "TimeZone": "Asia/Omsk"},
+		lpu + r.resource():   {"Kind": "doctor", "Name": "Новый", "SpecialityCode": "92"},
+		lpu + "/settings":    none,
+		"/registry/settings": none,
+		client + "/settings": none,
+		client + "/rights":   {"VisitDirection": 1, "VisitDirectionOtherLpu": 2, "OutOfSchedule": false},
+	} {
+		type versioned struct{ Version *int64 }
+		require.Nil(t, harness.Decode[versioned](t, r.ask(http.MethodGet, path, nil)).Version, path)
+		written := harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, withVersion(1, content)))
+		require.True(t, written.Changed, path)
+		require.Equal(t, int64(1), *harness.Decode[versioned](t, r.ask(http.MethodGet, path, nil)).Version, path)
+	}
+	read := harness.Decode[api.Lpu](t, r.ask(http.MethodGet, lpu, nil))
+	require.Equal(t, "Asia/Omsk", read.TimeZone)
+	require.Empty(t, read.Address, "a field that the write omits has its default")
+}
+
+// Promise: settings and rights decide the next booking. Without a setting, its default is in force.
+func TestSettingsDecideBookings(t *testing.T) {
+	t.Parallel()
+	r := startRegion(t)
+	put := func(path string, content harness.Fields) {
+		harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, content))
+	}
+	client := "/registry/clients/" + harness.ClientGuid.String()
+	rights := func(version, mask int) harness.Fields {
+		return harness.Fields{
+			"Version": version, "VisitDirection": 95, "VisitDirectionOtherLpu": mask, "OutOfSchedule": true,
+		}
+	}
+	put(client+"/rights", rights(1, 0))
+	r.TryBook().RequireRefusal(t, "slot_access_denied")
+	put(client+"/rights", rights(2, 95))
+	for _, path := range []string{"/registry/settings", "/registry/lpus/" + r.To.String() + "/settings", client + "/settings"} {
+		put(path, harness.Fields{"Version": 1, "Settings": []harness.Fields{{"Code": "scheduleDays", "Value": "0"}}})
+		r.TryBook().RequireRefusal(t, "slot_beyond_horizon")
+		put(path, harness.Fields{"Version": 2, "Settings": []any{}})
+	}
+	r.MustBook()
 }
 
 // Promise: settings and rights take effect at once in the instance that writes them, and what an
@@ -246,6 +347,23 @@ func TestObjectsOfOthers(t *testing.T) {
 	for _, path := range []string{lpu, lpu + "/settings", lpu + "/resources", lpu + r.resource()} {
 		r.askAs(inOther, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
 	}
+	empty := harness.Fields{"Version": 1}
+	for _, path := range []string{lpu, lpu + "/settings", lpu + r.resource()} {
+		r.askAs(inOther, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
+		r.askAs(r.Token(r.Person), http.MethodPut, path, empty).RequireRefusal(t, "token_invalid")
+	}
+	for _, path := range []string{lpu, lpu + r.resource()} {
+		r.askAs(inOther, http.MethodDelete, path+"?version=1", nil).RequireRefusal(t, "institution_foreign")
+	}
+	r.askAs(schedule, http.MethodPut, lpu, empty).RequireRefusal(t, "scope_missing")
+	r.askAs(only("visit:read", r.To), http.MethodPut, lpu+r.resource(), empty).RequireRefusal(t, "scope_missing")
+	for path, body := range map[string]harness.Fields{
+		lpu + r.resource(): {"Version": 1, "Kind": "doctor", "Name": "Новый", "SpecialityCode": "92"},
+		lpu + "/settings":  {"Version": 1, "Settings": []any{}},
+	} {
+		require.Equal(t, http.StatusOK, r.askAs(inTarget, http.MethodPut, path, body).StatusCode)
+	}
+	require.Equal(t, http.StatusOK, r.askAs(schedule, http.MethodDelete, lpu+r.resource()+"?version=2", nil).StatusCode)
 	r.askAs(schedule, http.MethodGet, lpu+"/settings", nil).RequireRefusal(t, "scope_missing")
 	r.askAs(schedule, http.MethodDelete, lpu+"?version=1", nil).RequireRefusal(t, "scope_missing")
 	for _, path := range []string{
@@ -254,6 +372,22 @@ func TestObjectsOfOthers(t *testing.T) {
 		"/registry/clients/" + r.client.String() + "/settings",
 	} {
 		r.askAs(inTarget, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
+		r.askAs(inTarget, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
 		r.askAs(schedule, http.MethodGet, path, nil).RequireRefusal(t, "scope_missing")
 	}
+}
+
+// Promise: a system that may act for an institution can bring it in itself.
+func TestInstitutionBringsItselfIn(t *testing.T) {
+	t.Parallel()
+	r := startRegion(t)
+	lpu, scopes := uuid.New(), []string{"admin"}
+	own := r.SystemToken(r.AddSystemClient(scopes, lpu), scopes, lpu)
+	path := "/registry/lpus/" + lpu.String()
+	r.askAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
+	body := withVersion(1, r.objects()["institution"].content)
+	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodPut, path, body)).Changed)
+	require.Equal(t, "Новая", harness.Decode[api.Lpu](t, r.askAs(own, http.MethodGet, path, nil)).Name)
+	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodDelete, path+"?version=2", nil)).Changed)
+	r.askAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
 }

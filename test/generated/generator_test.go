@@ -88,7 +88,8 @@ func TestGeneratedRequests(t *testing.T) {
 	for _, o := range g.operations {
 		g.tally[o] = &tally{responses: map[string]int{}}
 	}
-	for ; g.sent < total || g.sent < 2*total && len(g.neverSucceeded()) > 0; seed++ {
+	// A random schedule or merge of cards is rarely a valid one.
+	for ; g.sent < total || g.sent < 5*total && len(g.neverSucceeded()) > 0; seed++ {
 		g.round(seed, g.sent+min(total, requestsPerRound))
 	}
 	require.Empty(t, g.neverSucceeded(), "operations without a 2xx response")

@@ -22,6 +22,9 @@ zero guid for the region, or the guid of the institution. If ` + "`of_client`" +
 the client application. A change takes effect within a second. The database rejects an unknown code,
 an invalid value, and an owner that does not exist or cannot have the setting.
 
+Systems with the scope ` + "`admin`" + ` replace all settings of an owner with ` + "`PUT /registry/settings`" + `,
+` + "`PUT /registry/lpus/{lpuGuid}/settings`" + ` or ` + "`PUT /registry/clients/{clientGuid}/settings`" + `. In SQL:
+
 ` + "```sql" + `
 INSERT INTO setting (owner_guid, code, value) VALUES ('00000000-0000-0000-0000-000000000000', 'DirectionExpires', 'true');
 INSERT INTO setting (owner_guid, code, value, of_client) VALUES ('de300000-0003-4000-8000-000000000002', 'scheduleDays', '14', true);

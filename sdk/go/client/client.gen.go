@@ -4355,7 +4355,7 @@ type ClientInterface interface {
 
 	// DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
 	//
-	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Deleting one that does not exist is recorded, so that a late write does not create it. Only for systems of the region.
 	//
 	// Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
 	DeleteLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4387,7 +4387,7 @@ type ClientInterface interface {
 
 	// DeleteLpu Delete an institution (Удаление ЛПУ)
 	//
-	// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+	// Deletes an institution without resources (deleted ones count), cards and settings of its own; otherwise the request fails with `object_in_use`. Deleting an institution that does not exist is recorded, so that a late write does not create it.
 	//
 	// Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
 	DeleteLpu(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4577,7 +4577,7 @@ type ClientInterface interface {
 
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	//
-	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
 	ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5974,7 +5974,7 @@ func (c *Client) ListImportErrors(ctx context.Context, importGUID ImportGUID, pa
 
 // DeleteLegalEntity Delete a legal entity (Удаление юр. лица)
 //
-// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Deleting one that does not exist is recorded, so that a late write does not create it. Only for systems of the region.
 //
 // Corresponds with DELETE /registry/legal-entities/{legalEntityGuid} (the `DeleteLegalEntity` operationId).
 func (c *Client) DeleteLegalEntity(ctx context.Context, legalEntityGUID LegalEntityGUID, params *DeleteLegalEntityParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6046,7 +6046,7 @@ func (c *Client) PutLegalEntity(ctx context.Context, legalEntityGUID LegalEntity
 
 // DeleteLpu Delete an institution (Удаление ЛПУ)
 //
-// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+// Deletes an institution without resources (deleted ones count), cards and settings of its own; otherwise the request fails with `object_in_use`. Deleting an institution that does not exist is recorded, so that a late write does not create it.
 //
 // Corresponds with DELETE /registry/lpus/{lpuGuid} (the `DeleteLpu` operationId).
 func (c *Client) DeleteLpu(ctx context.Context, lpuGUID LpuGUID, params *DeleteLpuParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6406,7 +6406,7 @@ func (c *Client) PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID
 
 // ListResources List the resources of an institution (Ресурсы ЛПУ)
 //
-// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 //
 // Corresponds with GET /registry/lpus/{lpuGuid}/resources (the `ListResources` operationId).
 func (c *Client) ListResources(ctx context.Context, lpuGUID LpuGUID, params *ListResourcesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -11412,7 +11412,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteLegalEntityWithResponse Delete a legal entity (Удаление юр. лица)
 	//
-	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+	// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Deleting one that does not exist is recorded, so that a late write does not create it. Only for systems of the region.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11448,7 +11448,7 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteLpuWithResponse Delete an institution (Удаление ЛПУ)
 	//
-	// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+	// Deletes an institution without resources (deleted ones count), cards and settings of its own; otherwise the request fails with `object_in_use`. Deleting an institution that does not exist is recorded, so that a late write does not create it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11652,7 +11652,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 	//
-	// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+	// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -22086,7 +22086,7 @@ func (c *ClientWithResponses) ListImportErrorsWithResponse(ctx context.Context, 
 
 // DeleteLegalEntityWithResponse Delete a legal entity (Удаление юр. лица)
 //
-// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+// Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Deleting one that does not exist is recorded, so that a late write does not create it. Only for systems of the region.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22146,7 +22146,7 @@ func (c *ClientWithResponses) PutLegalEntityWithResponse(ctx context.Context, le
 
 // DeleteLpuWithResponse Delete an institution (Удаление ЛПУ)
 //
-// Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+// Deletes an institution without resources (deleted ones count), cards and settings of its own; otherwise the request fails with `object_in_use`. Deleting an institution that does not exist is recorded, so that a late write does not create it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -22452,7 +22452,7 @@ func (c *ClientWithResponses) PutReferralWithResponse(ctx context.Context, lpuGU
 
 // ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 //
-// Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+// Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
 //
 // Returns a wrapper object for the known response body format(s).
 //
