@@ -37,7 +37,8 @@ type SourceSummary struct {
 
 // Sources returns a page of the state of an institution's schedules, ordered by the guids of their
 // resources, the summary of all, and the guid after which the next page begins, nil if there is
-// none. A resource whose schedule no message has stated has no state. Sources rejects with LpuAbsent.
+// none. A resource whose schedule no message has stated has no state. Sources rejects with
+// LpuAbsent.
 func (s *Service) Sources(
 	ctx context.Context, lpu, after uuid.UUID, limit int,
 ) (sources []Source, summary SourceSummary, next *uuid.UUID, err error) {

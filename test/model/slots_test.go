@@ -307,7 +307,8 @@ func (m *searchComparison) isCurrentPlace(n, cell int) bool {
 
 // blockedBy returns the model's rule against a cell without obstacles, in each institution that has
 // a future cell for the referral or of the resource. The cell is in a stale schedule if all such
-// cells of the institution are. If none has such a cell, all institutions count. It is empty if one institution would accept the booking.
+// cells of the institution are. If none has such a cell, all institutions count. It is empty if one
+// institution would accept the booking.
 func (m *searchComparison) blockedBy(n int, targets []int, alone int) string {
 	d := m.state.directions[n]
 	slices.SortFunc(targets, func(a, b int) int {
