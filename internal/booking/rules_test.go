@@ -175,8 +175,8 @@ var (
 		SpecialityAlreadyBooked, ComplexSlotFailed,
 	}
 	rulesOfTheCell = []Name{
-		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied, SlotFull,
-		ComplexSlotFailed,
+		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied,
+		SlotFull, ComplexSlotFailed,
 	}
 )
 

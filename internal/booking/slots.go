@@ -463,7 +463,8 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 			Lpu: period.lpu.Guid, Resource: s.search.Resource, From: from, To: to, After: after, Most: most,
 			Difficulty: period.facts.Request.Difficulty,
 			Person:     period.facts.Patient.Person, Now: period.facts.Now,
-			Own: period.facts.Moved.OwnCells(period.lpu.Guid), FreshSince: period.facts.Target.FreshSince(period.facts.Now),
+			Own:        period.facts.Moved.OwnCells(period.lpu.Guid),
+			FreshSince: period.facts.Target.FreshSince(period.facts.Now),
 			All: s.all, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// With Explain and a resource, cells of another speciality are returned with that refusal.

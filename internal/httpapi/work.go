@@ -11,7 +11,9 @@ import (
 const workList = "work"
 
 // ListWork lists the visits that an institution has to solve.
-func (h *handlers) ListWork(ctx context.Context, request api.ListWorkRequestObject) (api.ListWorkResponseObject, error) {
+func (h *handlers) ListWork(
+	ctx context.Context, request api.ListWorkRequestObject,
+) (api.ListWorkResponseObject, error) {
 	if resource := request.Params.ResourceGUID; resource != nil {
 		if refusal := rejectZero(guidField{"resourceGuid", *resource}); refusal != nil {
 			return nil, refusal

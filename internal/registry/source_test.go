@@ -44,7 +44,8 @@ func TestRejectionsAreRecorded(t *testing.T) {
 	window := Window{Period: Period{start, start.Add(time.Hour)}, Lpu: uuid.New(), Resource: uuid.New(), Version: 1}
 	empty := window
 	empty.To = start
-	stale := booking.Reject(booking.VersionStale)
+	stale, booked := booking.Reject(booking.VersionStale), booking.Reject(booking.CellBooked)
+	unavailable := booking.Reject(booking.DatabaseUnavailable)
 	for name, c := range map[string]struct {
 		window   Window
 		reject   error
@@ -54,8 +55,8 @@ func TestRejectionsAreRecorded(t *testing.T) {
 	}{
 		"rejected":           {window, stale, nil, booking.VersionStale, true},
 		"contradicts itself": {empty, nil, nil, booking.FieldInvalid, true},
-		"cannot be recorded": {window, booking.Reject(booking.CellBooked), errors.New("down"), booking.CellBooked, true},
-		"unavailable":        {window, booking.Reject(booking.DatabaseUnavailable), nil, booking.DatabaseUnavailable, false},
+		"cannot be recorded": {window, booked, errors.New("down"), booking.CellBooked, true},
+		"unavailable":        {window, unavailable, nil, booking.DatabaseUnavailable, false},
 	} {
 		store := &rejectingStore{reject: c.reject, fail: c.fail}
 		ctx, hangUp := context.WithCancel(t.Context())
@@ -69,7 +70,8 @@ func TestRejectionsAreRecorded(t *testing.T) {
 			require.Empty(t, store.recorded, name)
 			continue
 		}
-		require.Equal(t, []Rejection{{Lpu: window.Lpu, Resource: window.Resource, Rule: c.want, At: start}}, store.recorded, name)
+		want := Rejection{Lpu: window.Lpu, Resource: window.Resource, Rule: c.want, At: start}
+		require.Equal(t, []Rejection{want}, store.recorded, name)
 	}
 	store := &rejectingStore{}
 	_, err := NewService(store, func() time.Time { return start }).WriteWindow(t.Context(), window)

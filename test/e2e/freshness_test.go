@@ -139,7 +139,8 @@ func TestStaleSchedule(t *testing.T) {
 	full.RequireRefusal(t, "slot_full")
 	require.Nil(t, full.Refusal.Details, "the nearest free cells are not in a stale schedule")
 
-	require.Equal(t, api.ScheduleResult{Unchanged: 4, Conflicts: []api.CellConflict{}}, r.mustPutDay(1, "keep", r.allCells()...))
+	unchanged := api.ScheduleResult{Unchanged: 4, Conflicts: []api.CellConflict{}}
+	require.Equal(t, unchanged, r.mustPutDay(1, "keep", r.allCells()...))
 	other.MustBook(cell)
 	r.RequireInvariants()
 }
@@ -171,7 +172,8 @@ func TestSourceStatus(t *testing.T) {
 	visit := r.MustBook()
 	slot := "/slots/" + r.Slots[0].String()
 	absence := harness.Fields{
-		"AbsenceGuid": uuid.New(), "From": "2019-08-21T00:00:00+03:00", "To": "2019-08-22T00:00:00+03:00", "OnBooked": "refuse",
+		"AbsenceGuid": uuid.New(), "From": "2019-08-21T00:00:00+03:00", "To": "2019-08-22T00:00:00+03:00",
+		"OnBooked": "refuse",
 	}
 	for _, c := range []struct {
 		rule string
