@@ -465,7 +465,7 @@ func (s *slotScanner) scans(most int) (scans []SlotScan, periods []slotPeriod) {
 			Person:     period.facts.Patient.Person, Now: period.facts.Now,
 			Own:        period.facts.Moved.OwnCells(period.lpu.Guid),
 			FreshSince: period.facts.Target.FreshSince(period.facts.Now),
-			All: s.all, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
+			All:        s.all, Access: period.facts.access(), Restrictions: period.facts.restrictions(from, to),
 		}
 		// With Explain and a resource, cells of another speciality are returned with that refusal.
 		if s.targets.Type == Consult && (s.search.Resource == nil || !s.all) {

@@ -75,7 +75,7 @@ func TestFacts(t *testing.T) {
 	require.Equal(t, &booking.Lpu{
 		LegalEntity: entity, PolyclinicCodeIsOwn: false,
 		Settings: booking.Settings{OneActivePerSpeciality: true, OnBooked: "keep"},
-		Rights: booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
+		Rights:   booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
 	}, facts.Target)
 	require.Nil(t, facts.TapOpened)
 	require.Empty(t, facts.Active)
