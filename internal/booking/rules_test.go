@@ -176,8 +176,7 @@ var (
 	}
 	rulesOfTheCell = []Name{
 		ScheduleStale, SlotNotForReception, SlotUnavailable, SlotTimePassed, SlotBeyondHorizon, SlotAccessDenied,
-		SlotFull,
-		ComplexSlotFailed,
+		SlotFull, ComplexSlotFailed,
 	}
 )
 

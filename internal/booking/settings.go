@@ -97,10 +97,9 @@ var SettingTable = []Setting{
 		field: func(s *Settings) any { return &s.DirectionExpires },
 	},
 	{
-		Code: "OnBooked", Default: "keep", Owners: []SettingOwner{OwnerRegion, OwnerLpu},
-		Choices: []string{"refuse", "keep"},
-		Meaning: "What a message of the institution's system does with cells that have visits, " +
-			"if it has no `OnBooked`: " +
+		Code: "OnBooked", Default: "keep", Choices: []string{"refuse", "keep"},
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu},
+		Meaning: "What happens to cells that have visits, if a message of the institution's system has no `OnBooked`: " +
 			"the message is rejected, or the cells are closed and the visits stay.",
 		field: func(s *Settings) any { return &s.OnBooked },
 	},

@@ -74,9 +74,9 @@ func TestFacts(t *testing.T) {
 	require.Equal(t, "Asia/Vladivostok", facts.Target.Zone.String())
 	facts.Target.Zone = nil
 	require.Equal(t, &booking.Lpu{
-		LegalEntity: entity, Settings: booking.Settings{OneActivePerSpeciality: true, OnBooked: "keep"},
-		PolyclinicCodeIsOwn: false,
-		Rights:              booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
+		LegalEntity: entity, PolyclinicCodeIsOwn: false,
+		Settings: booking.Settings{OneActivePerSpeciality: true, OnBooked: "keep"},
+		Rights:   booking.Rights{SameLpu: 4, OtherLpu: 8, OutOfSchedule: true},
 	}, facts.Target)
 	require.Nil(t, facts.TapOpened)
 	require.Empty(t, facts.Active)

@@ -198,21 +198,22 @@ type planNode struct {
 	Children []planNode `json:"Plans"`
 }
 
-// cells returns the number of rows of slot that were read.
-func (n planNode) cells() int {
-	var cells int
-	if n.Table == "slot" {
-		cells = int((n.Rows + n.Removed) * n.Loops)
+// rowsOf returns the number of rows of a table that were read.
+func (n planNode) rowsOf(table string) int {
+	var rows int
+	if n.Table == table {
+		rows = int((n.Rows + n.Removed) * n.Loops)
 	}
 	for _, child := range n.Children {
-		cells += child.cells()
+		rows += child.rowsOf(table)
 	}
-	return cells
+	return rows
 }
 
 // Promise: a search reads no more cells than it needs. For an institution with a hundred resources
 // it reads the first cells in order of time, and not the first of each resource. For a fully booked
-// speciality it reads each cell of the period once, and none of other specialities.
+// speciality it reads each cell of the period once, and none of other specialities. It reads the
+// sources of the schedules only where stale ones are closed, and each once.
 func TestSearchReadsLittle(t *testing.T) {
 	t.Parallel()
 	const resources, days, cellsPerDay, most = 100, 14, 36, 51
@@ -225,11 +226,13 @@ func TestSearchReadsLittle(t *testing.T) {
 		SELECT $1, gen_random_uuid(), row_number() OVER (), md5(n::text)::uuid, start_at, start_at + interval '15 minutes', 12, 1, (n <= 4)::integer
 		FROM generate_series(1, $2) n, generate_series(-$3::integer, $3 - 1) day, generate_series(0, $4 - 1) cell
 		CROSS JOIN LATERAL (SELECT $5::timestamptz + make_interval(days => day, mins => 15 * cell) AS start_at) t`, w.to, resources, days, cellsPerDay, w.firstStart)
-	w.exec(`VACUUM ANALYZE slot, resource`)
+	w.exec(`INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at)
+		SELECT $1, md5(n::text)::uuid, 1, $3::timestamptz - make_interval(hours => n) FROM generate_series(1, $2) n`, w.to, resources, moment)
+	w.exec(`VACUUM ANALYZE slot, resource, schedule_source`)
 
 	traced := new(lastStatement)
 	store := w.store(func(config *pgxpool.Config) { addTracer(config, traced) })
-	read := func(scan booking.SlotScan) (cells, pages int, found []booking.FoundSlot) {
+	read := func(scan booking.SlotScan) (cells, sources, pages int, found []booking.FoundSlot) {
 		t.Helper()
 		scan.Lpu, scan.From, scan.To, scan.Most, scan.Difficulty = w.to, w.firstStart, w.firstStart.AddDate(0, 0,
 			days), most, 1
@@ -239,21 +242,36 @@ func TestSearchReadsLittle(t *testing.T) {
 		var plans []struct{ Plan planNode }
 		explain := "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + traced.query.SQL
 		require.NoError(t, store.pool.QueryRow(t.Context(), explain, traced.query.Args...).Scan(&plans))
-		return plans[0].Plan.cells(), plans[0].Plan.Hit + plans[0].Plan.Read, slots[0]
+		plan := plans[0].Plan
+		return plan.rowsOf("slot"), plan.rowsOf("schedule_source"), plan.Hit + plan.Read, slots[0]
 	}
 
-	cells, pages, found := read(booking.SlotScan{})
+	cells, sources, pages, found := read(booking.SlotScan{})
 	require.Len(t, found, most)
+	require.Zero(t, sources)
 	require.LessOrEqual(t, cells, most+resources+1,
 		"the cells that start with the last one, and one more to detect the end")
 	require.Less(t, pages, 2*resources+3*most, "a page for each cell and its resource, and index pages")
 
 	full := "full"
-	cells, pages, found = read(booking.SlotScan{Speciality: &full})
+	cells, sources, pages, found = read(booking.SlotScan{Speciality: &full})
 	require.Empty(t, found)
+	require.Zero(t, sources)
 	require.Equal(t, 4*days*cellsPerDay, cells)
 	heap := w.count(`SELECT count(DISTINCT (ctid::text::point)[0]) FROM slot WHERE lpu_guid = $1 AND taken = capacity`, w.to)
 	require.Less(t, pages, heap+100, "each page of cells once, and index pages")
+
+	_, sources, _, found = read(booking.SlotScan{FreshSince: new(moment.Add(-50 * time.Hour))})
+	require.Len(t, found, most)
+	require.LessOrEqual(t, sources, 2*resources, "once for the cells, and once for the resources returned")
+	for _, slot := range found {
+		require.False(t, slot.Resource.Stale)
+	}
+	free := "free"
+	cells, sources, _, found = read(booking.SlotScan{Speciality: &free, FreshSince: new(moment.Add(-50 * time.Hour))})
+	require.Len(t, found, most)
+	require.LessOrEqual(t, sources, 3*resources)
+	require.LessOrEqual(t, cells, (50-4)*(most+1), "none of stale resources")
 }
 
 // Promise: with prepared statements a search that finds no free cell takes four round trips: the

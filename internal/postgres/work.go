@@ -36,11 +36,12 @@ func (s *Store) WorkList(
 			t.fail(err)
 			return
 		}
-		rows(t, t.WorkListVisits(ctx, []db.WorkListVisitsParams{visits}).Query, func(rows []db.WorkListVisitsRow) error {
+		found := t.WorkListVisits(ctx, []db.WorkListVisitsParams{visits})
+		rows(t, found.Query, func(rows []db.WorkListVisitsRow) error {
 			for _, row := range rows {
 				items = append(items, registry.WorkItem{
-					Kind: workKind(row), Appointment: row.Guid, Start: row.StartAt.In(place.Zone),
-					End:      row.EndAt.In(place.Zone),
+					Kind: workKind(row), Appointment: row.Guid,
+					Start: row.StartAt.In(place.Zone), End: row.EndAt.In(place.Zone),
 					Resource: row.ResourceGuid, Slots: row.SlotGuids, Direction: row.DirectionGuid, Mkab: row.MkabGuid,
 				})
 			}

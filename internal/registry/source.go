@@ -64,14 +64,16 @@ type Rejection struct {
 // rejectionTimeout bounds the recording of a rejection, which delays the response.
 const rejectionTimeout = time.Second
 
+// firstFailure is the least HTTP status of a failure of the service.
+const firstFailure = 500
+
 // recordRejection records a refusal of a message in the state of its source, and returns err. It
 // runs after the message's own transaction has been rolled back. If it fails, the rejection is not
 // recorded, and the refusal has the failure as its cause. Failures of the service itself are not
 // recorded.
 func (s *Service) recordRejection(ctx context.Context, rejected Rejection, err error) error {
-	const failure = 500 // the least status of a failure of the service
 	var refusal *booking.Refusal
-	if !errors.As(err, &refusal) || refusal.Status >= failure {
+	if !errors.As(err, &refusal) || refusal.Status >= firstFailure {
 		return err
 	}
 	rejected.Rule, rejected.At = refusal.Rule, s.now()

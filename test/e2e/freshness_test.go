@@ -75,8 +75,8 @@ func TestOnBookedHasADefault(t *testing.T) {
 	r.RequireInvariants()
 }
 
-// Promise: where the setting is on, a schedule that was not confirmed for so many hours is closed:
-// a booking, a check, a hold and a move are rejected by schedule_stale, the search does not offer
+// Promise: where the setting is on, a schedule that was not confirmed for so many hours is closed.
+// A booking, a check, a hold and a move are rejected by schedule_stale, the search does not offer
 // its cells and says why. The same message again opens it. An absence confirms nothing. A schedule
 // without a source and a visit out of schedule are not affected, nor is anything without the
 // setting.

@@ -76,8 +76,8 @@ func TestRules(t *testing.T) {
 		"enabled in one institution")
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
-	disabled := []string{"schedule_stale", "slot_beyond_horizon", "mkab_absent"}
-	require.Equal(t, disabled, disabledRules(t, sc.Get(sc.Person, to)))
+	require.Equal(t, []string{"schedule_stale", "slot_beyond_horizon", "mkab_absent"},
+		disabledRules(t, sc.Get(sc.Person, to)))
 	sc.SetSetting(sc.To, "DirectionExpires", "false")
 	require.Equal(t, append(offByDefault, "mkab_absent"), disabledRules(t, sc.Get(sc.Person, to)))
 	other := uuid.New()

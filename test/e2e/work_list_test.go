@@ -90,8 +90,9 @@ func TestWorkList(t *testing.T) {
 	require.Len(t, r.work(""), 1, "begun")
 }
 
-// Promise: a visit out of schedule is in the work list while its resource is absent at its time,
-// and a visit for a day while it is absent on that day, until the day is over.
+// Promise: a visit out of schedule is in the work list while its resource is absent at its time. A
+// visit for a day is, while its resource is absent on that day, until that absence or the day is
+// over.
 func TestWorkListOutOfSchedule(t *testing.T) {
 	t.Parallel()
 	r := startRegistrar(t)
