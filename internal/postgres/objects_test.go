@@ -67,6 +67,11 @@ func cabinet(name string) registry.Resource {
 	return registry.Resource{Kind: booking.Room, Name: name, SpecialityCode: "92", Active: true}
 }
 
+// written returns a resource after the write of a version, which it has as its name.
+func written(version int64) registry.Versioned[registry.Resource] {
+	return registry.Versioned[registry.Resource]{Object: cabinet(fmt.Sprint(version)), Version: version}
+}
+
 // lpuIn returns an institution of a legal entity.
 func lpuIn(entity uuid.UUID, code string) registry.Lpu {
 	return registry.Lpu{LegalEntity: entity, Code: code, Name: "Новая", TimeZone: "Asia/Omsk"}
@@ -107,7 +112,7 @@ func TestOrderOfObjectWritesDoesNotMatter(t *testing.T) {
 				_, err := registrar.DeleteResource(t.Context(), w.to, resource, version)
 				return err
 			}
-			_, err := registrar.WriteResource(t.Context(), w.to, resource, version, cabinet(fmt.Sprint(version)))
+			_, err := registrar.WriteResource(t.Context(), w.to, resource, version, written(version).Object)
 			return err
 		}
 		order := append(random.Perm(writes), random.Perm(writes)[:3]...)
@@ -115,7 +120,7 @@ func TestOrderOfObjectWritesDoesNotMatter(t *testing.T) {
 		for _, i := range order {
 			version := i + 1
 			rule := ruleOf(t, write(int64(version)))
-			require.Equal(t, version < newest, rule == booking.VersionStale, "%v: version %d after %d", order, version, newest)
+			require.Equal(t, version < newest, rule == booking.VersionStale, "%v: %d after %d", order, version, newest)
 			newest = max(newest, version)
 		}
 		found, err := registrar.Resource(t.Context(), w.to, resource)
@@ -125,7 +130,7 @@ func TestOrderOfObjectWritesDoesNotMatter(t *testing.T) {
 			continue
 		}
 		require.NoError(t, err)
-		require.Equal(t, registry.Versioned[registry.Resource]{Object: cabinet(fmt.Sprint(writes)), Version: writes}, found)
+		require.Equal(t, written(writes), found)
 	}
 }
 
@@ -141,7 +146,8 @@ func TestConcurrentWritesOfAnObject(t *testing.T) {
 		var calls []func() error
 		for version := range int64(newest) {
 			calls = append(calls, func() error {
-				_, err := registrar.WriteResource(t.Context(), w.to, resource, version+1, cabinet(fmt.Sprint(version+1)))
+				object := written(version + 1)
+				_, err := registrar.WriteResource(t.Context(), w.to, resource, object.Version, object.Object)
 				return err
 			})
 		}
@@ -151,7 +157,7 @@ func TestConcurrentWritesOfAnObject(t *testing.T) {
 		}
 		found, err := registrar.Resource(t.Context(), w.to, resource)
 		require.NoError(t, err)
-		require.Equal(t, registry.Versioned[registry.Resource]{Object: cabinet(fmt.Sprint(newest)), Version: newest}, found)
+		require.Equal(t, written(newest), found)
 	}
 	w.requireNoDeadlocks()
 }
@@ -269,8 +275,8 @@ func TestDeletionsAgainstReferences(t *testing.T) {
 			},
 		} {
 			errs := atOnce(func() error { return c.remove(c.object) }, func() error { return c.refer(c.object) })
-			removed, referred := ruleOf(t, errs[0]), ruleOf(t, errs[1])
-			require.Contains(t, [][2]booking.Name{{"", c.rule}, {booking.ObjectInUse, ""}}, [2]booking.Name{removed, referred}, name)
+			rules := [2]booking.Name{ruleOf(t, errs[0]), ruleOf(t, errs[1])}
+			require.Contains(t, [][2]booking.Name{{"", c.rule}, {booking.ObjectInUse, ""}}, rules, name)
 		}
 	}
 	w.requireNoDeadlocks()
@@ -336,8 +342,8 @@ func TestZoneUnknownToTheDatabase(t *testing.T) {
 	lpu := lpuIn(w.addEntity(), "3")
 	lpu.TimeZone = "Europe/Atlantis"
 	guid := uuid.New()
-	write := registry.Write{Object: registry.Object{Owner: guid, Kind: registry.KindInstitution, Guid: guid}, Version: 1}
-	_, err := w.store().WriteLpu(t.Context(), write, lpu)
+	object := registry.Object{Owner: guid, Kind: registry.KindInstitution, Guid: guid}
+	_, err := w.store().WriteLpu(t.Context(), registry.Write{Object: object, Version: 1}, lpu)
 	require.Equal(t, "TimeZone", fieldOf(t, err))
 	require.Zero(t, w.count(`SELECT count(*) FROM source_object`))
 }

@@ -184,7 +184,8 @@ func TestDeletedResource(t *testing.T) {
 	visit := r.MustBook()
 	person, direction := r.AddPatient()
 	book := func() harness.Answer {
-		return r.Book(person, r.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1}))
+		body := r.BookingBody(harness.Fields{"DirectionGuid": direction, "SlotId": harness.FirstSlotID + 1})
+		return r.Book(person, body)
 	}
 	path := "/registry/lpus/" + r.To.String() + r.resource()
 	listed := func() int {
@@ -279,7 +280,8 @@ func TestSettingsDecideBookings(t *testing.T) {
 	put(client+"/rights", rights(1, 0))
 	r.TryBook().RequireRefusal(t, "slot_access_denied")
 	put(client+"/rights", rights(2, 95))
-	for _, path := range []string{"/registry/settings", "/registry/lpus/" + r.To.String() + "/settings", client + "/settings"} {
+	lpu := "/registry/lpus/" + r.To.String()
+	for _, path := range []string{"/registry/settings", lpu + "/settings", client + "/settings"} {
 		put(path, harness.Fields{"Version": 1, "Settings": []harness.Fields{{"Code": "scheduleDays", "Value": "0"}}})
 		r.TryBook().RequireRefusal(t, "slot_beyond_horizon")
 		put(path, harness.Fields{"Version": 2, "Settings": []any{}})

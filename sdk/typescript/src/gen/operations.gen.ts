@@ -535,7 +535,7 @@ export const getLegalEntity = (
 /**
  * Delete a legal entity (Удаление юр. лица)
  *
- * Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Only for systems of the region.
+ * Deletes a legal entity that has no institutions; otherwise the request fails with `object_in_use`. Deleting one that does not exist is recorded, so that a late write does not create it. Only for systems of the region.
  */
 export const deleteLegalEntity = (
   talon: Talon,
@@ -612,7 +612,7 @@ export const putLpu = (
 /**
  * Delete an institution (Удаление ЛПУ)
  *
- * Deletes an institution and its settings, if it has no resources and no cards; otherwise the request fails with `object_in_use`.
+ * Deletes an institution without resources (deleted ones count), cards and settings of its own; otherwise the request fails with `object_in_use`. Deleting an institution that does not exist is recorded, so that a late write does not create it.
  */
 export const deleteLpu = (
   talon: Talon,
@@ -645,7 +645,7 @@ export const getLpuSettings = (
 /**
  * List the resources of an institution (Ресурсы ЛПУ)
  *
- * Returns the resources of an institution, in order of their guids, in the shape in which they were written.
+ * Returns the resources of an institution, in order of their guids, in the shape in which they were written. Resources that are not active are listed, deleted ones are not.
  */
 export const listResources = (
   talon: Talon,
