@@ -237,9 +237,7 @@ func TestMergesAgainstBookings(t *testing.T) {
 				holder, holderCard = w.to, cards[0]
 				request.LpuFrom = w.to
 			}
-			referral := w.referralOf(holderCard)
-			referral.SpecialityCode = "92"
-			_, err := reg.WriteReferral(t.Context(), holder, request.Direction, 1, referral)
+			_, err := reg.WriteReferral(t.Context(), holder, request.Direction, 1, w.referralOf(holderCard))
 			require.NoError(t, err)
 			requests = append(requests, request)
 		}
@@ -252,7 +250,8 @@ func TestMergesAgainstBookings(t *testing.T) {
 						continue
 					}
 					guid := held.Appointment.Guid
-					_, _, err = service.Move(t.Context(), patient, guid, booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}, nil)
+					next := booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}
+					_, _, err = service.Move(t.Context(), patient, guid, next, nil)
 					requireExpected(t, err)
 					_, err = service.Cancel(t.Context(), patient, guid, booking.CancelReason{}, nil)
 					require.NoError(t, err)

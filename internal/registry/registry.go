@@ -15,6 +15,11 @@ import (
 
 // Store applies what an institution's system sends.
 type Store interface {
+	CardStore
+	CaseStore
+	PersonStore
+	ReferralStore
+
 	// WriteWindow locks the resource's schedule, computes the Plan of the window, and writes it in
 	// the same transaction. It returns a *booking.Refusal if the resource does not exist or the
 	// window is rejected, and then changes nothing.
@@ -30,22 +35,6 @@ type Store interface {
 	// Schedule returns the cells of a resource that begin within a period, and the windows that
 	// decide it. It returns a *booking.Refusal if there is no such resource.
 	Schedule(ctx context.Context, lpu, resource uuid.UUID, period Period, now time.Time) (Schedule, error)
-
-	// The methods below write an object of a patient in one transaction, under the lock of its
-	// source. They return a *booking.Refusal if the write is rejected, and then change nothing.
-
-	WriteCard(ctx context.Context, w Write, card Card, now time.Time) (ObjectResult, error)
-	MergeCard(ctx context.Context, w Write, into uuid.UUID, now time.Time) (ObjectResult, error)
-	Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, error)
-	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
-	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
-	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
-	WritePerson(ctx context.Context, w Write, person Person) (ObjectResult, error)
-	DeletePerson(ctx context.Context, w Write) (ObjectResult, error)
-	StoredPerson(ctx context.Context, guid uuid.UUID) (StoredPerson, error)
-	WriteCase(ctx context.Context, w Write, c Case) (ObjectResult, error)
-	DeleteCase(ctx context.Context, w Write) (ObjectResult, error)
-	Case(ctx context.Context, lpu, guid uuid.UUID) (StoredCase, error)
 }
 
 // Service contains the use cases of the registry. It is safe for concurrent use.
