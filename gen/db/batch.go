@@ -1026,7 +1026,7 @@ func (b *AppointmentWrittenBatchResults) Close() error {
 }
 
 const appointmentsOfCard = `-- name: AppointmentsOfCard :batchmany
-SELECT guid, direction_guid
+SELECT guid, direction_guid, direction_lpu_guid
 FROM appointment
 WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
 ORDER BY guid
@@ -1047,13 +1047,14 @@ type AppointmentsOfCardParams struct {
 }
 
 type AppointmentsOfCardRow struct {
-	Guid          uuid.UUID
-	DirectionGuid uuid.UUID
+	Guid             uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
 }
 
-// Returns those of the given visits that belong to a card, cancelled ones too, and their referrals.
+// Returns those of the given visits that belong to a card, cancelled ones too, with their referrals.
 //
-//	SELECT guid, direction_guid
+//	SELECT guid, direction_guid, direction_lpu_guid
 //	FROM appointment
 //	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
 //	ORDER BY guid
@@ -1091,7 +1092,7 @@ func (b *AppointmentsOfCardBatchResults) Query(f func(int, []AppointmentsOfCardR
 			defer rows.Close()
 			for rows.Next() {
 				var i AppointmentsOfCardRow
-				if err := rows.Scan(&i.Guid, &i.DirectionGuid); err != nil {
+				if err := rows.Scan(&i.Guid, &i.DirectionGuid, &i.DirectionLpuGuid); err != nil {
 					return err
 				}
 				items = append(items, i)
@@ -8007,6 +8008,75 @@ func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)
 }
 
 func (b *SpecialityClaimTakeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimsLock = `-- name: SpecialityClaimsLock :batchmany
+SELECT speciality_code
+FROM speciality_claim
+WHERE person_guid = $1
+ORDER BY speciality_code
+FOR UPDATE
+`
+
+type SpecialityClaimsLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks all claims of a person as SpecialityClaimLock locks one.
+//
+//	SELECT speciality_code
+//	FROM speciality_claim
+//	WHERE person_guid = $1
+//	ORDER BY speciality_code
+//	FOR UPDATE
+func (q *Queries) SpecialityClaimsLock(ctx context.Context, personGuid []uuid.UUID) *SpecialityClaimsLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range personGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(specialityClaimsLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimsLockBatchResults{br, len(personGuid), false}
+}
+
+func (b *SpecialityClaimsLockBatchResults) Query(f func(int, []string, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []string{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var speciality_code string
+				if err := rows.Scan(&speciality_code); err != nil {
+					return err
+				}
+				items = append(items, speciality_code)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimsLockBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

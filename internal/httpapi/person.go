@@ -21,7 +21,7 @@ func (h *handlers) PutPerson(
 	result, err := h.registry.WritePerson(ctx, request.PersonGUID, body.Version, registry.Person{
 		Surname: orDefault(body.Surname, ""), Name: orDefault(body.Name, ""),
 		Patronymic: orDefault(body.Patronymic, ""), BirthDate: body.BirthDate.Time, Sex: booking.Sex(orDefault(body.Sex, "")),
-		Snils: orDefault(body.Snils, ""),
+		Snils:        orDefault(body.Snils, ""),
 		PolicySeries: orDefault(body.PolicySeries, ""), PolicyNumber: orDefault(body.PolicyNumber, ""),
 	})
 	if err != nil {
