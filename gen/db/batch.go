@@ -1468,8 +1468,7 @@ UPDATE direction
 SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
     appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
-RETURNING guid
+RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
 `
 
 type DirectionClaimBatchResults struct {
@@ -1485,21 +1484,16 @@ type DirectionClaimParams struct {
 	AppointmentEndAt   time.Time
 	LpuGuid            uuid.UUID
 	Guid               uuid.UUID
-	Type               DirectionType
-	MkabGuid           uuid.UUID
-	SpecialityCode     string
-	LpuToGuid          *uuid.UUID
 }
 
-// Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
-// claimed the referral, or if it was withdrawn or became another one after the rules were checked.
+// Guarantee 2: a referral has at most one active appointment. Returns the referral, no row if another
+// booking has claimed it, or if it was withdrawn after the rules were checked.
 //
 //	UPDATE direction
 //	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
 //	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 //	WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-//	    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
-//	RETURNING guid
+//	RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
 func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams) *DirectionClaimBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1510,10 +1504,6 @@ func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams
 			a.AppointmentEndAt,
 			a.LpuGuid,
 			a.Guid,
-			a.Type,
-			a.MkabGuid,
-			a.SpecialityCode,
-			a.LpuToGuid,
 		}
 		batch.Queue(directionClaim, vals...)
 	}
@@ -1521,20 +1511,48 @@ func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams
 	return &DirectionClaimBatchResults{br, len(arg), false}
 }
 
-func (b *DirectionClaimBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *DirectionClaimBatchResults) QueryRow(f func(int, Direction, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
+		var i Direction
 		if b.closed {
 			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&guid)
+		err := row.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.ID,
+			&i.CopiedFromLpuGuid,
+			&i.Type,
+			&i.Number,
+			&i.AccessionNumber,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.DocPrvdSenderGuid,
+			&i.MkabGuid,
+			&i.Reason,
+			&i.Comment,
+			&i.Urgent,
+			&i.Flags,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuToGuid,
+			&i.AppointmentGuid,
+			&i.CancelledAt,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+		)
 		if f != nil {
-			f(t, guid, err)
+			f(t, i, err)
 		}
 	}
 }
