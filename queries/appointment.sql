@@ -113,8 +113,8 @@ ORDER BY a.start_at DESC, a.guid DESC, a.lpu_guid DESC
 LIMIT @most;
 
 -- name: AppointmentsOfCard :batchmany
--- Returns those of the given visits that belong to a card, cancelled ones too, and their referrals.
-SELECT guid, direction_guid
+-- Returns those of the given visits that belong to a card, cancelled ones too, with their referrals.
+SELECT guid, direction_guid, direction_lpu_guid
 FROM appointment
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab_guid
 ORDER BY guid

@@ -32,14 +32,13 @@ ORDER BY d.cancelled_at IS NOT NULL, d.created_at DESC, d.lpu_guid
 LIMIT 1;
 
 -- name: DirectionClaim :batchone
--- Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
--- claimed the referral, or if it was withdrawn or became another one after the rules were checked.
+-- Guarantee 2: a referral has at most one active appointment. Returns the referral, no row if another
+-- booking has claimed it, or if it was withdrawn after the rules were checked.
 UPDATE direction
 SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointment_lpu_guid::uuid,
     appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid IS NULL AND cancelled_at IS NULL
-    AND type = @type AND mkab_guid = @mkab_guid AND speciality_code = @speciality_code AND lpu_to_guid IS NOT DISTINCT FROM sqlc.narg(lpu_to_guid)::uuid
-RETURNING guid;
+RETURNING *;
 
 -- name: DirectionCopy :batchone
 -- Copies a referral, with its visit, into the institution that serves it. Reuses the copy of an

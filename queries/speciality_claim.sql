@@ -41,3 +41,11 @@ WHERE person_guid = @person_guid AND speciality_code = @speciality_code AND appo
 UPDATE speciality_claim
 SET appointment_guid = @appointment_guid, lpu_guid = @lpu_guid, resource_name = @resource_name, start_at = @start_at, end_at = @end_at
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code;
+
+-- name: SpecialityClaimsLock :batchmany
+-- Locks all claims of a person as SpecialityClaimLock locks one.
+SELECT speciality_code
+FROM speciality_claim
+WHERE person_guid = @person_guid
+ORDER BY speciality_code
+FOR UPDATE;

@@ -1026,7 +1026,7 @@ func (b *AppointmentWrittenBatchResults) Close() error {
 }
 
 const appointmentsOfCard = `-- name: AppointmentsOfCard :batchmany
-SELECT guid, direction_guid
+SELECT guid, direction_guid, direction_lpu_guid
 FROM appointment
 WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
 ORDER BY guid
@@ -1047,13 +1047,14 @@ type AppointmentsOfCardParams struct {
 }
 
 type AppointmentsOfCardRow struct {
-	Guid          uuid.UUID
-	DirectionGuid uuid.UUID
+	Guid             uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
 }
 
-// Returns those of the given visits that belong to a card, cancelled ones too, and their referrals.
+// Returns those of the given visits that belong to a card, cancelled ones too, with their referrals.
 //
-//	SELECT guid, direction_guid
+//	SELECT guid, direction_guid, direction_lpu_guid
 //	FROM appointment
 //	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[]) AND mkab_guid = $3
 //	ORDER BY guid
@@ -1091,7 +1092,7 @@ func (b *AppointmentsOfCardBatchResults) Query(f func(int, []AppointmentsOfCardR
 			defer rows.Close()
 			for rows.Next() {
 				var i AppointmentsOfCardRow
-				if err := rows.Scan(&i.Guid, &i.DirectionGuid); err != nil {
+				if err := rows.Scan(&i.Guid, &i.DirectionGuid, &i.DirectionLpuGuid); err != nil {
 					return err
 				}
 				items = append(items, i)
@@ -1585,8 +1586,7 @@ UPDATE direction
 SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
     appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
-RETURNING guid
+RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
 `
 
 type DirectionClaimBatchResults struct {
@@ -1602,21 +1602,16 @@ type DirectionClaimParams struct {
 	AppointmentEndAt   time.Time
 	LpuGuid            uuid.UUID
 	Guid               uuid.UUID
-	Type               DirectionType
-	MkabGuid           uuid.UUID
-	SpecialityCode     string
-	LpuToGuid          *uuid.UUID
 }
 
-// Guarantee 2: a referral has at most one active appointment. Returns no row if another booking has
-// claimed the referral, or if it was withdrawn or became another one after the rules were checked.
+// Guarantee 2: a referral has at most one active appointment. Returns the referral, no row if another
+// booking has claimed it, or if it was withdrawn after the rules were checked.
 //
 //	UPDATE direction
 //	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
 //	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 //	WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-//	    AND type = $7 AND mkab_guid = $8 AND speciality_code = $9 AND lpu_to_guid IS NOT DISTINCT FROM $10::uuid
-//	RETURNING guid
+//	RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
 func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams) *DirectionClaimBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1627,10 +1622,6 @@ func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams
 			a.AppointmentEndAt,
 			a.LpuGuid,
 			a.Guid,
-			a.Type,
-			a.MkabGuid,
-			a.SpecialityCode,
-			a.LpuToGuid,
 		}
 		batch.Queue(directionClaim, vals...)
 	}
@@ -1638,20 +1629,48 @@ func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams
 	return &DirectionClaimBatchResults{br, len(arg), false}
 }
 
-func (b *DirectionClaimBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *DirectionClaimBatchResults) QueryRow(f func(int, Direction, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
+		var i Direction
 		if b.closed {
 			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
+				f(t, i, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&guid)
+		err := row.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.ID,
+			&i.CopiedFromLpuGuid,
+			&i.Type,
+			&i.Number,
+			&i.AccessionNumber,
+			&i.Date,
+			&i.DateEnd,
+			&i.CreatedAt,
+			&i.DocPrvdSenderGuid,
+			&i.MkabGuid,
+			&i.Reason,
+			&i.Comment,
+			&i.Urgent,
+			&i.Flags,
+			&i.SpecialityCode,
+			&i.SpecialityName,
+			&i.MkbCode,
+			&i.MkbName,
+			&i.LpuFromGuid,
+			&i.LpuToGuid,
+			&i.AppointmentGuid,
+			&i.CancelledAt,
+			&i.AppointmentLpuGuid,
+			&i.AppointmentStartAt,
+			&i.AppointmentEndAt,
+		)
 		if f != nil {
-			f(t, guid, err)
+			f(t, i, err)
 		}
 	}
 }
@@ -10072,6 +10091,75 @@ func (b *SpecialityClaimTakeBatchResults) QueryRow(f func(int, uuid.UUID, error)
 }
 
 func (b *SpecialityClaimTakeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const specialityClaimsLock = `-- name: SpecialityClaimsLock :batchmany
+SELECT speciality_code
+FROM speciality_claim
+WHERE person_guid = $1
+ORDER BY speciality_code
+FOR UPDATE
+`
+
+type SpecialityClaimsLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks all claims of a person as SpecialityClaimLock locks one.
+//
+//	SELECT speciality_code
+//	FROM speciality_claim
+//	WHERE person_guid = $1
+//	ORDER BY speciality_code
+//	FOR UPDATE
+func (q *Queries) SpecialityClaimsLock(ctx context.Context, personGuid []uuid.UUID) *SpecialityClaimsLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range personGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(specialityClaimsLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &SpecialityClaimsLockBatchResults{br, len(personGuid), false}
+}
+
+func (b *SpecialityClaimsLockBatchResults) Query(f func(int, []string, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []string{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var speciality_code string
+				if err := rows.Scan(&speciality_code); err != nil {
+					return err
+				}
+				items = append(items, speciality_code)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *SpecialityClaimsLockBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

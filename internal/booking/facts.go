@@ -67,6 +67,21 @@ type Direction struct {
 	LpuTo           *uuid.UUID    `json:"lpu_to_guid"`
 }
 
+// Equal reports whether two referrals are the same in all fields.
+func (d *Direction) Equal(other *Direction) bool {
+	if !d.Date.Equal(other.Date) || !d.DateEnd.Equal(other.DateEnd) || !d.CreatedAt.Equal(other.CreatedAt) ||
+		!sameGuid(d.Sender, other.Sender) || !sameGuid(d.LpuTo, other.LpuTo) {
+		return false
+	}
+	same := *d
+	same.Date, same.DateEnd, same.CreatedAt = other.Date, other.DateEnd, other.CreatedAt
+	same.Sender, same.LpuTo = other.Sender, other.LpuTo
+	return same == *other
+}
+
+// sameGuid reports whether two guids are the same, or both nil.
+func sameGuid(a, b *uuid.UUID) bool { return a == b || a != nil && b != nil && *a == *b }
+
 // IssuedDirection is a referral as its source institution holds it, with the patient it was issued
 // for.
 type IssuedDirection struct {

@@ -13,8 +13,8 @@ import (
 // MoveStore moves booked visits.
 type MoveStore interface {
 	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
-	// returns ErrVisitChanged if another request has changed the visit, so that wanted now means a
-	// different booking.
+	// returns ErrDirectionChanged like BookStore.Create, and ErrVisitChanged if another request has
+	// changed the visit, so that wanted now means a different booking.
 	Move(
 		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
 	) (*HeldDirection, error)

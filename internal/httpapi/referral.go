@@ -19,16 +19,15 @@ func (h *handlers) PutReferral(
 	if refusal := rejectZero(guidField{"directionGuid", request.DirectionGUID}); refusal != nil {
 		return nil, refusal
 	}
-	result, err := h.registry.WriteReferral(ctx, request.LpuGUID, request.DirectionGUID, body.Version,
-		registry.Referral{
-			ID: orDefault(body.ID, 0), Card: body.CardGUID, Type: booking.DirectionType(body.Type), Number: body.Number,
-			AccessionNumber: orDefault(body.AccessionNumber, ""), Date: body.Date.Time, DateEnd: body.DateEnd.Time,
-			CreatedAt: body.DateCreate, Sender: body.DocPrvdSenderGUID, Reason: orDefault(body.Reason, ""),
-			Comment: orDefault(body.Comment, ""), Urgent: orDefault(body.Urgent, false),
-			Flags:          orDefault(body.Flags, 0),
-			SpecialityCode: orDefault(body.SpecialityCode, ""), SpecialityName: orDefault(body.SpecialityName, ""),
-			MkbCode: orDefault(body.MkbCode, ""), MkbName: orDefault(body.MkbName, ""), LpuTo: body.LpuToGUID,
-		})
+	referral := registry.Referral{
+		ID: orDefault(body.ID, 0), Card: body.CardGUID, Type: booking.DirectionType(body.Type), Number: body.Number,
+		AccessionNumber: orDefault(body.AccessionNumber, ""), Date: body.Date.Time, DateEnd: body.DateEnd.Time,
+		CreatedAt: body.DateCreate, Sender: body.DocPrvdSenderGUID, Reason: orDefault(body.Reason, ""),
+		Comment: orDefault(body.Comment, ""), Urgent: orDefault(body.Urgent, false), Flags: orDefault(body.Flags, 0),
+		SpecialityCode: orDefault(body.SpecialityCode, ""), SpecialityName: orDefault(body.SpecialityName, ""),
+		MkbCode: orDefault(body.MkbCode, ""), MkbName: orDefault(body.MkbName, ""), LpuTo: body.LpuToGUID,
+	}
+	result, err := h.registry.WriteReferral(ctx, request.LpuGUID, request.DirectionGUID, body.Version, referral)
 	if err != nil {
 		return nil, err
 	}

@@ -71,15 +71,22 @@ func (t *tx) book(
 }
 
 // claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if
-// the referral was withdrawn or changed.
+// the referral was withdrawn, and with booking.ErrDirectionChanged if it is not the one that the
+// rules have checked.
 func (t *tx) claimDirection(a booking.NewAppointment) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{{
 		LpuGuid: a.Request.LpuFrom, Guid: a.Direction.Guid,
 		AppointmentGuid: a.Guid, AppointmentLpuGuid: a.Request.LpuTo,
 		AppointmentStartAt: a.Start, AppointmentEndAt: a.End,
-		Type: db.DirectionType(a.Direction.Type), MkabGuid: a.SourceMkab, SpecialityCode: a.Direction.SpecialityCode,
-		LpuToGuid: a.Direction.LpuTo,
-	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.DirectionAlreadyBooked) })
+	}}).QueryRow, func(claimed db.Direction, err error) error {
+		if err != nil {
+			return rejectIfAbsent(err, booking.DirectionAlreadyBooked)
+		}
+		if now := direction(&claimed); claimed.MkabGuid != a.SourceMkab || !now.Equal(a.Direction) {
+			return booking.ErrDirectionChanged
+		}
+		return nil
+	})
 }
 
 // claimSpeciality queues the claim on the speciality of a consultation. It loses with

@@ -17,9 +17,9 @@ import (
 
 // MergeCard implements registry.Store. It runs one transaction in six round trips and the commit.
 //
-// It locks like a booking: the referrals first, then the cards. A referral or a visit that the card
-// gets before the cards are locked is not locked, so that the merge is tried again. After that the
-// card gets no more, because whatever names a card locks it.
+// It locks in the order of bookings: originals, specialities, copies, cards. A referral or a visit
+// that the card gets before the cards are locked is not locked, so that the merge is tried again.
+// After that the card gets no more, because whatever names a card locks it.
 func (s *Store) MergeCard(
 	ctx context.Context, w registry.Write, into uuid.UUID, now time.Time,
 ) (registry.ObjectResult, error) {
@@ -32,8 +32,9 @@ func (s *Store) MergeCard(
 		if err != nil {
 			return registry.ObjectResult{}, err
 		}
-		locks := []db.ReferralsLockParams{{LpuGuid: w.Owner, Guids: contents.referrals}}
-		rows(t, t.ReferralsLock(ctx, locks).Query, func([]uuid.UUID) error { return nil })
+		t.lockReferrals(w.Owner, contents.originals)
+		rows(t, t.SpecialityClaimsLock(ctx, []uuid.UUID{person}).Query, func([]string) error { return nil })
+		t.lockReferrals(w.Owner, contents.copies)
 		if err := t.lockMergedCards(&w, into); err != nil {
 			return registry.ObjectResult{}, err
 		}
@@ -41,7 +42,7 @@ func (s *Store) MergeCard(
 		if err != nil {
 			return registry.ObjectResult{}, err
 		}
-		if !slices.Equal(again.referrals, contents.referrals) || !slices.Equal(again.visits, contents.visits) {
+		if !again.equal(contents) {
 			return registry.ObjectResult{}, errCardChanging
 		}
 		t.transfer(&w, into, contents)
@@ -74,9 +75,21 @@ func (t *tx) beginMerge(w *registry.Write) (changes bool, person uuid.UUID, err 
 	return changes, person, err
 }
 
-// cardContents are the visits of a card and the referrals that are its own or those of its visits,
-// each in the order of the guids.
-type cardContents struct{ visits, referrals []uuid.UUID }
+// cardContents are the visits of a card, and the originals and copies of referrals that are its own
+// or those of its visits. Each list is in the order of the guids.
+type cardContents struct{ visits, originals, copies []uuid.UUID }
+
+// equal reports whether two contents are the same.
+func (c cardContents) equal(other cardContents) bool {
+	return slices.Equal(c.visits, other.visits) && slices.Equal(c.originals, other.originals) &&
+		slices.Equal(c.copies, other.copies)
+}
+
+// lockReferrals queues the statement that locks referrals, in the order of their guids.
+func (t *tx) lockReferrals(lpu uuid.UUID, referrals []uuid.UUID) {
+	locks := []db.ReferralsLockParams{{LpuGuid: lpu, Guids: referrals}}
+	rows(t, t.ReferralsLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
+}
 
 // cardContents reads the contents of a card in two round trips.
 func (t *tx) cardContents(lpu, card, person uuid.UUID) (found cardContents, err error) {
@@ -85,7 +98,7 @@ func (t *tx) cardContents(lpu, card, person uuid.UUID) (found cardContents, err 
 	rows(t, t.ReferralsOfCard(t.ctx, []db.ReferralsOfCardParams{{
 		LpuGuid: lpu, MkabGuid: card, Most: maxVisits,
 	}}).Query, func(guids []uuid.UUID) error {
-		found.referrals = guids
+		found.originals = guids
 		return nil
 	})
 	if err := t.send(); err != nil {
@@ -96,19 +109,28 @@ func (t *tx) cardContents(lpu, card, person uuid.UUID) (found cardContents, err 
 	}}).Query, func(visits []db.AppointmentsOfCardRow) error {
 		for _, visit := range visits {
 			found.visits = append(found.visits, visit.Guid)
-			found.referrals = append(found.referrals, visit.DirectionGuid)
+			if visit.DirectionLpuGuid == lpu {
+				found.originals = append(found.originals, visit.DirectionGuid)
+			} else {
+				found.copies = append(found.copies, visit.DirectionGuid)
+			}
 		}
 		return nil
 	})
 	if err := t.send(); err != nil {
 		return found, err
 	}
-	if len(found.referrals) >= maxVisits {
+	if len(found.originals)+len(found.copies) >= maxVisits {
 		return found, fmt.Errorf("the card has more than %d referrals and visits", maxVisits)
 	}
-	slices.SortFunc(found.referrals, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
-	found.referrals = slices.Compact(found.referrals)
+	found.originals, found.copies = inOrder(found.originals), inOrder(found.copies)
 	return found, nil
+}
+
+// inOrder returns the guids in order, each once.
+func inOrder(guids []uuid.UUID) []uuid.UUID {
+	slices.SortFunc(guids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	return slices.Compact(guids)
 }
 
 // lockMergedCards locks both cards of a merge. It rejects the field IntoCardGuid unless the other
@@ -140,7 +162,7 @@ func (t *tx) lockMergedCards(w *registry.Write, into uuid.UUID) error {
 // transfer queues the statements that give the contents of a card to another one.
 func (t *tx) transfer(w *registry.Write, into uuid.UUID, contents cardContents) {
 	exec(t, t.ReferralTransfer(t.ctx, []db.ReferralTransferParams{{
-		LpuGuid: w.Owner, Guids: contents.referrals, MkabGuid: w.Guid, IntoGuid: into,
+		LpuGuid: w.Owner, Guids: slices.Concat(contents.originals, contents.copies), MkabGuid: w.Guid, IntoGuid: into,
 	}}).Exec)
 	exec(t, t.AppointmentTransfer(t.ctx, []db.AppointmentTransferParams{{
 		LpuGuid: w.Owner, Visits: contents.visits, MkabGuid: w.Guid, IntoGuid: into,

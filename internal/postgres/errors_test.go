@@ -203,7 +203,7 @@ func TestTransientFailuresOfCreate(t *testing.T) {
 		},
 		"serialization": func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) error {
 			store := w.store(count, runtimeParam("default_transaction_isolation", "repeatable read"))
-			return w.whileBlocked(func() error { return create(w.t, store, a) }, `UPDATE direction SET comment = 'другой'`, func(tx pgx.Tx, _ int) {
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, `UPDATE direction SET comment = comment`, func(tx pgx.Tx, _ int) {
 				require.NoError(w.t, tx.Commit(w.t.Context()))
 			})
 		},
@@ -218,7 +218,7 @@ func TestTransientFailuresOfCreate(t *testing.T) {
 			// delayed.
 			return w.whileBlocked(func() error { return create(w.t, store, a) }, `SET LOCAL deadlock_timeout = '30s'; SELECT FROM slot FOR UPDATE`,
 				func(tx pgx.Tx, _ int) {
-					_, err := tx.Exec(w.t.Context(), `UPDATE direction SET comment = 'другой'`)
+					_, err := tx.Exec(w.t.Context(), `UPDATE direction SET comment = comment`)
 					require.NoError(w.t, err)
 					require.NoError(w.t, tx.Commit(w.t.Context()))
 				})

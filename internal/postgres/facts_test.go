@@ -54,8 +54,7 @@ func TestFacts(t *testing.T) {
 			Guid: appointment, Lpu: w.to, Start: moment.In(zone), End: moment.Add(time.Hour).In(zone),
 		},
 		Mkab: w.mkabFrom, Person: w.patient.Person, BirthDate: time.Date(2001, 8, 22, 0, 0, 0, 0, time.UTC),
-		Disabled:   true,
-		Pregnant:   false,
+		Disabled: true, Pregnant: false,
 		HolderZone: facts.Direction.HolderZone, HolderLegalEntity: entity, FromLegalEntity: entity,
 		ToLegalEntity: &entity,
 	}, facts.Direction)

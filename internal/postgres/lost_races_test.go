@@ -96,6 +96,7 @@ func (w *world) addReferral(a *booking.NewAppointment) {
 	w.t.Helper()
 	direction := *a.Direction
 	direction.Guid = uuid.New()
+	direction.Sender = &direction.Guid // as addDirection writes it
 	w.addDirection(direction.Guid, w.mkabFrom)
 	a.Direction = &direction
 }

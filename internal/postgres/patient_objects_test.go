@@ -106,6 +106,7 @@ func TestReferralChangedBeforeBooking(t *testing.T) {
 		"type":       func(_ *world, r *registry.Referral) { r.Type = booking.Laboratory },
 		"speciality": func(_ *world, r *registry.Referral) { r.SpecialityCode = "27" },
 		"target":     func(_ *world, r *registry.Referral) { r.LpuTo = nil },
+		"comment":    func(_ *world, r *registry.Referral) { r.Comment = "другой" },
 		"card": func(w *world, r *registry.Referral) {
 			r.Card = uuid.New()
 			w.addMkab(w.from, r.Card, uuid.New())
@@ -124,14 +125,6 @@ func TestReferralChangedBeforeBooking(t *testing.T) {
 			require.Zero(t, w.countWritten())
 		})
 	}
-	w := newWorld(t)
-	store := w.store()
-	a := w.appointment(1)
-	referral := w.referralOf(w.mkabFrom)
-	referral.Comment = "другой"
-	_, err := registryOf(store).WriteReferral(t.Context(), w.from, w.direction, 1, referral)
-	require.NoError(t, err)
-	require.NoError(t, create(t, store, a), "other fields may change")
 }
 
 // changingBookings writes the world's referral before the first booking is written.
@@ -211,6 +204,46 @@ func TestOpenCardRaces(t *testing.T) {
 	require.GreaterOrEqual(t, len(refusals), 7)
 }
 
+// Promise: the copy in the institution of an active visit is always as the original, whatever the
+// institution that has issued the referral writes while it is booked and cancelled.
+func TestReferralChangesAgainstBookings(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const rounds = 40
+	store := w.store(func(config *pgxpool.Config) { config.MaxConns = 4 })
+	service := booking.NewService(store.Ports(), func() time.Time { return moment })
+	_, err := registryOf(store).WriteReferral(t.Context(), w.from, w.direction, 1, w.referralOf(w.mkabFrom))
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	group.Go(func() {
+		for round := range int64(4 * rounds) {
+			referral := w.referralOf(w.mkabFrom)
+			referral.Flags = int32(round)
+			_, err := registryOf(store).WriteReferral(t.Context(), w.from, w.direction, 2+round, referral)
+			require.NoError(t, err)
+		}
+	})
+	differing := func() int {
+		return w.count(`SELECT count(*) FROM direction o JOIN direction c ON c.guid = o.guid AND c.copied_from_lpu_guid = o.lpu_guid
+			WHERE c.appointment_guid IS NOT NULL AND c.flags <> o.flags`)
+	}
+	group.Go(func() {
+		for range rounds {
+			held, _, err := service.Book(t.Context(), w.patient, w.request(1), nil)
+			if err != nil {
+				requireRefusal(t, err, booking.Overloaded) // the referral keeps changing
+				continue
+			}
+			require.Zero(t, differing())
+			_, err = service.Cancel(t.Context(), w.patient, held.Appointment.Guid, booking.CancelReason{}, nil)
+			require.NoError(t, err)
+		}
+	})
+	group.Wait()
+	w.requireNoDeadlock()
+	t.Logf("%d of %d bookings", w.count(`SELECT count(*) FROM appointment`), rounds)
+}
+
 // Promise: merges, bookings, cancels and moves never deadlock. After a merge nothing active belongs
 // to the duplicate, whichever came first.
 func TestMergesAgainstBookings(t *testing.T) {
@@ -237,9 +270,7 @@ func TestMergesAgainstBookings(t *testing.T) {
 				holder, holderCard = w.to, cards[0]
 				request.LpuFrom = w.to
 			}
-			referral := w.referralOf(holderCard)
-			referral.SpecialityCode = "92"
-			_, err := reg.WriteReferral(t.Context(), holder, request.Direction, 1, referral)
+			_, err := reg.WriteReferral(t.Context(), holder, request.Direction, 1, w.referralOf(holderCard))
 			require.NoError(t, err)
 			requests = append(requests, request)
 		}
@@ -252,8 +283,8 @@ func TestMergesAgainstBookings(t *testing.T) {
 						continue
 					}
 					guid := held.Appointment.Guid
-					_, _, err = service.Move(t.Context(), patient, guid,
-						booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}, nil)
+					next := booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}}
+					_, _, err = service.Move(t.Context(), patient, guid, next, nil)
 					requireExpected(t, err)
 					_, err = service.Cancel(t.Context(), patient, guid, booking.CancelReason{}, nil)
 					require.NoError(t, err)

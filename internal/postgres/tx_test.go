@@ -119,11 +119,8 @@ func newStoreWithOneConnection(t testing.TB, w *world) *Store {
 // queueClaim queues a claim of the world's referral.
 func (w *world) queueClaim(t *tx, read func(uuid.UUID, error) error) {
 	row(t, t.DirectionClaim(t.ctx, []db.DirectionClaimParams{
-		{
-			LpuGuid: w.from, Guid: w.direction, AppointmentGuid: uuid.New(), Type: db.DirectionTypeConsult,
-			MkabGuid: w.mkabFrom, SpecialityCode: "92", LpuToGuid: &w.to,
-		},
-	}).QueryRow, read)
+		{LpuGuid: w.from, Guid: w.direction, AppointmentGuid: uuid.New()},
+	}).QueryRow, func(claimed db.Direction, err error) error { return read(claimed.Guid, err) })
 }
 
 // Promise: the first send sends all queued statements once, in one round trip. Their results are

@@ -36,6 +36,15 @@ type StoredCard struct {
 	MergedInto *uuid.UUID
 }
 
+// CardStore writes cards, each write in one transaction under the lock of its source. A write
+// returns a *booking.Refusal if it is rejected, and then changes nothing.
+type CardStore interface {
+	WriteCard(ctx context.Context, w Write, card Card, now time.Time) (ObjectResult, error)
+	// MergeCard gives the referrals, open cases and visits of a card to another one, and closes it.
+	MergeCard(ctx context.Context, w Write, into uuid.UUID, now time.Time) (ObjectResult, error)
+	Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, error)
+}
+
 // WriteCard creates or replaces a card. It rejects with VersionStale and VersionConflict, with
 // MkabOpen if the card is open and the person has another open one in the institution, with
 // GuidForeign if the card was merged into another, with LpuAbsent, and with FieldInvalid if a field

@@ -24,6 +24,13 @@ type StoredCase struct {
 	Version int64 // 0 if no source has written the case
 }
 
+// CaseStore writes cases as CardStore writes cards.
+type CaseStore interface {
+	WriteCase(ctx context.Context, w Write, c Case) (ObjectResult, error)
+	DeleteCase(ctx context.Context, w Write) (ObjectResult, error)
+	Case(ctx context.Context, lpu, guid uuid.UUID) (StoredCase, error)
+}
+
 // WriteCase creates or replaces a case. It rejects with VersionStale and VersionConflict, and with
 // FieldInvalid if a day is wrong or the institution has no such card.
 func (s *Service) WriteCase(ctx context.Context, lpu, guid uuid.UUID, version int64, c Case) (ObjectResult, error) {

@@ -27,6 +27,13 @@ type StoredPerson struct {
 	Version int64 // 0 if no source has written the person
 }
 
+// PersonStore writes persons as CardStore writes cards.
+type PersonStore interface {
+	WritePerson(ctx context.Context, w Write, person Person) (ObjectResult, error)
+	DeletePerson(ctx context.Context, w Write) (ObjectResult, error)
+	StoredPerson(ctx context.Context, guid uuid.UUID) (StoredPerson, error)
+}
+
 // personObject returns the object of a person, which belongs to no institution.
 func personObject(guid uuid.UUID) Object { return Object{guid, KindPerson, guid} }
 

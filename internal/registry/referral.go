@@ -35,6 +35,13 @@ type StoredReferral struct {
 	Withdrawn *time.Time // nil if it is in force
 }
 
+// ReferralStore writes referrals as CardStore writes cards.
+type ReferralStore interface {
+	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
+	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
+	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
+}
+
 // SameBooking reports whether a booking by one of the referrals is also one by the other: whether
 // their type, speciality, card and target institution are the same.
 func (r *Referral) SameBooking(other *Referral) bool {

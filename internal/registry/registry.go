@@ -92,34 +92,6 @@ type SettingsStore interface {
 	ClientRights(ctx context.Context, object Object) (Versioned[booking.Rights], error)
 }
 
-// CardStore writes and reads medical cards.
-type CardStore interface {
-	WriteCard(ctx context.Context, w Write, card Card, now time.Time) (ObjectResult, error)
-	MergeCard(ctx context.Context, w Write, into uuid.UUID, now time.Time) (ObjectResult, error)
-	Card(ctx context.Context, lpu, guid uuid.UUID) (StoredCard, error)
-}
-
-// ReferralStore writes and reads referrals.
-type ReferralStore interface {
-	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
-	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
-	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
-}
-
-// PersonStore writes and reads the persons of the local master patient index.
-type PersonStore interface {
-	WritePerson(ctx context.Context, w Write, person Person) (ObjectResult, error)
-	DeletePerson(ctx context.Context, w Write) (ObjectResult, error)
-	StoredPerson(ctx context.Context, guid uuid.UUID) (StoredPerson, error)
-}
-
-// CaseStore writes and reads cases of treatment.
-type CaseStore interface {
-	WriteCase(ctx context.Context, w Write, c Case) (ObjectResult, error)
-	DeleteCase(ctx context.Context, w Write) (ObjectResult, error)
-	Case(ctx context.Context, lpu, guid uuid.UUID) (StoredCase, error)
-}
-
 // Service contains the use cases of the registry. It is safe for concurrent use.
 type Service struct {
 	store Store

@@ -73,6 +73,9 @@ func (r *patientRegistrar) card(version int, changes ...harness.Fields) harness.
 	}, changes)
 }
 
+// closed closes a card.
+var closed = harness.Fields{"Closed": "2019-08-20T10:00:00+03:00"}
+
 // referral returns the body of a write of a referral like the scene's.
 func (r *patientRegistrar) referral(version int, card uuid.UUID, changes ...harness.Fields) harness.Fields {
 	return with(harness.Fields{
@@ -134,9 +137,7 @@ func TestCardOverHTTP(t *testing.T) {
 	second.RequireRefusal(t, "mkab_open")
 	require.Contains(t, second.Refusal.Message, r.MkabTo.String())
 
-	closing := r.card(6, harness.Fields{
-		"Closed": "2019-08-20T10:00:00+03:00", "Policies": []harness.Fields{{"Number": "2"}},
-	})
+	closing := r.card(6, closed, harness.Fields{"Policies": []harness.Fields{{"Number": "2"}}})
 	require.True(t, r.changed(r.send(http.MethodPut, path, closing)))
 	r.TryBook().RequireRefusal(t, "mkab_closed")
 	require.Equal(t, 2, r.Count(`SELECT count(*) FROM card_key WHERE lpu_guid = $1 AND mkab_guid = $2`, r.To, r.MkabTo))
@@ -156,7 +157,9 @@ func TestReferralOverHTTP(t *testing.T) {
 	put := func(version int, changes ...harness.Fields) harness.Answer {
 		return r.sendTo(r.From, http.MethodPut, path, r.referral(version, r.MkabFrom, changes...))
 	}
-	written := harness.Fields{"Id": 58384, "MkbCode": "A01.1", "Urgent": true, "Flags": 5, "DocPrvdSenderGuid": r.Doctor}
+	written := harness.Fields{
+		"Id": 58384, "MkbCode": "A01.1", "Urgent": true, "Flags": 5, "DocPrvdSenderGuid": r.Doctor,
+	}
 	require.True(t, r.changed(put(2, written)))
 	require.False(t, r.changed(put(2, written)))
 	stored := harness.Decode[api.Referral](t, r.sendTo(r.From, http.MethodGet, path, nil))
@@ -211,8 +214,8 @@ func TestReferralIdentity(t *testing.T) {
 	r.send(http.MethodDelete, copied+"?version=1", nil).RequireRefusal(t, "guid_foreign")
 	r.send(http.MethodGet, copied, nil).RequireRefusal(t, "object_absent")
 	put := func(guid uuid.UUID, id int) harness.Answer {
-		referral := r.referral(1, r.MkabFrom, harness.Fields{"Id": id})
-		return r.sendTo(r.From, http.MethodPut, "/referrals/"+guid.String(), referral)
+		body := r.referral(1, r.MkabFrom, harness.Fields{"Id": id})
+		return r.sendTo(r.From, http.MethodPut, "/referrals/"+guid.String(), body)
 	}
 	require.True(t, r.changed(put(uuid.New(), 7)))
 	put(uuid.New(), 7).RequireRefusal(t, "guid_foreign")
@@ -294,8 +297,7 @@ func TestMergeOverHTTP(t *testing.T) {
 	require.True(t, r.changed(r.send(http.MethodPut, "/cases/"+uuid.NewString(), harness.Fields{
 		"Version": 1, "CardGuid": r.MkabTo, "OpenedOn": "2019-08-01",
 	})))
-	closed := r.card(1, harness.Fields{"Closed": "2019-08-20T10:00:00+03:00"})
-	require.True(t, r.changed(r.send(http.MethodPut, duplicate, closed)))
+	require.True(t, r.changed(r.send(http.MethodPut, duplicate, r.card(1, closed))))
 	problem := func(a harness.Answer) string {
 		a.RequireRefusal(t, "field_invalid")
 		return (*a.Refusal.Details.Fields)[0].Problem
@@ -334,7 +336,7 @@ func TestPatientObjectRejections(t *testing.T) {
 	r := startPatientRegistrar(t)
 	before := r.Snapshot()
 	guid := uuid.NewString()
-	person, policy := "PersonGuid", harness.Fields{"Number": "1"}
+	person, twice := "PersonGuid", []harness.Fields{{"Number": "1"}, {"Number": "1"}}
 	for field, c := range map[string]struct {
 		path string
 		body harness.Fields
@@ -344,7 +346,7 @@ func TestPatientObjectRejections(t *testing.T) {
 		"BirthDate":         {"/cards/" + guid, r.card(1, harness.Fields{"BirthDate": "1899-12-31"})},
 		"Sex":               {"/cards/" + guid, r.card(1, harness.Fields{"Sex": "other"})},
 		"Closed":            {"/cards/" + guid, r.card(1, harness.Fields{"Closed": "2200-01-01T00:00:00Z"})},
-		"Policies.1.Number": {"/cards/" + guid, r.card(1, harness.Fields{"Policies": []harness.Fields{policy, policy}})},
+		"Policies.1.Number": {"/cards/" + guid, r.card(1, harness.Fields{"Policies": twice})},
 		"Snils":             {"/cards/" + guid, r.card(1, harness.Fields{"Snils": "1"})},
 		"Version":           {"/cards/" + guid, r.card(0)},
 		"Id":                {"/referrals/" + guid, r.referral(1, r.MkabTo, harness.Fields{"Id": 1_000_000_000})},
@@ -376,11 +378,14 @@ func TestPatientObjectRejections(t *testing.T) {
 		"scope_missing":       r.SystemToken(r.AddSystemClient(reading, r.To), reading, r.To),
 	} {
 		for _, request := range []struct{ method, path string }{
-			{http.MethodPut, "/cards/" + guid}, {http.MethodGet, "/cards/" + guid},
+			{http.MethodPut, "/cards/" + guid},
+			{http.MethodGet, "/cards/" + guid},
 			{http.MethodPost, "/cards/" + guid + "/merge"},
-			{http.MethodPut, "/cases/" + guid}, {http.MethodGet, "/cases/" + guid},
+			{http.MethodPut, "/cases/" + guid},
+			{http.MethodGet, "/cases/" + guid},
 			{http.MethodDelete, "/cases/" + guid + "?version=1"},
-			{http.MethodPut, "/referrals/" + guid}, {http.MethodGet, "/referrals/" + guid},
+			{http.MethodPut, "/referrals/" + guid},
+			{http.MethodGet, "/referrals/" + guid},
 			{http.MethodDelete, "/referrals/" + guid + "?version=1"},
 		} {
 			var body any
@@ -390,10 +395,9 @@ func TestPatientObjectRejections(t *testing.T) {
 			r.sendAs(token, request.method, "/registry/lpus/"+r.To.String()+request.path, body).RequireRefusal(t, rule)
 		}
 	}
-	unknown := uuid.New()
 	region := r.SystemToken(r.AddSystemClient(scopes), scopes)
-	r.sendAs(region, http.MethodPut, "/registry/lpus/"+unknown.String()+"/cards/"+guid, r.card(1)).
-		RequireRefusal(t, "lpu_absent")
+	unknown := "/registry/lpus/" + uuid.NewString() + "/cards/" + guid
+	r.sendAs(region, http.MethodPut, unknown, r.card(1)).RequireRefusal(t, "lpu_absent")
 	after := r.Snapshot()
 	delete(after, "client_application")
 	delete(before, "client_application")

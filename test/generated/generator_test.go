@@ -220,14 +220,21 @@ func (g *generator) loadDemoFacts() {
 	}
 	require.NoError(g.T, rows.Err())
 	require.NotEmpty(g.T, g.demoFacts)
-	var lpu, duplicate, card string
+	var lpu, duplicate, card, resource string
 	require.NoError(g.T, g.DB.QueryRow(g.T.Context(), `SELECT closed.lpu_guid::text, closed.guid::text, open.guid::text
 		FROM mkab closed JOIN mkab open ON open.lpu_guid = closed.lpu_guid AND open.person_guid = closed.person_guid
 		WHERE closed.closed_at IS NOT NULL AND open.closed_at IS NULL`).Scan(&lpu, &duplicate, &card))
-	g.demoFacts = append(g.demoFacts, (&facts{
-		person: g.persons[0], client: sandbox.Client,
-		values: map[string]any{"lpuguid": lpu, "cardguid": duplicate, "intocardguid": card},
-	}).match(g.operations))
+	require.NoError(g.T, g.DB.QueryRow(g.T.Context(),
+		`SELECT guid::text FROM resource WHERE lpu_guid = $1 ORDER BY guid LIMIT 1`, lpu).Scan(&resource))
+	week := map[string]any{
+		"lpuguid": lpu, "resourceguid": resource, "from": g.Now().Format(time.RFC3339),
+		"to": g.Now().AddDate(0, 0, 7).Format(time.RFC3339),
+	}
+	for _, person := range g.persons { // the caller acts for itself, whoever the person is
+		g.demoFacts = append(g.demoFacts, (&facts{person: person, client: sandbox.Client, values: map[string]any{
+			"lpuguid": lpu, "cardguid": duplicate, "intocardguid": card, "version": json.Number("1000"),
+		}}).match(g.operations), (&facts{person: person, client: sandbox.Client, values: week}).match(g.operations))
+	}
 	g.facts = slices.Clone(g.demoFacts)
 }
 
