@@ -219,7 +219,9 @@ func TestMadeToBeDistributed(t *testing.T) {
 			WHERE indrelid = $1::text::regclass AND indisprimary`, table)
 		require.Len(t, primary, 1, "%s has no primary key", table)
 		key := primary[0]
-		keys := []string{"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid"}
+		keys := []string{
+			"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid",
+		}
 		require.Contains(t, keys, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
 			WHERE indrelid = $1::text::regclass AND indisunique`, table) {

@@ -99,7 +99,8 @@ var SettingTable = []Setting{
 	{
 		Code: "OnBooked", Default: "keep", Choices: []string{"refuse", "keep"},
 		Owners: []SettingOwner{OwnerRegion, OwnerLpu},
-		Meaning: "What happens to cells that have visits, if a message of the institution's system has no `OnBooked`: " +
+		Meaning: "What happens to cells that have visits, " +
+			"if a message of the institution's system has no `OnBooked`: " +
 			"the message is rejected, or the cells are closed and the visits stay.",
 		field: func(s *Settings) any { return &s.OnBooked },
 	},

@@ -337,8 +337,8 @@ func (s *scenarios) addRegistryRefusals() {
 	byRegion := s.byRegion(booking.ScopeAdmin)
 	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "",
 		byRegion)
-	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, legalEntityPath(1)+"?version=1", "",
-		byRegion)
+	inUse := legalEntityPath(1) + "?version=1"
+	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, inUse, "", byRegion)
 	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
 	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
 		ndjson, s.byClient(importingClient, booking.ScopeScheduleWrite))

@@ -252,7 +252,8 @@ func (r *registrar) start(file []byte) uuid.UUID {
 	var started api.Import
 	require.NoError(r.T, json.Unmarshal([]byte(accepted.Raw), &started))
 	require.Eventually(r.T, func() bool {
-		return harness.Decode[api.Import](r.T, r.importRequest(http.MethodGet, started.GUID.String())).State == "running"
+		state := harness.Decode[api.Import](r.T, r.importRequest(http.MethodGet, started.GUID.String())).State
+		return state == "running"
 	}, 20*time.Second, 10*time.Millisecond)
 	return started.GUID
 }
