@@ -20,7 +20,8 @@ func (h *handlers) PutPerson(
 	}
 	result, err := h.registry.WritePerson(ctx, request.PersonGUID, body.Version, registry.Person{
 		Surname: orDefault(body.Surname, ""), Name: orDefault(body.Name, ""),
-		Patronymic: orDefault(body.Patronymic, ""), BirthDate: body.BirthDate.Time, Sex: booking.Sex(orDefault(body.Sex, "")),
+		Patronymic: orDefault(body.Patronymic, ""), BirthDate: body.BirthDate.Time,
+		Sex:          booking.Sex(orDefault(body.Sex, "")),
 		Snils:        orDefault(body.Snils, ""),
 		PolicySeries: orDefault(body.PolicySeries, ""), PolicyNumber: orDefault(body.PolicyNumber, ""),
 	})
