@@ -259,6 +259,11 @@ var expectedFailures = map[string]func(d *draft) bool{
 	"mkab_surname_empty":       anyPatient,
 	"mkab_name_empty":          anyPatient,
 	"mkab_lpu_not_found":       anyPatient, // an earlier request may have changed the code of the institution
+	"appointment_not_created": func(d *draft) bool {
+		// putReferral may write an original into the target institution with the guid of another
+		// institution's referral.
+		return fmt.Sprint(d.value("LpuToGuid")) != fmt.Sprint(d.value("LpuFromGuid"))
+	},
 	"complex_slot_failed": func(d *draft) bool {
 		// A move keeps the number of the visit's cells.
 		return d.OperationID == "moveAppointment" || d.value("Difficulty") != nil || d.value("AppointmentGuid") != nil
