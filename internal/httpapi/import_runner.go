@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -301,7 +302,7 @@ func (p *messagePass) run(ctx context.Context, l *line) error {
 		return fmt.Errorf("%w: %s", errUnavailable, l.body)
 	case p.broughtIn == nil:
 		return nil
-	case l.status == http.StatusNotFound && p.needsEarlier(l):
+	case l.status >= http.StatusBadRequest && p.needsEarlier(l):
 		l.status, l.body = http.StatusOK, []byte(`{"changed":true}`)
 	}
 	if guid, err := uuid.Parse(l.path[strings.LastIndexByte(l.path, '/')+1:]); err == nil &&
@@ -315,25 +316,54 @@ func (p *messagePass) run(ctx context.Context, l *line) error {
 	return nil
 }
 
-// needsEarlier reports whether the path or the body of a line names an object of a line before.
-func (p *messagePass) needsEarlier(l *line) bool {
+// collections are the parts of a path before the guid of an object, by the rule that rejects a
+// request because there is no such object.
+var collections = map[booking.Name]string{
+	booking.LpuAbsent: "lpus", booking.ResourceAbsent: "resources",
+}
+
+// unknownObjects are the problems of fields that name an object that does not exist.
+var unknownObjects = []string{
+	booking.ProblemEntityUnknown.Code, booking.ProblemCardUnknown.Code, booking.ProblemLpuUnknown.Code,
+}
+
+// missing returns the guids of the objects for whose absence alone a line was rejected.
+func (l *line) missing() []string {
+	var response api.Error
+	if err := json.Unmarshal(l.body, &response); err != nil {
+		return nil
+	}
+	if collection, ok := collections[booking.Name(response.Rule)]; ok {
+		segments := strings.Split(l.path, "/")
+		at := slices.Index(segments, collection)
+		return segments[at+1 : min(at+2, len(segments))]
+	}
+	if response.Details == nil || response.Details.Fields == nil {
+		return nil
+	}
 	var body map[string]any
 	_ = json.Unmarshal(l.Body, &body) // it was valid
-	names := strings.Split(l.path, "/")
-	for _, value := range body {
-		if text, ok := value.(string); ok {
-			names = append(names, text)
+	var guids []string
+	for _, field := range *response.Details.Fields {
+		guid, _ := body[field.Name].(string)
+		if !slices.Contains(unknownObjects, field.Problem) {
+			return nil
 		}
+		guids = append(guids, guid)
 	}
+	return guids
+}
+
+// needsEarlier reports whether a line was rejected only because it needs objects of lines before.
+func (p *messagePass) needsEarlier(l *line) bool {
+	missing := l.missing()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, name := range names {
-		guid, err := uuid.Parse(name)
-		if _, known := p.broughtIn[guid]; err == nil && known {
-			return true
-		}
-	}
-	return false
+	return len(missing) > 0 && !slices.ContainsFunc(missing, func(text string) bool {
+		guid, err := uuid.Parse(text)
+		_, known := p.broughtIn[guid]
+		return err != nil || !known
+	})
 }
 
 // result returns the results of all lines.
