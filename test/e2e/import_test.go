@@ -402,8 +402,9 @@ func (r *region) book(i *institution) harness.Answer {
 	})
 }
 
-// Promise: one file brings in an institution with its doctor, schedule, patient and referral, and the
-// patient can book. A check of the file finds nothing wrong with lines that need those before them.
+// Promise: one file brings in an institution with its doctor, schedule, patient and referral, and
+// the patient can book. A check of the file finds nothing wrong with lines that need those before
+// them.
 func TestImportInstitution(t *testing.T) {
 	t.Parallel()
 	r := startRegion(t)
