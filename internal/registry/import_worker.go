@@ -102,10 +102,10 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 			return err
 		}
 		if i.DryRun {
-			return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+			return s.end(ctx, i, ImportCompleted)
 		}
 		if i.Done.Failed > 0 {
-			return s.store.SetState(ctx, i.Guid, ImportRejected, "", s.now())
+			return s.end(ctx, i, ImportRejected)
 		}
 		i.NextChunk, i.Done = 0, ImportCounts{}
 	}
@@ -113,7 +113,7 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 	if err := s.pass(ctx, i, worker, false, progress); err != nil {
 		return err
 	}
-	return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+	return s.end(ctx, i, ImportCompleted)
 }
 
 // pass runs the chunks without a result.
@@ -123,16 +123,7 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	}
 	pass := s.runner.Start(i, check)
 	for i.NextChunk < i.Chunks {
-		content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
-		if err != nil {
-			return fmt.Errorf("read a part of the import: %w", err)
-		}
-		messages, err := readChunk(content)
-		if err != nil {
-			return err
-		}
-		result, err := backoff.Retry(ctx, func() (ImportResult, error) { return pass.Run(ctx, messages) },
-			backoff.WithMaxElapsedTime(importPatience))
+		result, err := patiently(ctx, func() (ImportResult, error) { return s.runChunk(ctx, pass, i) })
 		if err != nil {
 			return err
 		}
@@ -146,13 +137,46 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	return nil
 }
 
+// runChunk runs the messages of the next chunk.
+func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import) (ImportResult, error) {
+	content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
+	if err != nil {
+		return ImportResult{}, fmt.Errorf("read a part of the import: %w", err)
+	}
+	messages, err := readChunk(content)
+	if err != nil {
+		return ImportResult{}, backoff.Permanent(err)
+	}
+	return pass.Run(ctx, messages)
+}
+
+// save stores the progress. A repetition after a commit of unknown outcome changes nothing.
 func (s *Imports) save(ctx context.Context, i *Import, lineErrors []LineError, worker uuid.UUID) error {
-	kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
+	_, err := patiently(ctx, func() (struct{}, error) {
+		kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
+		if err == nil && !kept {
+			err = backoff.Permanent(errLost)
+		}
+		return struct{}{}, err
+	})
 	if err != nil {
 		return fmt.Errorf("store the progress of the import: %w", err)
 	}
-	if !kept {
-		return errLost
+	return nil
+}
+
+// end stores the final state of an import.
+func (s *Imports) end(ctx context.Context, i *Import, state ImportState) error {
+	_, err := patiently(ctx, func() (struct{}, error) {
+		return struct{}{}, s.store.SetState(ctx, i.Guid, state, "", s.now())
+	})
+	if err != nil {
+		return fmt.Errorf("end the import: %w", err)
 	}
 	return nil
+}
+
+// patiently repeats do while the service is not available.
+func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	return backoff.Retry(ctx, do, backoff.WithMaxElapsedTime(importPatience)) //nolint:wrapcheck // the error of do
 }
