@@ -202,8 +202,8 @@ func TestBookedCells(t *testing.T) {
 	require.Empty(t, rule)
 	require.Empty(t, s.cells)
 
-	// A capacity stops at the places that are taken or held, which is no conflict, and is lowered by
-	// the same message when the holds have ended.
+	// A capacity stops at the places that are taken or held, which is no conflict. The same message
+	// lowers it when the holds have ended.
 	s = booked()
 	held = s.cells[smaller.Guid]
 	held.Taken, held.Held = 1, 1

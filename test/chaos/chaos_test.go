@@ -114,6 +114,7 @@ type chaos struct {
 	outage   atomic.Pointer[outage] // nil while the database is writable
 
 	inFlight chan struct{} // limits concurrent requests
+	gate     sync.RWMutex  // locked while no request may be sent
 
 	nextPatient, sent, unanswered, retryable, refused          atomic.Int64
 	bookings, foundBooked, moves, cancels, replayed, recovered atomic.Int64
@@ -460,8 +461,8 @@ func (c *chaos) check() {
 	require.Len(c.t, stored, found, "visits that no client knows of")
 }
 
-// checkHolds requires that every hold is stored as last confirmed. RequireInvariants has checked that
-// nobody else has its place. It returns the number of holds that have not ended.
+// checkHolds requires that every hold is stored as last confirmed, and returns the number of those
+// that have not ended. RequireInvariants has checked that nobody else has their places.
 func (c *chaos) checkHolds() (current int) {
 	now := time.Now()
 	rows, err := c.service.DB.Query(c.t.Context(), `SELECT person_guid, slot_guids[1], until FROM hold WHERE until > $1`, now)

@@ -37,8 +37,9 @@ const (
 
 	ownResources  = 8 // that no patient books
 	ownDays       = 60
-	mostOwnCells  = 12 // of a day
-	lostResources = 40 // of the file that is applied when the database loses commits
+	mostOwnCells  = 12   // of a day
+	lostResources = 40   // of the file that is applied when the database loses commits
+	lostLines     = 1200 // of that file, in one chunk
 )
 
 // versionShift is the bit of FlagAccess from which on it contains the version of the message. The
@@ -57,7 +58,7 @@ type registry struct {
 	imports map[uuid.UUID]*acceptedImport
 
 	windows, stale, retries, abandoned atomic.Int64
-	visibleLines, lostLines            int
+	visibleLines, lost                 int
 }
 
 // periodKey is a period that each message about it covers as a whole: an hour of the doctor whom
@@ -242,7 +243,7 @@ func (r *registry) sendWindow() {
 // sendFile sends a file with a message for each period, repeats it until it is accepted, and waits
 // for the end of its import.
 func (r *registry) sendFile(client uuid.UUID, keys []periodKey) {
-	guid, ok := r.upload(client, keys)
+	guid, ok := r.upload(client, keys, r.send)
 	for began := time.Now(); ok && time.Since(began) < chaosClientTimeout; r.pause() {
 		if r.finished(guid) {
 			return
@@ -254,7 +255,7 @@ func (r *registry) sendFile(client uuid.UUID, keys []periodKey) {
 }
 
 // upload sends a file, and returns its import if it is accepted.
-func (r *registry) upload(client uuid.UUID, keys []periodKey) (uuid.UUID, bool) {
+func (r *registry) upload(client uuid.UUID, keys []periodKey, send sender) (uuid.UUID, bool) {
 	accepted := &acceptedImport{client: client, lines: map[periodKey]int64{}}
 	var file bytes.Buffer
 	for _, key := range keys {
@@ -263,7 +264,7 @@ func (r *registry) upload(client uuid.UUID, keys []periodKey) (uuid.UUID, bool) 
 		require.NoError(r.c.t, json.NewEncoder(&file).Encode(harness.Fields{"Method": "PUT", "Path": path, "Body": body}))
 	}
 	for began := time.Now(); time.Since(began) < chaosClientTimeout; r.pause() {
-		a, err := r.send(client, http.MethodPost, "/registry/imports", "application/x-ndjson", file.Bytes())
+		a, err := send(client, http.MethodPost, "/registry/imports", "application/x-ndjson", file.Bytes())
 		switch {
 		case err != nil, a.StatusCode == http.StatusServiceUnavailable, a.Refusal.Rule == api.RuleTooManyImports:
 			r.retries.Add(1)
@@ -314,10 +315,12 @@ func (r *registry) finished(guid uuid.UUID) bool {
 
 func (r *registry) pause() { r.c.pause(time.Duration(100+rand.IntN(400)) * time.Millisecond) }
 
+// sender is send or sendNow.
+type sender func(client uuid.UUID, method, path, mediaType string, body []byte) (harness.Answer, error)
+
 // send sends a request, which is one of the concurrent requests of the test.
 func (r *registry) send(client uuid.UUID, method, path, mediaType string, body []byte) (harness.Answer, error) {
-	r.c.inFlight <- struct{}{}
-	defer func() { <-r.c.inFlight }()
+	defer r.c.enter()()
 	return r.sendNow(client, method, path, mediaType, body)
 }
 
@@ -360,14 +363,8 @@ func (r *registry) sendNow(client uuid.UUID, method, path, mediaType string, bod
 // were visible are lost. The check at the end requires that they are applied again.
 func (c *chaos) killDuringImport() {
 	r := c.registry
-	for range cap(c.inFlight) { // no other requests
-		c.inFlight <- struct{}{}
-	}
-	defer func() {
-		for range cap(c.inFlight) {
-			<-c.inFlight
-		}
-	}()
+	c.gate.Lock() // no other requests
+	defer c.gate.Unlock()
 	// As many resources as possible: lines of one resource are applied one after the other.
 	var keys []periodKey
 	for day := range ownDays {
@@ -378,10 +375,7 @@ func (c *chaos) killDuringImport() {
 	require.Eventually(c.t, func() bool {
 		return c.service.Count(`SELECT count(*) FROM import WHERE finished_at IS NULL AND state <> 'uploading'`) == 0
 	}, 60*time.Second, 10*time.Millisecond, "the imports before do not end")
-	c.t.Logf("  the imports before have ended")
-	<-c.inFlight
-	_, ok := r.upload(r.clients[fileSenders], keys[:1200]) // less than a chunk
-	c.inFlight <- struct{}{}
+	_, ok := r.upload(r.clients[fileSenders], keys[:lostLines], r.sendNow)
 	require.True(c.t, ok)
 
 	const someLines = 50
@@ -392,9 +386,7 @@ func (c *chaos) killDuringImport() {
 	waitVisible := func(n int) {
 		require.Eventually(c.t, func() bool { return visible() >= n }, 60*time.Second, time.Millisecond)
 	}
-	c.t.Logf("  accepted")
 	waitVisible(someLines)
-	c.t.Logf("  lines are visible")
 	var walWriter int
 	require.NoError(c.t, c.service.DB.QueryRow(c.t.Context(),
 		`SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&walWriter))
@@ -403,15 +395,15 @@ func (c *chaos) killDuringImport() {
 	require.NoError(c.t, c.process.Process.Kill())
 	_ = c.process.Wait()
 	r.visibleLines = visible()
-	require.Less(c.t, r.visibleLines, 1200, "the import had ended")
+	require.Less(c.t, r.visibleLines, lostLines, "the import had ended")
 	require.NoError(c.t, syscall.Kill(walWriter, syscall.SIGKILL)) // PostgreSQL restarts itself
 	require.Eventually(c.t, func() bool {
 		var pid int
 		err := c.service.DB.QueryRow(c.t.Context(), `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&pid)
 		return err == nil && pid != walWriter
 	}, 60*time.Second, 10*time.Millisecond, "PostgreSQL does not restart")
-	r.lostLines = r.visibleLines - visible()
-	require.Positive(c.t, r.lostLines, "the database has lost no commit")
+	r.lost = r.visibleLines - visible()
+	require.Positive(c.t, r.lost, "the database has lost no commit")
 	c.releaseImports()
 	c.startService()
 }
@@ -425,8 +417,8 @@ func (c *chaos) releaseImports() {
 	}, 20*time.Second, 10*time.Millisecond)
 }
 
-// check requires that every accepted import is completed, that every acknowledged window and every
-// line is in force unless a newer one is, and that the cells of each period are exactly those of one
+// check requires that every accepted import is completed, that every acknowledged window and line
+// is in force unless a newer one is, and that the cells of each period are exactly those of one
 // message.
 func (r *registry) check() {
 	c := r.c
@@ -473,7 +465,7 @@ func (r *registry) check() {
 			"imports: accepted %d of %d lines (%d superseded), completed all; repeated requests %d\n"+
 			"lines visible when the database was killed: %d, lost %d, applied again %d\n\n",
 		r.windows.Load(), r.stale.Load(), r.abandoned.Load(), acknowledged, partial, len(r.imports), lines, again,
-		r.retries.Load(), r.visibleLines, r.lostLines, r.lostLines)
+		r.retries.Load(), r.visibleLines, r.lost, r.lost)
 	require.Positive(c.t, acknowledged)
 	require.Greater(c.t, len(r.imports), fileSenders)
 }
