@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -12,8 +13,10 @@ import (
 )
 
 const (
-	// importLease is how long a worker may take for a chunk. Another worker then takes the import.
-	importLease = 2 * time.Minute
+	// importLease is how long an import is reserved for a worker, which renews it after importRenewal.
+	// If the worker dies, another one then takes the import.
+	importLease   = 30 * time.Second
+	importRenewal = 10 * time.Second
 	// importPoll is the pause between two looks for imports of other instances.
 	importPoll = time.Second
 	// importPatience is how long a worker waits for a service that is not available.
@@ -123,7 +126,7 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	}
 	pass := s.runner.Start(i, check)
 	for i.NextChunk < i.Chunks {
-		result, err := patiently(ctx, func() (ImportResult, error) { return s.runChunk(ctx, pass, i) })
+		result, err := patiently(ctx, func() (ImportResult, error) { return s.runChunk(ctx, pass, i, worker) })
 		if err != nil {
 			return err
 		}
@@ -137,8 +140,8 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	return nil
 }
 
-// runChunk runs the messages of the next chunk.
-func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import) (ImportResult, error) {
+// runChunk runs the messages of the next chunk. Meanwhile the import stays reserved.
+func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, worker uuid.UUID) (ImportResult, error) {
 	content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("read a part of the import: %w", err)
@@ -147,7 +150,27 @@ func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import) (Im
 	if err != nil {
 		return ImportResult{}, backoff.Permanent(err)
 	}
+	var renewal sync.WaitGroup
+	defer renewal.Wait() // a late renewal would overwrite newer progress
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	renewal.Go(func() { s.keepReserved(running, i, worker) })
 	return pass.Run(ctx, messages)
+}
+
+// keepReserved renews the reservation of an import until ctx is done. If it fails, the worker learns
+// from the next progress that the import is no longer its own.
+func (s *Imports) keepReserved(ctx context.Context, i *Import, worker uuid.UUID) {
+	ticker := time.NewTicker(importRenewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			_, _ = s.store.SaveProgress(ctx, i, nil, worker, s.now().Add(importLease))
+		}
+	}
 }
 
 // save stores the progress. A repetition after a commit of unknown outcome changes nothing.

@@ -276,7 +276,6 @@ func (c *chaos) pause(d time.Duration) {
 func (c *chaos) killService() {
 	require.NoError(c.t, c.process.Process.Kill())
 	_ = c.process.Wait()
-	c.releaseImports()
 	c.startService()
 }
 
