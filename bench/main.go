@@ -5,6 +5,7 @@
 //	go run ./bench run     -scale 0.01,0.1,1 -rounds 5
 //	go run ./bench run     -scale 0.1 -base HEAD~3
 //	go run ./bench profile -scale 0.01
+//	go run ./bench import  -cells 1000000 -rounds 3
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -34,13 +35,14 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile [flags]")
+		return errors.New("usage: bench data|run|profile|import [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
 	rounds := flags.Int("rounds", 5, "number of times that each measurement is made")
 	requests := flags.Int64("requests", 8_000, "requests per measurement")
 	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 skips it")
+	cells := flags.Int64("cells", 1_000_000, "cells of an imported file; 10 million are a region")
 	base := flags.String("base", "", "commit to compare with in the same run; empty: none")
 	results := flags.String("results", "bench/results", "directory of the results")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -52,6 +54,10 @@ func command(ctx context.Context, args []string) (err error) {
 	}
 	if *rounds < 1 || *requests < 1_000 || *rush > rushReferrals {
 		return fmt.Errorf("need at least 1 round and 1000 requests, and at most %d requests of the rush", rushReferrals)
+	}
+
+	if *cells < importDays*importDayCells || *cells > maxImportCells {
+		return fmt.Errorf("-cells: must be from %d to %d", importDays*importDayCells, maxImportCells)
 	}
 
 	server, err := startServer(ctx, os.Stderr)
@@ -69,6 +75,12 @@ func command(ctx context.Context, args []string) (err error) {
 		return nil
 	case "run":
 		report, err := run(ctx, server, plan{scales, *rounds, *requests, *rush, *base}, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return errors.Join(report.markdown(os.Stdout), report.save(*results))
+	case "import":
+		report, err := runImports(ctx, server, importPlan{*cells, *rounds}, os.Stderr)
 		if err != nil {
 			return err
 		}

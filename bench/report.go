@@ -205,16 +205,20 @@ type target struct {
 	format string
 }
 
-// markdown writes the report as tables.
-func (r *Report) markdown(w io.Writer) error {
-	var text strings.Builder
-	m := r.Machine
-	fmt.Fprintf(&text, "# Bench: %s\n\n", m.Started.Format("2006-01-02 15:04 MST"))
-	fmt.Fprintf(&text,
+// markdown writes the title of a report and the machine.
+func (m *Machine) markdown(w io.Writer) {
+	fmt.Fprintf(w, "# Bench: %s\n\n", m.Started.Format("2006-01-02 15:04 MST"))
+	fmt.Fprintf(w,
 		"%s, %d cores, %d MiB, Linux %s, PostgreSQL %s (%s, %d MiB in huge pages), %s, commit %s. "+
 			"Load average before: %s.\n",
 		m.Processor, m.Cores, m.MemoryMiB, m.Kernel, m.PostgreSQL, m.Settings, m.HugePages, m.Go, m.Commit,
 		m.LoadBefore)
+}
+
+// markdown writes the report as tables.
+func (r *Report) markdown(w io.Writer) error {
+	var text strings.Builder
+	r.Machine.markdown(&text)
 	fmt.Fprintf(&text,
 		"Medians of %d rounds, %d requests per measurement. "+
 			"The client, the service and the database run on this machine.\n",

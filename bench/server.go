@@ -118,15 +118,19 @@ func configure(ctx context.Context, url string) (restart bool, err error) {
 	return restart, err
 }
 
-// recreate drops a database if it exists, and creates it empty.
-func (s *server) recreate(ctx context.Context, database string) error {
+// recreate drops a database if it exists, and creates it empty, or as a copy of the template.
+func (s *server) recreate(ctx context.Context, database string, template ...string) error {
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
 	if err != nil {
 		return fmt.Errorf("open the server: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	name := pgx.Identifier{database}.Sanitize()
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, "CREATE DATABASE " + name} {
+	create := "CREATE DATABASE " + name
+	for _, one := range template {
+		create += " TEMPLATE " + pgx.Identifier{one}.Sanitize()
+	}
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, create} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}

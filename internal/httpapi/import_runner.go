@@ -29,6 +29,10 @@ const (
 	// ParallelMessages is the number of messages of an import that run concurrently, one if the
 	// instance is processing requests.
 	ParallelMessages = 8
+	// busyRest is the rest after a message while the instance is processing requests, in times of the
+	// message's own duration.
+	busyRest = 1
+	maxRest  = 100 * time.Millisecond
 	// maxBroughtIn bounds the objects that a check remembers.
 	maxBroughtIn = 1_000_000
 )
@@ -278,7 +282,7 @@ func (p *messagePass) runAll(ctx context.Context, lines []line) error {
 }
 
 // runWithin runs a line when there is a place. While the instance is processing requests, a line
-// takes all places, so that the import leaves them most of the processors.
+// takes all places and keeps them for a rest, so that the requests get most of the processors.
 func (p *messagePass) runWithin(ctx context.Context, places *semaphore.Weighted, l *line) error {
 	weight := int64(1)
 	if p.messages.Busy() {
@@ -288,7 +292,17 @@ func (p *messagePass) runWithin(ctx context.Context, places *semaphore.Weighted,
 		return fmt.Errorf("wait for other messages: %w", err)
 	}
 	defer places.Release(weight)
-	return p.run(ctx, l)
+	began := time.Now()
+	if err := p.run(ctx, l); err != nil || weight == 1 {
+		return err
+	}
+	rest := time.NewTimer(min(busyRest*time.Since(began), maxRest))
+	defer rest.Stop()
+	select {
+	case <-ctx.Done(): // the next line fails
+	case <-rest.C:
+	}
+	return nil
 }
 
 // errUnavailable means that a message could not be tried.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -12,8 +13,10 @@ import (
 )
 
 const (
-	// importLease is how long a worker may take for a chunk. Another worker then takes the import.
-	importLease = 2 * time.Minute
+	// importLease is how long an import is reserved for a worker, which renews it after importRenewal.
+	// If the worker dies, another one then takes the import.
+	importLease   = 30 * time.Second
+	importRenewal = 10 * time.Second
 	// importPoll is the pause between two looks for imports of other instances.
 	importPoll = time.Second
 	// importPatience is how long a worker waits for a service that is not available.
@@ -102,10 +105,10 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 			return err
 		}
 		if i.DryRun {
-			return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+			return s.end(ctx, i, ImportCompleted)
 		}
 		if i.Done.Failed > 0 {
-			return s.store.SetState(ctx, i.Guid, ImportRejected, "", s.now())
+			return s.end(ctx, i, ImportRejected)
 		}
 		i.NextChunk, i.Done = 0, ImportCounts{}
 	}
@@ -113,7 +116,7 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 	if err := s.pass(ctx, i, worker, false, progress); err != nil {
 		return err
 	}
-	return s.store.SetState(ctx, i.Guid, ImportCompleted, "", s.now())
+	return s.end(ctx, i, ImportCompleted)
 }
 
 // pass runs the chunks without a result.
@@ -123,16 +126,7 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	}
 	pass := s.runner.Start(i, check)
 	for i.NextChunk < i.Chunks {
-		content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
-		if err != nil {
-			return fmt.Errorf("read a part of the import: %w", err)
-		}
-		messages, err := readChunk(content)
-		if err != nil {
-			return err
-		}
-		result, err := backoff.Retry(ctx, func() (ImportResult, error) { return pass.Run(ctx, messages) },
-			backoff.WithMaxElapsedTime(importPatience))
+		result, err := patiently(ctx, func() (ImportResult, error) { return s.runChunk(ctx, pass, i, worker) })
 		if err != nil {
 			return err
 		}
@@ -146,13 +140,66 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 	return nil
 }
 
+// runChunk runs the messages of the next chunk. Meanwhile the import stays reserved.
+func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, worker uuid.UUID) (ImportResult, error) {
+	content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
+	if err != nil {
+		return ImportResult{}, fmt.Errorf("read a part of the import: %w", err)
+	}
+	messages, err := readChunk(content)
+	if err != nil {
+		return ImportResult{}, backoff.Permanent(err)
+	}
+	var renewal sync.WaitGroup
+	defer renewal.Wait() // a late renewal would overwrite newer progress
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	renewal.Go(func() { s.keepReserved(running, i, worker) })
+	return pass.Run(ctx, messages)
+}
+
+// keepReserved renews the reservation of an import until ctx is done. If it fails, the worker learns
+// from the next progress that the import is no longer its own.
+func (s *Imports) keepReserved(ctx context.Context, i *Import, worker uuid.UUID) {
+	ticker := time.NewTicker(importRenewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			_, _ = s.store.SaveProgress(ctx, i, nil, worker, s.now().Add(importLease))
+		}
+	}
+}
+
+// save stores the progress. A repetition after a commit of unknown outcome changes nothing.
 func (s *Imports) save(ctx context.Context, i *Import, lineErrors []LineError, worker uuid.UUID) error {
-	kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
+	_, err := patiently(ctx, func() (struct{}, error) {
+		kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
+		if err == nil && !kept {
+			err = backoff.Permanent(errLost)
+		}
+		return struct{}{}, err
+	})
 	if err != nil {
 		return fmt.Errorf("store the progress of the import: %w", err)
 	}
-	if !kept {
-		return errLost
+	return nil
+}
+
+// end stores the final state of an import.
+func (s *Imports) end(ctx context.Context, i *Import, state ImportState) error {
+	_, err := patiently(ctx, func() (struct{}, error) {
+		return struct{}{}, s.store.SetState(ctx, i.Guid, state, "", s.now())
+	})
+	if err != nil {
+		return fmt.Errorf("end the import: %w", err)
 	}
 	return nil
+}
+
+// patiently repeats do while the service is not available.
+func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
+	return backoff.Retry(ctx, do, backoff.WithMaxElapsedTime(importPatience)) //nolint:wrapcheck // the error of do
 }

@@ -188,7 +188,7 @@ func TestBookedCells(t *testing.T) {
 	// A held cell stays until the hold ends, but is no conflict.
 	s := booked()
 	held := s.cells[smaller.Guid]
-	held.Taken, held.Held = 0, true
+	held.Taken, held.Held = 0, 1
 	s.cells[smaller.Guid] = held
 	withdrawal := Window{Period: day, Version: 2, OnBooked: Refuse}
 	plan, rule := s.write(t, withdrawal, start)
@@ -196,11 +196,29 @@ func TestBookedCells(t *testing.T) {
 	require.Empty(t, plan.Result.Conflicts)
 	held = s.cells[smaller.Guid]
 	require.Equal(t, ClosedWithdrawn, held.Closed)
-	held.Held = false
+	held.Held = 0
 	s.cells[smaller.Guid] = held
 	_, rule = s.write(t, withdrawal, start)
 	require.Empty(t, rule)
 	require.Empty(t, s.cells)
+
+	// A capacity stops at the places that are taken or held, which is no conflict. The same message
+	// lowers it when the holds have ended.
+	s = booked()
+	held = s.cells[smaller.Guid]
+	held.Taken, held.Held = 1, 1
+	s.cells[smaller.Guid] = held
+	lowering := Window{Period: day, Version: 2, Cells: []Cell{smaller}, OnBooked: Refuse}
+	plan, rule = s.write(t, lowering, start)
+	require.Empty(t, rule)
+	require.Empty(t, plan.Result.Conflicts)
+	held = s.cells[smaller.Guid]
+	require.Equal(t, int32(2), held.Capacity)
+	held.Held = 0
+	s.cells[smaller.Guid] = held
+	_, rule = s.write(t, lowering, start)
+	require.Empty(t, rule)
+	require.Equal(t, int32(1), s.cells[smaller.Guid].Capacity)
 
 	// Visits that have begun keep their cell as it is.
 	s = booked()

@@ -249,10 +249,19 @@ func (c *chaos) countRetryable(rule api.Rule) {
 	c.byRule[rule]++
 }
 
+// enter waits until a request may be sent, and returns the function that ends it.
+func (c *chaos) enter() (leave func()) {
+	c.inFlight <- struct{}{}
+	c.gate.RLock()
+	return func() {
+		c.gate.RUnlock()
+		<-c.inFlight
+	}
+}
+
 // sendOnce sends a request, sometimes hanging up, and checks the deadline.
 func (c *chaos) sendOnce(request *taskRequest) (harness.Answer, error) {
-	c.inFlight <- struct{}{}
-	defer func() { <-c.inFlight }()
+	defer c.enter()()
 	outage := c.outage.Load()
 	ctx, hangsUp := c.t.Context(), rand.IntN(20) == 0
 	if hangsUp { // perhaps after the request was done
