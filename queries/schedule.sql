@@ -27,7 +27,7 @@ VALUES (@lpu_guid, @resource_guid, @from_at, @to_at, @version, @content, @settle
 
 -- name: ScheduleSlots :batchmany
 -- Returns the cells of a resource that begin within a period.
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, @at)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @from_at AND start_at < @to_at
 ORDER BY start_at, guid;
@@ -35,7 +35,7 @@ ORDER BY start_at, guid;
 -- name: ScheduleSlotsLock :batchmany
 -- Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
 -- later, in the order in which every booking locks cells.
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, @at) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, @at)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @earliest_at AND start_at < @to_at AND end_at > @from_at
 ORDER BY start_at, guid

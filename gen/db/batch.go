@@ -3710,7 +3710,7 @@ func (b *ScheduleLockBatchResults) Close() error {
 }
 
 const scheduleSlots = `-- name: ScheduleSlots :batchmany
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
 ORDER BY start_at, guid
@@ -3737,7 +3737,7 @@ type ScheduleSlotsRow struct {
 	EndAt       time.Time
 	Capacity    int32
 	Taken       int32
-	Held        bool
+	Held        int32
 	FlagAccess  int32
 	BusyType    int32
 	Blocked     bool
@@ -3747,7 +3747,7 @@ type ScheduleSlotsRow struct {
 
 // Returns the cells of a resource that begin within a period.
 //
-//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+//	SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 //	FROM slot
 //	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5
 //	ORDER BY start_at, guid
@@ -4042,7 +4042,7 @@ func (b *ScheduleSlotsDeleteBatchResults) Close() error {
 }
 
 const scheduleSlotsLock = `-- name: ScheduleSlotsLock :batchmany
-SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
 ORDER BY start_at, guid
@@ -4071,7 +4071,7 @@ type ScheduleSlotsLockRow struct {
 	EndAt       time.Time
 	Capacity    int32
 	Taken       int32
-	Held        bool
+	Held        int32
 	FlagAccess  int32
 	BusyType    int32
 	Blocked     bool
@@ -4082,7 +4082,7 @@ type ScheduleSlotsLockRow struct {
 // Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
 // later, in the order in which every booking locks cells.
 //
-//	SELECT guid, id, start_at, end_at, capacity, taken, (slot_holds(holds, $1) IS NOT NULL)::boolean AS held, flag_access, busy_type, blocked, closed_by, restriction
+//	SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 //	FROM slot
 //	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
 //	ORDER BY start_at, guid

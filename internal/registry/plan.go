@@ -36,7 +36,7 @@ type StoredCell struct {
 	Cell // Blocked is that of its source
 
 	Taken  int32
-	Held   bool // a patient holds a place
+	Held   int32 // places that patients hold
 	Closed Closed
 }
 
@@ -158,15 +158,19 @@ func closedBy(cell *Cell, absences []Absence) Closed {
 // their cell as it is.
 func (p *Plan) change(known, wanted *StoredCell, now time.Time) {
 	moved := !known.Start.Equal(wanted.Start) || !known.End.Equal(wanted.End)
-	if moved && (known.Taken > 0 || known.Held) {
+	if moved && (known.Taken > 0 || known.Held > 0) {
 		p.withdraw(known, booking.ConflictMoved, now)
 		return
 	}
-	if wanted.Capacity < known.Taken {
-		wanted.Capacity = known.Taken
-		if !known.Start.Before(now) {
+	// A visit and the hold for its move share a place, so that their sum may exceed the capacity.
+	if used := min(known.Taken+known.Held, known.Capacity); wanted.Capacity < used {
+		switch {
+		case wanted.Capacity >= known.Taken: // holds are no conflict
+			p.unsettled = true
+		case !known.Start.Before(now):
 			p.conflict(known, booking.ConflictCapacity)
 		}
+		wanted.Capacity = used
 	}
 	if wanted.ID == 0 {
 		wanted.ID = known.ID
@@ -193,7 +197,7 @@ func sameMoment(known, wanted time.Time) time.Time {
 // soon, but must not refer to a cell that does not exist.
 func (p *Plan) withdraw(cell *StoredCell, kind booking.ConflictKind, now time.Time) {
 	switch {
-	case cell.Taken == 0 && !cell.Held:
+	case cell.Taken == 0 && cell.Held == 0:
 		p.Delete = append(p.Delete, cell.Guid)
 		p.Result.Withdrawn++
 		return

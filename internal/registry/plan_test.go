@@ -188,7 +188,7 @@ func TestBookedCells(t *testing.T) {
 	// A held cell stays until the hold ends, but is no conflict.
 	s := booked()
 	held := s.cells[smaller.Guid]
-	held.Taken, held.Held = 0, true
+	held.Taken, held.Held = 0, 1
 	s.cells[smaller.Guid] = held
 	withdrawal := Window{Period: day, Version: 2, OnBooked: Refuse}
 	plan, rule := s.write(t, withdrawal, start)
@@ -196,11 +196,31 @@ func TestBookedCells(t *testing.T) {
 	require.Empty(t, plan.Result.Conflicts)
 	held = s.cells[smaller.Guid]
 	require.Equal(t, ClosedWithdrawn, held.Closed)
-	held.Held = false
+	held.Held = 0
 	s.cells[smaller.Guid] = held
 	_, rule = s.write(t, withdrawal, start)
 	require.Empty(t, rule)
 	require.Empty(t, s.cells)
+
+	// Held places stay until the holds end, and are no conflict either. A visit and the hold for its
+	// move share a place.
+	for _, c := range []struct{ taken, held, kept int32 }{{1, 1, 2}, {0, 2, 2}, {3, 1, 3}} {
+		s = booked()
+		held = s.cells[smaller.Guid]
+		held.Taken, held.Held = c.taken, c.held
+		s.cells[smaller.Guid] = held
+		reduction := Window{Period: day, Version: 2, Cells: []Cell{smaller}, OnBooked: Keep}
+		plan, rule = s.write(t, reduction, start)
+		require.Empty(t, rule)
+		require.Equal(t, c.taken > smaller.Capacity, len(plan.Result.Conflicts) > 0)
+		held = s.cells[smaller.Guid]
+		require.Equal(t, c.kept, held.Capacity)
+		held.Taken, held.Held = 0, 0
+		s.cells[smaller.Guid] = held
+		_, rule = s.write(t, reduction, start)
+		require.Empty(t, rule)
+		require.Equal(t, smaller.Capacity, s.cells[smaller.Guid].Capacity)
+	}
 
 	// Visits that have begun keep their cell as it is.
 	s = booked()

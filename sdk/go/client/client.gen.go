@@ -3216,7 +3216,7 @@ type ClientInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -3246,7 +3246,7 @@ type ClientInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -4407,7 +4407,7 @@ func (c *Client) GetSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID 
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -4447,7 +4447,7 @@ func (c *Client) PutScheduleWithBody(ctx context.Context, lpuGUID LpuGUID, resou
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -7432,7 +7432,7 @@ type ClientWithResponsesInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -7462,7 +7462,7 @@ type ClientWithResponsesInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -13035,7 +13035,7 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, lpuGU
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
@@ -13071,7 +13071,7 @@ func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Contex
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them. Visits
