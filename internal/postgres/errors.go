@@ -21,6 +21,7 @@ var rejectionByConstraint = map[string]booking.Name{
 	"slot_capacity":          booking.SlotTaken,
 	"slot_id":                booking.CellForeign,
 	"slot_pkey":              booking.CellForeign,
+	"absence_pkey":           booking.VersionConflict, // of another resource at the same time
 	// An imported referral has the number that a copy was assigned. The retry assigns another.
 	"direction_id": booking.DatabaseUnavailable,
 }
