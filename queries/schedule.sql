@@ -34,11 +34,11 @@ ORDER BY start_at, guid;
 
 -- name: ScheduleSlotsLock :batchmany
 -- Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
--- later, in the order in which every booking locks cells.
+-- later, in the order of SlotLock.
 SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, @at)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = @lpu_guid AND resource_guid = @resource_guid AND start_at >= @earliest_at AND start_at < @to_at AND end_at > @from_at
-ORDER BY start_at, guid
+ORDER BY guid
 FOR NO KEY UPDATE;
 
 -- name: ScheduleSlotsDelete :batchexec

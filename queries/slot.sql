@@ -174,11 +174,12 @@ WHERE chosen.lpu_guid = @lpu_guid AND chosen.guid = ANY(@guids::uuid[])
 ORDER BY chosen.guid, s.start_at, s.guid;
 
 -- name: SlotLock :batchmany
--- Locks cells in the order in which every booking locks them.
+-- Locks cells in the order of their guids, as every transaction does. A message may change the time
+-- of a cell, so that transactions would not agree on the order of time.
 SELECT guid
 FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[])
-ORDER BY start_at, guid
+ORDER BY guid
 FOR NO KEY UPDATE;
 
 -- name: SlotTake :batchmany

@@ -7291,7 +7291,7 @@ const scheduleSlotsLock = `-- name: ScheduleSlotsLock :batchmany
 SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 FROM slot
 WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
-ORDER BY start_at, guid
+ORDER BY guid
 FOR NO KEY UPDATE
 `
 
@@ -7326,12 +7326,12 @@ type ScheduleSlotsLockRow struct {
 }
 
 // Returns and locks the cells of a resource that overlap a period and begin at @earliest_at or
-// later, in the order in which every booking locks cells.
+// later, in the order of SlotLock.
 //
 //	SELECT guid, id, start_at, end_at, capacity, taken, coalesce(cardinality(slot_holds(holds, $1)), 0)::integer AS held, flag_access, busy_type, blocked, closed_by, restriction
 //	FROM slot
 //	WHERE lpu_guid = $2 AND resource_guid = $3 AND start_at >= $4 AND start_at < $5 AND end_at > $6
-//	ORDER BY start_at, guid
+//	ORDER BY guid
 //	FOR NO KEY UPDATE
 func (q *Queries) ScheduleSlotsLock(ctx context.Context, arg []ScheduleSlotsLockParams) *ScheduleSlotsLockBatchResults {
 	batch := &pgx.Batch{}
@@ -8839,7 +8839,7 @@ const slotLock = `-- name: SlotLock :batchmany
 SELECT guid
 FROM slot
 WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
-ORDER BY start_at, guid
+ORDER BY guid
 FOR NO KEY UPDATE
 `
 
@@ -8854,12 +8854,13 @@ type SlotLockParams struct {
 	Guids   []uuid.UUID
 }
 
-// Locks cells in the order in which every booking locks them.
+// Locks cells in the order of their guids, as every transaction does. A message may change the time
+// of a cell, so that transactions would not agree on the order of time.
 //
 //	SELECT guid
 //	FROM slot
 //	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
-//	ORDER BY start_at, guid
+//	ORDER BY guid
 //	FOR NO KEY UPDATE
 func (q *Queries) SlotLock(ctx context.Context, arg []SlotLockParams) *SlotLockBatchResults {
 	batch := &pgx.Batch{}

@@ -30,7 +30,7 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 // returns a row only if what the rules checked is still true. Otherwise book returns a
 // *booking.Refusal.
 //
-// All transactions lock in one order: referral, speciality, cells by their time, the patient's
+// All transactions lock in one order: referral, speciality, cells by their guid, the patient's
 // holds, copy, resource and card, key. So bookings wait for each other but do not deadlock. The
 // patient's own holds on the cells are released first, so that their places are free for this
 // booking.
@@ -124,7 +124,7 @@ func (t *tx) takeSlots(a booking.NewAppointment) {
 	}}).Query, func(got []db.SlotTakeRow) error { return checkTakenCells(a, got) })
 }
 
-// lockSlots queues the statement that locks several cells in order of time, so that two complex
+// lockSlots queues the statement that locks several cells in order of guid, so that two complex
 // slots that overlap wait for each other and do not deadlock. A single cell needs no lock of its
 // own: the statement that updates it locks it.
 func (t *tx) lockSlots(lpu uuid.UUID, cells []uuid.UUID) {

@@ -402,7 +402,7 @@ func TestCreateClaimsTheSpeciality(t *testing.T) {
 	}
 }
 
-// Promise: a booking locks the referral, then the speciality, then the cells by their time, in
+// Promise: a booking locks the referral, then the speciality, then the cells by their guid, in
 // whatever order these are stored or requested. So bookings that overlap wait for each other and do
 // not deadlock.
 func TestCreateLocksInOrder(t *testing.T) {
@@ -418,9 +418,9 @@ func TestCreateLocksInOrder(t *testing.T) {
 	}{
 		{`SELECT FROM direction FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
 		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, []string{"cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
+		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
 	} {
 		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // with two plans
 			ctx, cancel := context.WithCancel(t.Context())

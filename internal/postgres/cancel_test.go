@@ -100,7 +100,7 @@ func TestCancelRoundTrips(t *testing.T) {
 }
 
 // Promise: a cancel locks in the order of a booking: the referral, the speciality, then the cells
-// by their time.
+// by their guid.
 func TestCancelLocksInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -112,9 +112,9 @@ func TestCancelLocksInOrder(t *testing.T) {
 	}{
 		{`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
 		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, []string{"cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
+		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
 	} {
 		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // with two plans
 			ctx, cancel := context.WithCancel(t.Context())

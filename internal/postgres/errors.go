@@ -21,6 +21,7 @@ var rejectionByConstraint = map[string]booking.Name{
 	"slot_capacity":          booking.SlotTaken,
 	"slot_id":                booking.CellForeign,
 	"slot_pkey":              booking.CellForeign,
+	"absence_pkey":           booking.VersionConflict, // of another resource at the same time
 	// Rows are locked before others refer to them, so that only a deletion violates these.
 	"lpu_legal_entity_guid_fkey": booking.ObjectInUse,
 	"mkab_lpu_guid_fkey":         booking.ObjectInUse,

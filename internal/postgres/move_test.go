@@ -90,7 +90,7 @@ func TestConcurrentMoves(t *testing.T) {
 }
 
 // Promise: a move locks in the order of a booking: the referral, the speciality, then the cells
-// that it leaves and takes, by their time.
+// that it leaves and takes, by their guid.
 func TestMoveLocksInOrder(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -107,9 +107,9 @@ func TestMoveLocksInOrder(t *testing.T) {
 	}{
 		{`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
 		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, []string{"cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, nil},
+		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		store := w.store()

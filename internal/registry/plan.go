@@ -162,13 +162,15 @@ func (p *Plan) change(known, wanted *StoredCell, now time.Time) {
 		p.withdraw(known, booking.ConflictMoved, now)
 		return
 	}
-	// The hold of a patient who moves within the cell counts twice.
-	if least := min(known.Taken+known.Held, known.Capacity); wanted.Capacity < least {
-		p.unsettled = p.unsettled || known.Held > 0
-		if wanted.Capacity < known.Taken && !known.Start.Before(now) {
+	// A visit and the hold for its move share a place, so that their sum may exceed the capacity.
+	if used := min(known.Taken+known.Held, known.Capacity); wanted.Capacity < used {
+		switch {
+		case wanted.Capacity >= known.Taken: // holds are no conflict
+			p.unsettled = true
+		case !known.Start.Before(now):
 			p.conflict(known, booking.ConflictCapacity)
 		}
-		wanted.Capacity = least
+		wanted.Capacity = used
 	}
 	if wanted.ID == 0 {
 		wanted.ID = known.ID

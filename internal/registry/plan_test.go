@@ -202,23 +202,25 @@ func TestBookedCells(t *testing.T) {
 	require.Empty(t, rule)
 	require.Empty(t, s.cells)
 
-	// A capacity stops at the places that are taken or held, which is no conflict. The same message
-	// lowers it when the holds have ended.
-	s = booked()
-	held = s.cells[smaller.Guid]
-	held.Taken, held.Held = 1, 1
-	s.cells[smaller.Guid] = held
-	lowering := Window{Period: day, Version: 2, Cells: []Cell{smaller}, OnBooked: Refuse}
-	plan, rule = s.write(t, lowering, start)
-	require.Empty(t, rule)
-	require.Empty(t, plan.Result.Conflicts)
-	held = s.cells[smaller.Guid]
-	require.Equal(t, int32(2), held.Capacity)
-	held.Held = 0
-	s.cells[smaller.Guid] = held
-	_, rule = s.write(t, lowering, start)
-	require.Empty(t, rule)
-	require.Equal(t, int32(1), s.cells[smaller.Guid].Capacity)
+	// Held places stay until the holds end, and are no conflict either. A visit and the hold for
+	// its move share a place.
+	for _, c := range []struct{ taken, held, kept int32 }{{1, 1, 2}, {0, 2, 2}, {3, 1, 3}} {
+		s = booked()
+		held = s.cells[smaller.Guid]
+		held.Taken, held.Held = c.taken, c.held
+		s.cells[smaller.Guid] = held
+		reduction := Window{Period: day, Version: 2, Cells: []Cell{smaller}, OnBooked: Keep}
+		plan, rule = s.write(t, reduction, start)
+		require.Empty(t, rule)
+		require.Equal(t, c.taken > smaller.Capacity, len(plan.Result.Conflicts) > 0)
+		held = s.cells[smaller.Guid]
+		require.Equal(t, c.kept, held.Capacity)
+		held.Taken, held.Held = 0, 0
+		s.cells[smaller.Guid] = held
+		_, rule = s.write(t, reduction, start)
+		require.Empty(t, rule)
+		require.Equal(t, smaller.Capacity, s.cells[smaller.Guid].Capacity)
+	}
 
 	// Visits that have begun keep their cell as it is.
 	s = booked()

@@ -18,8 +18,8 @@ import (
 // shellBlock matches a block of shell, and the block of JSON that shows its last line of output.
 var shellBlock = regexp.MustCompile("(?s)```\n(.*?)```\n(?:\n```json\n(.*?)```)?")
 
-// Promise: the commands of docs/integrate.md work in their order after make run, and return what the
-// page shows.
+// Promise: the commands of docs/integrate.md work in their order after make run, and return what
+// the page shows.
 func TestIntegrationGuide(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/integrate.md")

@@ -58,4 +58,15 @@ func (s *Service) RequireInvariants() {
 			SELECT slot.lpu_guid, slot.guid, h.guid, h.person_guid, h.until FROM slot, unnest(slot.holds) h WHERE h.until > $1
 		) SELECT count(*) FROM ((TABLE held EXCEPT ALL TABLE noted) UNION ALL (TABLE noted EXCEPT ALL TABLE held)) differing`, s.Now()),
 		"promise 11: the holds of the cells are those of the table hold")
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a, unnest(a.slot_guids) cell WHERE a.cancelled_at IS NULL AND a.start_at >= $1
+		AND NOT EXISTS (SELECT FROM slot WHERE slot.lpu_guid = a.lpu_guid AND slot.guid = cell AND slot.resource_guid = a.resource_guid)`, s.Now()),
+		"promise 14: the cells of an active visit exist")
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM schedule_window w JOIN schedule_window other USING (lpu_guid, resource_guid)
+		WHERE w.from_at < other.from_at AND w.to_at > other.from_at`), "promise 13: one message decides each moment of a schedule")
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM schedule_window w JOIN slot USING (lpu_guid, resource_guid)
+		WHERE w.settled AND slot.start_at >= w.from_at AND slot.start_at < w.to_at AND slot.start_at >= $1 AND slot.closed_by & 2 <> 0`, s.Now()),
+		"promise 13: a settled period has no withdrawn cells")
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM slot WHERE start_at >= $1 AND (closed_by & 4 <> 0) <> EXISTS (SELECT FROM absence a
+		WHERE a.lpu_guid = slot.lpu_guid AND a.resource_guid = slot.resource_guid AND a.lifted_at IS NULL
+		AND a.from_at < slot.end_at AND a.to_at > slot.start_at)`, s.Now()), "an absence closes the cells that it overlaps")
 }

@@ -30,6 +30,9 @@ func startModel(t *testing.T) *harness.Service {
 	require.NoError(t, errModelChecks, "TALON_MODEL_CHECKS")
 	s := harness.StartEmpty(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 8 })
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
+	for c := range maxClients {
+		s.Exec(`INSERT INTO client_application (guid, name, scopes, every_lpu) VALUES ($1, 'МИС', $2, true)`, sourceOf(c), sourceScopes)
+	}
 	return s
 }
 
@@ -38,10 +41,17 @@ func startModel(t *testing.T) *harness.Service {
 // nothing.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	compareWithModel(t, longScenarios)
+}
+
+// compareWithModel requires of each scenario, which has one client, that the responses and the
+// tables are those of the model.
+func compareWithModel(t *testing.T, scenarios *rapid.Generator[*scenario]) {
+	t.Helper()
 	s := startModel(t)
 	s.Check = harness.PlainCheck
 	rapid.Check(t, func(rt *rapid.T) {
-		st := longScenarios.Draw(rt, "scenario")
+		st := scenarios.Draw(rt, "scenario")
 		events, tables, problems := playScenario(s, st)
 		now := st.world.initialState()
 		difference := ""
@@ -101,6 +111,8 @@ func (s state) do(e event) (string, state) {
 		return "done", s // there is no earlier request with a key
 	case e.step.request.client == unknown:
 		return "token_invalid", s
+	case len(e.step.messages) > 0:
+		return s.receiveStep(e.step)
 	case e.step.cancel > 0:
 		return s.cancel(e.visit, e.step)
 	case e.step.holdsForMove():
@@ -108,13 +120,13 @@ func (s state) do(e event) (string, state) {
 		if refusal != "" {
 			return refusal, s
 		}
-		return s.writeHoldForMove(e.label, e.visit, r)
+		return s.writeHoldForMove(e.label, e.visit, r, s.choose(r))
 	case e.step.move > 0:
 		reply, r, after := s.checkMove(e.visit, e.step)
 		if reply != "" {
 			return reply, after
 		}
-		return after.writeMove(e.visit, r, after.ownHolds(r))
+		return after.writeMove(e.visit, r, after.choose(r), after.ownHolds(r))
 	case e.step.toggle:
 		s.onlyOneActive = !s.onlyOneActive
 		return "done", s
@@ -127,7 +139,7 @@ func (s state) do(e event) (string, state) {
 		if refusal := s.checkHold(e.step.request); refusal != "" {
 			return refusal, s
 		}
-		return s.writeHold(e.label, e.step.request)
+		return s.writeHold(e.label, e.step.request, s.choose(e.step.request))
 	default:
 		return s.book(e.label, e.guid(), e.step.request)
 	}
@@ -165,10 +177,17 @@ func diffTables(want, got []string) string {
 // linearizable against the model. phase describes the one exception.
 func TestModelInParallel(t *testing.T) {
 	t.Parallel()
+	requireLinearizable(t, contendedScenarios)
+}
+
+// requireLinearizable requires of each scenario that the model explains the responses and the
+// tables by an order of the requests.
+func requireLinearizable(t *testing.T, scenarios *rapid.Generator[*scenario]) {
+	t.Helper()
 	s := startModel(t)
 	attempts := 1
 	rapid.Check(t, func(rt *rapid.T) {
-		st := contendedScenarios.Draw(rt, "scenario")
+		st := scenarios.Draw(rt, "scenario")
 		for range attempts {
 			events, tables, problems := playScenario(s, st)
 			if len(problems) == 0 && linearizable(st, events, tables) {
@@ -236,12 +255,13 @@ type searchState struct {
 type pendingRequest struct {
 	now      time.Time
 	request  request  // the booking that it amounts to
+	chosen   cells    // the cells that it found
 	ownHolds []string // the patient's own holds of its cells
 }
 
 func (o searchState) withFingerprint() searchState {
 	o.fingerprint = fmt.Sprint(o.checked, o.rejected, o.pending, o.state.now, o.state.holds, o.state.slotHolds,
-		o.state.keys, o.state.tables())
+		o.state.keys, o.state.windows, o.state.absences, o.state.tables())
 	return o
 }
 
@@ -359,25 +379,33 @@ func (o searchState) step(p phase, reply string) (bool, searchState) {
 	var want string
 	switch {
 	case p.kind == writeRows && step.holdsForMove():
-		want, now = now.writeHoldForMove(p.event.label, p.event.visit, pending.request)
+		want, now = now.writeHoldForMove(p.event.label, p.event.visit, pending.request, pending.chosen)
 	case p.kind == writeRows && step.move > 0:
-		want, now = now.writeMove(p.event.visit, pending.request, pending.ownHolds)
+		want, now = now.writeMove(p.event.visit, pending.request, pending.chosen, pending.ownHolds)
 	case p.kind == writeRows && step.hold:
-		want, now = now.writeHold(p.event.label, step.request)
+		want, now = now.writeHold(p.event.label, step.request, pending.chosen)
 	case p.kind == writeRows:
-		want, now = now.write(p.event.label, p.event.guid(), step.request, pending.ownHolds)
+		want, now = now.write(p.event.label, p.event.guid(), step.request, pending.chosen, pending.ownHolds)
 	case step.request.client == unknown:
 		want = "token_invalid"
 	case step.holdsForMove():
 		want, pending.request = now.checkHoldForMove(p.event.visit, step)
+		if want == "" {
+			pending.chosen = now.choose(pending.request)
+		}
 	case step.move > 0:
 		want, pending.request, now = now.checkMove(p.event.visit, step)
-		pending.ownHolds = now.ownHolds(pending.request)
+		if want == "" {
+			pending.chosen, pending.ownHolds = now.choose(pending.request), now.ownHolds(pending.request)
+		}
 	case step.hold:
-		want = now.checkHold(step.request)
+		if want = now.checkHold(step.request); want == "" {
+			pending.chosen = now.choose(step.request)
+		}
 	case step.books():
-		want, now = now.check(step.request)
-		pending.ownHolds = now.ownHolds(step.request)
+		if want, now = now.check(step.request); want == "" {
+			pending.chosen, pending.ownHolds = now.choose(step.request), now.ownHolds(step.request)
+		}
 	default:
 		want, now = now.do(p.event) // it has one phase
 	}

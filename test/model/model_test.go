@@ -14,7 +14,7 @@ import (
 
 // A model of Talon in plain Go. It is written from the domain's page, which states the rule of each
 // documented response. It shares no code with the service, uses no SQL and has a clock of its own.
-// The model tests run random histories against both and compare tnext responses and tables.
+// The model tests run random histories against both and compare the responses and tables.
 //
 // Everything has a short label: L0 is an institution (ЛПУ), C0 a client application, P0 a person,
 // R0 a resource, S0 a cell, K0 a card (МКАБ), D0 a referral (направление). a1 is the first step of
@@ -39,6 +39,7 @@ type world struct {
 	directions []direction
 	copies     []directionCopy
 	claims     []claim
+	messages   []message // that institutions' systems may send
 }
 
 type lpu struct {
@@ -99,7 +100,13 @@ type slot struct {
 	lunch       bool // its busy type is not a reception type
 	blocked     bool
 	restriction string
+	gone        bool // it is not in the schedule, but a message can bring it in
+	withdrawn   bool // closed, because a message has withdrawn it and visits or holds keep it
+	absent      bool // closed by an absence
 }
+
+// closed reports whether the cell takes no bookings.
+func (s slot) closed() bool { return s.blocked || s.withdrawn || s.absent }
 
 func (s slot) end() time.Time { return s.start.Add(time.Duration(s.minutes) * time.Minute) }
 
@@ -163,7 +170,7 @@ type place struct {
 }
 
 // state is what requests change. A method that changes it returns a new state and leaves the old
-// one unchanged.
+// one unchanged. A message of the registry changes the cells of the world.
 type state struct {
 	*world
 
@@ -176,6 +183,8 @@ type state struct {
 	holds         []hold
 	slotHolds     []slotHold
 	keys          map[keyOf]keyRecord
+	windows       []window  // the schedule messages that were applied
+	absences      []absence // also those that were lifted
 }
 
 // keyOf is an Idempotency-Key and its owner: a person and a client application.
@@ -223,8 +232,16 @@ type hold struct {
 	place     int
 	direction int
 	lpu       int
-	slots     []int
-	until     time.Time
+	cells
+	until time.Time
+}
+
+// cells are the cells of a booking, as they were when the rules were evaluated. Out of schedule
+// there are none.
+type cells struct {
+	slots      []int
+	resource   int
+	start, end time.Time
 }
 
 // slotHold is a hold as stored with its cell. One that has ended stays until the cell is taken or
@@ -237,13 +254,11 @@ type slotHold struct {
 }
 
 type visit struct {
-	label      string
-	request    request
-	direction  int
-	resource   int
-	mkab       string
-	start, end time.Time
-	slots      []int
+	label     string
+	request   request
+	direction int
+	mkab      string
+	cells
 	created    time.Time
 	cancelled  bool
 	guid       string // assigned by the service; it orders visits that end at the same time
@@ -267,7 +282,18 @@ func (s state) book(step, guid string, r request) (string, state) {
 	if refusal != "" {
 		return refusal, checked
 	}
-	return checked.write(step, guid, r, s.ownHolds(r))
+	return checked.write(step, guid, r, s.choose(r), s.ownHolds(r))
+}
+
+// choose returns the cells of a request that the rules allow.
+func (s *state) choose(r request) cells {
+	first, resource := s.find(r)
+	if first == unknown {
+		start, end := readDate(r.place.date, s.zone(r.to))
+		return cells{nil, resource, start, end}
+	}
+	chosen := s.adjacent(first, r)
+	return cells{chosen, resource, s.slots[first].start, s.slots[chosen[len(chosen)-1]].end()}
 }
 
 // ownHolds returns the labels of the person's current holds of the request's cells.
@@ -326,35 +352,31 @@ func (s state) checkHoldForMove(booked string, st step) (refusal string, r reque
 }
 
 // writeHoldForMove holds cells for the move of a visit. The visit's own places count as free.
-func (s state) writeHoldForMove(step, booked string, r request) (string, state) {
+func (s state) writeHoldForMove(step, booked string, r request, chosen cells) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if s.visits[at].cancelled {
 		return "appointment_cancelled", s
 	}
-	reply, held := s.without(at).writeHold(step, r)
+	reply, held := s.without(at).writeHold(step, r, chosen)
 	held.visits, held.activeClaims = s.visits, s.activeClaims
 	return reply, held
 }
 
 // writeHold holds the cells, all or none. It describes the new hold, or the existing one.
-func (s state) writeHold(step string, r request) (string, state) {
-	first, _ := s.find(r)
-	cells := s.adjacent(first, r)
+func (s state) writeHold(step string, r request, chosen cells) (string, state) {
 	for _, h := range s.holdsOf(r.person) {
-		if h.slots[0] == first {
+		if h.slots[0] == chosen.slots[0] {
 			return s.describeHold(h), s
 		}
 	}
-	for i, n := range cells {
-		if refusal := s.noPlaceRule(i, n); refusal != "" {
-			return refusal, s
-		}
+	if refusal := s.lostRule(chosen); refusal != "" {
+		return refusal, s
 	}
 	minutes := r.minutes
 	if minutes == 0 {
 		minutes = 5
 	}
-	h := hold{step, r.person, 0, r.direction, r.to, cells, s.now.Add(time.Duration(minutes) * time.Minute)}
+	h := hold{step, r.person, 0, r.direction, r.to, chosen, s.now.Add(time.Duration(minutes) * time.Minute)}
 	for _, place := range []int{2, 1} {
 		if !slices.ContainsFunc(s.holdsOf(r.person), func(o hold) bool { return o.place == place }) {
 			h.place = place
@@ -367,12 +389,12 @@ func (s state) writeHold(step string, r request) (string, state) {
 		}
 		return reply, s
 	}
-	s = s.withoutEndedHolds(cells)
+	s = s.withoutEndedHolds(chosen.slots)
 	s.holds = slices.DeleteFunc(slices.Clone(s.holds), func(o hold) bool {
 		return o.person == r.person && o.place == h.place
 	})
 	s.holds = append(s.holds, h)
-	for _, n := range cells {
+	for _, n := range chosen.slots {
 		s.slotHolds = append(s.slotHolds, slotHold{step, n, r.person, h.until})
 	}
 	return s.describeHold(h), s
@@ -404,10 +426,9 @@ func (s *state) describeHold(h hold) string {
 		cells = append(cells, label("S", n))
 	}
 	zone := s.zone(h.lpu)
-	start, end := s.slots[h.slots[0]].start, s.slots[h.slots[len(h.slots)-1]].end()
 	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s",
 		strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
-		start.In(zone).Format(time.RFC3339), end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
+		h.start.In(zone).Format(time.RFC3339), h.end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
 }
 
 // check evaluates the rules in tnext order and returns the first that rejects the request. The
@@ -492,7 +513,7 @@ func (s state) check(r request) (refusal string, after state) {
 			return "schedule_stale", s
 		case cell.lunch:
 			return "slot_not_for_reception", s
-		case cell.blocked || cell.access == 0:
+		case cell.closed() || cell.access == 0:
 			return "slot_unavailable", s
 		case cell.start.Before(s.now):
 			return "slot_time_passed", s
@@ -562,7 +583,7 @@ func (s state) check(r request) (refusal string, after state) {
 		}
 		for _, n := range cells[1:] {
 			cell := s.slots[n]
-			if cell.lunch || cell.blocked || cell.access&s.mask(r) == 0 || s.full(n, r.person) ||
+			if cell.lunch || cell.closed() || cell.access&s.mask(r) == 0 || s.full(n, r.person) ||
 				s.restricted(r, patient, cell.restriction, cell.start.In(zone)) != "" {
 				return "complex_slot_failed", s
 			}
@@ -577,10 +598,10 @@ func (r request) malformed() bool {
 		slices.Contains(badDates, r.place.date)
 }
 
-// write takes the direction, the speciality and the cells in this order, all or none. It ends the
-// holds that the check found. It rejects what another request has taken since the check. Directly
-// after the check it rejects nothing.
-func (s state) write(step, guid string, r request, known []string) (string, state) {
+// write takes the direction, the speciality and the chosen cells in this order, all or none. It
+// ends the holds that the check found. It rejects what another request has taken, and cells that a
+// message has changed, since the check. Directly after the check it rejects nothing.
+func (s state) write(step, guid string, r request, chosen cells, known []string) (string, state) {
 	d := s.directions[r.direction]
 	if s.activeVisit(r.direction) != nil {
 		return "direction_already_booked", s
@@ -589,22 +610,14 @@ func (s state) write(step, guid string, r request, known []string) (string, stat
 		return s.alreadyBooked(active), s
 	}
 	before := s
-	v := visit{label: step, guid: guid, request: r, direction: r.direction, created: s.now}
+	v := visit{label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
-	first, at := s.find(r)
-	v.resource = at
-	if r.place.kind == "out" {
-		v.start, v.end = readDate(r.place.date, s.zone(r.to))
-	} else {
-		v.slots = s.adjacent(first, r)
+	if r.place.kind != "out" {
 		s = s.removeHolds(known...)
-		for i, n := range v.slots {
-			if refusal := s.noPlaceRule(i, n); refusal != "" {
-				return refusal, before
-			}
+		if refusal := s.lostRule(chosen); refusal != "" {
+			return refusal, before
 		}
 		s = s.withoutEndedHolds(v.slots)
-		v.start, v.end = s.slots[first].start, s.slots[v.slots[len(v.slots)-1]].end()
 	}
 	s.visits = append(slices.Clone(s.visits), v)
 	if d.kind == "Consult" {
@@ -613,17 +626,32 @@ func (s state) write(step, guid string, r request, known []string) (string, stat
 	return s.describeBooking(v), s
 }
 
-// noPlaceRule returns the rule that rejects the i-th cell if it has no free place. Holds of every
+// lostRule returns the rule that rejects the chosen cells if one has no free place, is closed, or
+// no longer is within the time of the visit, or if they do not fill that time. Holds of every
 // person count.
-func (s *state) noPlaceRule(i, cell int) string {
-	switch {
-	case !s.full(cell, unknown):
-		return ""
-	case i == 0:
-		return "slot_taken"
-	default:
-		return "complex_slot_failed"
+func (s *state) lostRule(chosen cells) string {
+	first, last := chosen.end, chosen.start
+	for i, n := range chosen.slots {
+		cell := s.slots[n]
+		lost := cell.gone || cell.closed() || cell.resource != chosen.resource || s.full(n, unknown) ||
+			cell.start.Before(chosen.start) || cell.end().After(chosen.end)
+		switch {
+		case lost && i == 0:
+			return "slot_taken"
+		case lost:
+			return "complex_slot_failed"
+		}
+		if cell.start.Before(first) {
+			first = cell.start
+		}
+		if cell.end().After(last) {
+			last = cell.end()
+		}
 	}
+	if !first.Equal(chosen.start) || !last.Equal(chosen.end) {
+		return "slot_taken"
+	}
+	return ""
 }
 
 // withClaim records the claim of a consultation. Of several active ones, the claim belongs to the
@@ -768,13 +796,13 @@ func (s *state) isSamePlace(v visit, r request) bool {
 }
 
 // writeMove moves a visit. A rejected move leaves the visit unchanged.
-func (s state) writeMove(booked string, r request, known []string) (string, state) {
+func (s state) writeMove(booked string, r request, chosen cells, known []string) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	was := s.visits[at]
 	if was.cancelled {
 		return "appointment_cancelled", s
 	}
-	reply, written := s.without(at).write(booked, was.guid, r, known)
+	reply, written := s.without(at).write(booked, was.guid, r, chosen, known)
 	if !strings.HasPrefix(reply, "booked ") {
 		return reply, s
 	}
@@ -793,7 +821,7 @@ func (s *state) find(r request) (cell, at int) {
 	switch r.place.kind {
 	case "id":
 		cell = slices.IndexFunc(s.slots, func(c slot) bool {
-			return c.id == r.place.id && s.resources[c.resource].lpu == r.to
+			return c.id == r.place.id && !c.gone && s.resources[c.resource].lpu == r.to
 		})
 	case "guid":
 		cell = r.place.slot
@@ -803,7 +831,7 @@ func (s *state) find(r request) (cell, at int) {
 		}
 		return unknown, unknown
 	}
-	if cell == unknown || s.resources[s.slots[cell].resource].lpu != r.to {
+	if cell == unknown || s.slots[cell].gone || s.resources[s.slots[cell].resource].lpu != r.to {
 		return unknown, unknown
 	}
 	return cell, s.slots[cell].resource
@@ -816,7 +844,7 @@ func (s *state) adjacent(first int, r request) []int {
 	for len(cells) < r.cellCount() {
 		last := s.slots[cells[len(cells)-1]]
 		next := slices.IndexFunc(s.slots, func(c slot) bool {
-			return c.resource == last.resource && c.start.Equal(last.end())
+			return c.resource == last.resource && !c.gone && c.start.Equal(last.end())
 		})
 		if next == unknown {
 			break
@@ -1038,15 +1066,7 @@ func resourceName(n int) string    { return fmt.Sprint("Ресурс ", n) }
 func (s *state) tables() []string {
 	var lines []string
 	add := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
-	for n := range s.slots {
-		taken := 0
-		for _, v := range s.visits {
-			if slices.Contains(v.slots, n) && !v.cancelled {
-				taken++
-			}
-		}
-		add("cell %s: %d taken", label("S", n), taken)
-	}
+	lines = append(lines, s.registryTables()...)
 	for _, k := range s.slotHolds {
 		if k.until.After(s.now) {
 			add("cell %s is held by %s until %s", label("S", k.slot), label("P", k.person), utc(k.until))
@@ -1060,7 +1080,7 @@ func (s *state) tables() []string {
 			}
 			add("%s holds %s in %s for %s, %s to %s, until %s",
 				label("P", h.person), strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
-				utc(s.slots[h.slots[0]].start), utc(s.slots[h.slots[len(h.slots)-1]].end()), utc(h.until))
+				utc(h.start), utc(h.end), utc(h.until))
 		}
 	}
 	for of, a := range s.keys {

@@ -32,6 +32,8 @@ type step struct {
 	toggle     bool          // toggles the setting of one active appointment a speciality
 	key        string        // Idempotency-Key; empty is none
 	resend     int           // n resends the n-th last request with a key
+	messages   []message     // of an institution's system: one request, or the lines of a file
+	file       bool          // sends them as a file
 }
 
 // cancelBody returns the body of a cancel, or nil if there is none. The service stores the text for
@@ -45,7 +47,8 @@ func (s step) cancelBody() any {
 
 // books reports whether the step is a booking.
 func (s step) books() bool {
-	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.elapse == 0 && s.resend == 0
+	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.elapse == 0 && s.resend == 0 &&
+		len(s.messages) == 0
 }
 
 // holdsForMove reports whether the step is a hold for the move of a visit.
@@ -79,6 +82,7 @@ type generator struct {
 	*rapid.T
 
 	usualWeight int      // the higher, the fewer odd values
+	concurrent  bool     // the scenario has several clients
 	keys        []string // the keys of requests
 	w           *world
 }
@@ -105,7 +109,7 @@ func (t generator) intBetween(lowest, highest int) int {
 // longScenarios have one client, in a world where anything may be odd.
 var longScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
-	t := generator{rt, 1, []string{"", "k", "l", "m", "k"}, &st.world}
+	t := generator{rt, 1, false, []string{"", "k", "l", "m", "k"}, &st.world}
 	t.drawWorld(3, 4, 6)
 	few := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
@@ -128,23 +132,26 @@ var longScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 // requests have keys, because a request with a key reads the clock twice.
 var contendedScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
-	t := generator{rt, 8, []string{""}, &st.world}
+	t := generator{rt, 8, true, []string{""}, &st.world}
 	t.drawWorld(2, 2, 2)
-	kinds := []string{"", "hold", "", "cancel", "move", "release", "hold", "elapse", ""}
+	kinds := []string{"", "hold", "message", "", "cancel", "move", "release", "hold", "elapse", "message", ""}
 	if oneOf(t, false, true) {
 		t.keys = []string{"k", "", "l", "k"}
-		kinds = []string{"", "resend", "cancel", "", "move", "resend", "hold", "release", "resend", ""}
+		kinds = []string{"", "resend", "cancel", "", "move", "resend", "hold", "release", "message", "resend", ""}
 	}
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
 		return t.maybeRepeat(t.drawStepOf(oneOf(t, kinds...)))
 	})
-	for _, steps := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, 5).Draw(rt, "") {
+	for _, steps := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 6), 2, maxClients).Draw(rt, "") {
 		st.history = append(st.history, slices.Concat(steps...))
 	}
 	st.removeClockSteps()
 	return st
 })
+
+// maxClients is the number of clients that send requests concurrently.
+const maxClients = 5
 
 func (t generator) drawWorld(lpus, resources, slots int) {
 	w := t.w
@@ -189,6 +196,9 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 	}
 	for range oneOf(t, 1, 4, 8, 10, 6, 8, 12) {
 		t.drawDirection()
+	}
+	for range t.intBetween(2, 6) {
+		w.messages = append(w.messages, t.drawMessage())
 	}
 	for n := range w.persons {
 		if usually(t, 5, false, true) {
@@ -266,6 +276,7 @@ func (t generator) drawSlot(at int, start time.Time, minutes int) {
 	w.slots = append(w.slots, slot{
 		resource: at, id: id, start: start, minutes: minutes, capacity: oneOf(t, 1, 1, 2, usually(t, 1, 1, 3, 0)),
 		access: usually(t, 8, 127, 4, 64, 0), lunch: usually(t, 12, false, true), blocked: usually(t, 12, false, true),
+		gone: usually(t, 6, false, true),
 		restriction: usually(t, 1, "none", "healthy_children", "healthy_children", "adults", "children", "infants",
 			"disabled", "pregnant"),
 	})
@@ -289,7 +300,8 @@ func (t generator) drawDirection() {
 
 func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
-		"request", "cancel", "resend", "hold", "toggle", "move", "hold", "release", "resend", "elapse", "hold"))
+		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend", "message",
+		"elapse", "message", "hold"))
 }
 
 // maybeRepeat repeats a request with a key, as a client does that lost the response. It may also
@@ -324,6 +336,8 @@ func (t generator) drawStepOf(kind string) step {
 		return t.drawHold()
 	case "release":
 		return step{release: t.intBetween(1, 3), stranger: usually(t, 4, false, true)}
+	case "message":
+		return t.drawMessages()
 	case "elapse":
 		return step{elapse: oneOf(t, time.Minute, 5*time.Minute, time.Second, 15*time.Minute, 59*time.Second)}
 	default:
@@ -359,7 +373,7 @@ func (st *scenario) removeClockSteps() {
 		}
 	}
 	if !slices.ContainsFunc(st.world.slots, func(c slot) bool {
-		return !c.start.Before(harness.Moment) && c.start.Before(harness.Moment.Add(passed))
+		return !c.start.Add(otherTime).Before(harness.Moment) && c.start.Before(harness.Moment.Add(passed))
 	}) {
 		return
 	}
@@ -527,10 +541,10 @@ func (st *scenario) String() string {
 			textIf(r.inactive, "inactive"), confirmedText(r))
 		for i, c := range w.slots {
 			if c.resource == n {
-				line("%s of %s: id %d, %s, %d min, capacity %d %s %s %s %s", label("S", i), label("R", n), c.id,
+				line("%s of %s: id %d, %s, %d min, capacity %d %s %s %s %s %s", label("S", i), label("R", n), c.id,
 					c.start.In(harness.MustZone(w.lpus[r.lpu].zone)).Format(time.RFC3339), c.minutes, c.capacity,
 					textIf(c.access != 127, fmt.Sprint("access ", c.access)),
-					textIf(c.lunch, "lunch"), textIf(c.blocked, "blocked"),
+					textIf(c.gone, "not in the schedule"), textIf(c.lunch, "lunch"), textIf(c.blocked, "blocked"),
 					textIf(c.restriction != "none", c.restriction))
 			}
 		}
@@ -567,6 +581,9 @@ func (st *scenario) usedLabels() map[string]bool {
 	w := st.world.initialState()
 	for _, s := range slices.Concat(st.history...) {
 		r := s.request
+		for _, m := range s.messages {
+			used[label("R", m.resource)] = true
+		}
 		if !s.books() && !s.hold {
 			continue
 		}
@@ -589,6 +606,8 @@ func (st *scenario) usedLabels() map[string]bool {
 func (s step) String() string {
 	r := s.request
 	switch {
+	case len(s.messages) > 0:
+		return s.describeMessages()
 	case s.cancel > 0:
 		return collapseSpaces(fmt.Sprintf("%s by %s cancel the last visit but %d %s %s",
 			textIf(s.stranger, "as another person"), label("C", r.client), s.cancel-1,

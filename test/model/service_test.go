@@ -185,14 +185,19 @@ func insertWorld(s *harness.Service, w *world) *guids {
 		}
 	}
 	insert("schedule_source", sources)
-	insert("slot", rowsOf(w.slots, func(n int, c slot) harness.Fields {
-		return harness.Fields{
+	var slots []harness.Fields
+	for n, c := range w.slots {
+		if c.gone {
+			continue
+		}
+		slots = append(slots, harness.Fields{
 			"lpu_guid": g.of(label("L", w.resources[c.resource].lpu)), "guid": g.of(label("S", n)), "id": c.id,
 			"resource_guid": g.of(label("R", c.resource)),
 			"start_at":      c.start, "end_at": c.end(), "capacity": c.capacity, "taken": 0, "flag_access": c.access,
-			"busy_type": map[bool]int{false: 1, true: 2}[c.lunch], "blocked": c.blocked, "restriction": c.restriction,
-		}
-	}))
+			"busy_type": c.busyType(), "blocked": c.blocked, "closed_by": 0, "restriction": c.restriction,
+		})
+	}
+	insert("slot", slots)
 	directionRow := func(id, n, lpu, mkab int, from any) harness.Fields {
 		d := w.directions[n]
 		return harness.Fields{
@@ -273,8 +278,6 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 	require.NoError(s.T, err)
 
 	rows, err = s.DB.Query(s.T.Context(), `
-		SELECT format('cell %s: %s taken', guid, taken) FROM slot WHERE lpu_guid = ANY($1)
-		UNION ALL
 		SELECT format('cell %s is held by %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
 		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
 		UNION ALL
@@ -317,22 +320,24 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 	for i := range lines {
 		lines[i] = g.withLabels(lines[i])
 	}
+	lines = append(lines, readRegistry(s, lpus, g)...)
 	slices.Sort(lines)
 	return lines
 }
 
 // event is a step that was executed.
 type event struct {
-	client       int
-	label        string
-	step         step                  // if it resends a request, the step of that request
-	visit        string                // of a cancel or move: the label of the visit's booking, empty if there is none
-	releasedHold *request              // of a release: the request of the hold, nil if there is none
-	owner        string                // the owner of the request's key
-	send         func() harness.Answer // executes the step
-	call, end    time.Duration         // since the history began
-	answer       harness.Answer        // the response to a request
-	reply        string                // the response in the model's words
+	client        int
+	label         string
+	step          step                  // if it resends a request, the step of that request
+	visit         string                // of a cancel or move: the label of the visit's booking, empty if there is none
+	releasedHold  *request              // of a release: the request of the hold, nil if there is none
+	owner         string                // the owner of the request's key
+	authorization string                // of a file: the header of its sender
+	send          func() harness.Answer // executes the step
+	call, end     time.Duration         // since the history began
+	answer        harness.Answer        // the response to a request
+	reply         string                // the response in the model's words
 }
 
 // replayed reports whether the response is that of an earlier request with the same key.
@@ -432,17 +437,23 @@ type player struct {
 	booked []event
 	held   []event
 	keyed  []event // in the order of their calls
+
+	world   world
+	sources []string // the Authorization headers of the institutions' systems, by client
 }
 
 // newPlayer returns a player. It signs the tokens in advance, so that only requests run
 // concurrently.
 func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	s.T.Helper()
-	p := &player{Service: s, g: g, tokens: map[[2]int]string{}}
+	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, world: st.world}
 	for n := range st.world.persons {
 		for c := unknown; c < len(st.world.clients); c++ {
 			p.tokens[[2]int{n, c}] = p.sign(g.of(label("P", n)), c)
 		}
+	}
+	for c := range st.history {
+		p.sources = append(p.sources, p.signSource(c))
 	}
 	return p
 }
@@ -467,6 +478,9 @@ func (p *player) prepare(e *event) {
 			of := p.keyed[len(p.keyed)-step.resend]
 			e.step, e.visit, e.owner, e.send = of.step, of.visit, of.owner, of.send
 		}
+	case len(step.messages) > 0:
+		e.authorization = p.sources[e.client]
+		e.send = p.messageSender(step, e.authorization)
 	case step.elapse > 0:
 		e.send = func() harness.Answer { p.AdvanceClock(step.elapse); return harness.Answer{} }
 	case step.toggle:
@@ -662,6 +676,8 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 		switch {
 		case e.step.toggle || e.step.elapse > 0 || e.step.resend > 0:
 			e.reply = "done"
+		case len(e.step.messages) > 0:
+			e.reply = describeMessageReply(s, g, e)
 		case e.step.release > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.T, `{"code": 200, "message": "Удержание ячейки снято", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "released"

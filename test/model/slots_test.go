@@ -148,7 +148,7 @@ func (m *searchComparison) compareIn(n int, targets []int, where string, lastDay
 	first := time.Time{}
 	for c, cell := range m.state.slots {
 		at := m.state.resources[cell.resource]
-		if !slices.Contains(targets, at.lpu) {
+		if cell.gone || !slices.Contains(targets, at.lpu) {
 			continue
 		}
 		rule := m.expectedRule(n, c)
@@ -262,7 +262,7 @@ func (m *searchComparison) bookOrMove(n, c int, item *api.Slot) {
 		requireAs(held)
 	} else {
 		var reply string
-		reply, m.state = m.state.writeHoldForMove("held", m.movedVisit, request)
+		reply, m.state = m.state.writeHoldForMove("held", m.movedVisit, request, m.state.choose(request))
 		if held.StatusCode == 200 {
 			require.Equal(m.T, reply, describeHoldResponse(m.g, harness.Decode[api.Hold](m.T, held)))
 		} else {
@@ -275,7 +275,7 @@ func (m *searchComparison) bookOrMove(n, c int, item *api.Slot) {
 	}
 	reply, request, _ := m.state.checkMove(m.movedVisit, st)
 	require.Empty(m.T, reply)
-	reply, m.state = m.state.writeMove(m.movedVisit, request, m.state.ownHolds(request))
+	reply, m.state = m.state.writeMove(m.movedVisit, request, m.state.choose(request), m.state.ownHolds(request))
 	require.Contains(m.T, reply, "booked ")
 	current := m.Count(`SELECT count(*) FROM hold WHERE person_guid = $1 AND until > $2`, m.g.of(label("P", r.person)), m.Now())
 	require.Len(m.T, m.state.holdsOf(r.person), current, "the move used up the hold")
@@ -323,7 +323,7 @@ func (m *searchComparison) blockedBy(n int, targets []int, alone int) string {
 		has := false
 		for _, cell := range m.state.slots {
 			at := m.state.resources[cell.resource]
-			if at.lpu != l || cell.start.Before(m.state.now) {
+			if at.lpu != l || cell.gone || cell.start.Before(m.state.now) {
 				continue
 			}
 			switch {

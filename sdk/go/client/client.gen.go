@@ -4687,7 +4687,7 @@ type ClientInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -4718,7 +4718,7 @@ type ClientInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -6616,7 +6616,7 @@ func (c *Client) GetSchedule(ctx context.Context, lpuGUID LpuGUID, resourceGUID 
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -6657,7 +6657,7 @@ func (c *Client) PutScheduleWithBody(ctx context.Context, lpuGUID LpuGUID, resou
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -11774,7 +11774,7 @@ type ClientWithResponsesInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -11805,7 +11805,7 @@ type ClientWithResponsesInterface interface {
 	// overlapping period fails with `version_conflict`. The same content changes nothing.
 	//
 	// **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-	// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+	// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 	// decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 	// visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 	// visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -22634,7 +22634,7 @@ func (c *ClientWithResponses) GetScheduleWithResponse(ctx context.Context, lpuGU
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
@@ -22671,7 +22671,7 @@ func (c *ClientWithResponses) PutScheduleWithBodyWithResponse(ctx context.Contex
 // overlapping period fails with `version_conflict`. The same content changes nothing.
 //
 // **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
-// what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+// what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
 // decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
 // visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
 // visits, a smaller one keeps the places that are taken, and `conflicts` lists them.

@@ -742,7 +742,7 @@ export const listWork = (
  * overlapping period fails with `version_conflict`. The same content changes nothing.
  *
  * **Visits.** A cell with visits is never deleted, and its capacity never becomes smaller than
- * what is taken. If such a cell is missing, has another time or fewer places, `OnBooked`
+ * what is taken or held. If such a cell is missing, has another time or fewer places, `OnBooked`
  * decides. `refuse`: the message fails with `cell_booked`, and `details.conflicts` lists the
  * visits. `keep`: a missing or moved cell is closed for new bookings and keeps its time and its
  * visits, a smaller one keeps the places that are taken, and `conflicts` lists them.
