@@ -161,6 +161,7 @@ func (s state) receiveFile(messages []message) ([]effect, state) {
 		})
 		if applied[i] = !later && s.isApplied(m); applied[i] {
 			effects[i] = effect{unchanged: len(m.offers)}
+			s = s.confirmAgain(m.resource)
 		}
 	}
 	for first := 0; first < len(messages); {
@@ -320,7 +321,7 @@ func (s state) receiveWindow(m message) (effect, state) {
 	case !anyOpen && anyNewer:
 		return rejected("version_stale"), s
 	case !anyOpen:
-		return effect{unchanged: len(offers)}, s
+		return effect{unchanged: len(offers)}, s.confirm(m.resource)
 	}
 
 	c := comparison{state: s, resource: m.resource, slots: slices.Clone(s.slots), settled: true}
@@ -355,7 +356,26 @@ func (s state) receiveWindow(m message) (effect, state) {
 		return w.resource == m.resource && w.version == m.version && w.content == content
 	})
 	after.windows = append(after.windows, window{m.resource, m.version, m.from, m.to, content, c.settled})
-	return c.effect, after
+	return c.effect, after.confirm(m.resource)
+}
+
+// confirm returns a state in which a message has just confirmed the schedule of a resource.
+func (s state) confirm(resource int) state {
+	changed := *s.world
+	changed.resources = slices.Clone(s.resources)
+	changed.resources[resource].confirmed = new(harness.Moment.Sub(s.now))
+	s.world = &changed
+	return s
+}
+
+// confirmAgain is confirm for a line of a file that changes nothing: it counts a minute after the
+// last confirmation.
+func (s state) confirmAgain(resource int) state {
+	confirmed := s.resources[resource].confirmed
+	if confirmed != nil && s.now.Sub(harness.Moment.Add(-*confirmed)) <= time.Minute {
+		return s
+	}
+	return s.confirm(resource)
 }
 
 // withSlots returns a state with other cells.
