@@ -206,12 +206,12 @@ test('Promise: a dry run counts and applies nothing', async () => {
 });
 
 test('Promise: an upload has no time limit, while the service takes data', async () => {
-  const limited = talonWith({ timeout: 3_000, tryTimeout: 3_000 });
+  const limited = talonWith({ timeout: 5_000, tryTimeout: 5_000 });
   const state = await run(
     (async function* () {
       for (const days of [57, 58, 59]) {
         yield wideLine(days);
-        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        await new Promise((resolve) => setTimeout(resolve, 2_000));
       }
     })(),
     {},
