@@ -98,8 +98,12 @@ func (c *counter) Do(request *http.Request) (*http.Response, error) {
 	if request.Body != nil {
 		request.Body = &countedBody{request.Body, c}
 	}
-	return http.DefaultClient.Do(request)
+	return patient.Do(request)
 }
+
+// patient is a client that waits, also on a slow machine, until the service refuses an upload or
+// begins to read it.
+var patient = &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute, DisableKeepAlives: true}}
 
 type countedBody struct {
 	io.ReadCloser
@@ -116,7 +120,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 // whole.
 func TestImportStreams(t *testing.T) {
 	t.Parallel()
-	const days, window = 128, 512 << 10
+	const days, window = 192, 512 << 10
 	for _, compress := range []bool{false, true} {
 		taken := new(counter)
 		api := newSystem(server, talon.Options{HTTP: taken})
@@ -138,11 +142,10 @@ func TestImportStreams(t *testing.T) {
 			}
 		}, talon.ImportOptions{Gzip: compress})
 		require.Equal(t, client.ImportLines{Total: days, Done: days, Changed: days}, finish(t, accepted, err).Lines)
-		require.Greater(t, produced, int64(2<<20))
 		if compress {
 			require.Less(t, taken.taken.Load(), produced/2)
 		} else {
-			require.Greater(t, taken.taken.Load(), produced)
+			require.Greater(t, taken.taken.Load(), int64(2<<20))
 			require.Less(t, longest, int64(window))
 		}
 	}
@@ -305,7 +308,7 @@ func TestImportRefused(t *testing.T) {
 	require.NoError(t, err)
 	old := tokenOf(t, 1, time.Now().Add(-2*time.Hour))
 	calls := 0
-	api, err = talon.New(server, talon.Options{Token: func(ctx context.Context) (string, error) {
+	api, err = talon.New(server, talon.Options{HTTP: patient, Token: func(ctx context.Context) (string, error) {
 		if calls++; calls == 1 {
 			return old, nil
 		}
