@@ -301,15 +301,20 @@ func sdkFile(contract *openapi3.T, rules []rule) string {
 			fmt.Fprintf(&page, "\tclient.Rule%s,\n", goName(r.Rule))
 		}
 	}
-	var keyed []string
+	var keyed, streamed []string
 	for path, item := range contract.Paths.Map() {
 		for method, operation := range item.Operations() {
+			pattern := method + " .*" + regexp.MustCompile(`\{[^}]+\}`).ReplaceAllString(path, "[^/]+")
 			if operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil {
-				keyed = append(keyed, method+" .*"+regexp.MustCompile(`\{[^}]+\}`).ReplaceAllString(path, "[^/]+"))
+				keyed = append(keyed, pattern)
+			}
+			if limits, _ := operation.Extensions["x-limits"].(map[string]any); limits["stream"] == true {
+				streamed = append(streamed, pattern)
 			}
 		}
 	}
 	slices.Sort(keyed)
+	slices.Sort(streamed)
 	page.WriteString("}\n\n// KnownRule reports whether this version of the client knows the rule. A newer service may " +
 		"return\n// others.\nfunc KnownRule(rule client.Rule) bool {\n\tswitch rule {\n\tcase ")
 	for i, r := range rules {
@@ -321,6 +326,8 @@ func sdkFile(contract *openapi3.T, rules []rule) string {
 	page.WriteString(":\n\t\treturn true\n\tdefault:\n\t\treturn false\n\t}\n}\n")
 	page.WriteString("\n// keyed matches the method and the path of the operations that take an Idempotency-Key.\n")
 	fmt.Fprintf(&page, "var keyed = regexp.MustCompile(`^(%s)$`)\n", strings.Join(keyed, "|"))
+	page.WriteString("\n// streamed matches the method and the path of the operations whose body is a stream.\n")
+	fmt.Fprintf(&page, "var streamed = regexp.MustCompile(`^(%s)$`)\n", strings.Join(streamed, "|"))
 	return page.String()
 }
 

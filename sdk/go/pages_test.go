@@ -2,12 +2,15 @@ package talon_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"net/http"
 	"os"
 	"regexp"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +24,7 @@ import (
 // list returns the guids of the items of a list, in pages of the given size.
 type list func(ctx context.Context, api *client.ClientWithResponses, size int32) iter.Seq2[uuid.UUID, error]
 
-// lists are the lists of the first demo patient.
+// lists are the lists of the first demo patient, and of the system of institution Б.
 var lists = map[string]list{
 	"AllDirections": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
@@ -51,6 +54,37 @@ var lists = map[string]list{
 		})
 		return guids(items, func(item client.Slot) uuid.UUID { return item.GUID })
 	},
+	"AllImportErrors": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllImportErrors(ctx, api, badImport(), &client.ListImportErrorsParams{Limit: &size})
+		return guids(items, func(item client.ImportError) uuid.UUID {
+			return uuid.NewSHA1(item.Error.RequestID, fmt.Append(nil, item.Line))
+		})
+	},
+}
+
+// badImport returns an import of three bad lines.
+var badImport = sync.OnceValue(func() uuid.UUID {
+	api := newSystem(server, talon.Options{})
+	accepted, err := talon.ImportFile(context.Background(), api, strings.NewReader("bad\nbad\nbad\n"), talon.ImportOptions{})
+	if err == nil {
+		_, err = talon.FinishImport(context.Background(), api, accepted.GUID, nil)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return accepted.GUID
+})
+
+// newListClient returns a client that can read the named list.
+func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
+	t.Helper()
+	if list == "AllImportErrors" {
+		return newSystem(address, talon.Options{})
+	}
+	api, _ := newClient(t, address, 1, talon.Options{})
+	return api
 }
 
 // Promise: the tests of this file cover every iterator.
@@ -82,13 +116,13 @@ func TestPages(t *testing.T) {
 	for name, list := range lists {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			direct, _ := newClient(t, server, 1, talon.Options{})
+			direct := newListClient(t, server, name)
 			expected, err := collect(list(t.Context(), direct, 100))
 			require.NoError(t, err)
 			require.Greater(t, len(expected), 1)
 
 			proxy := newProxy(t, server, pass)
-			api, _ := newClient(t, proxy.url, 1, talon.Options{})
+			api := newListClient(t, proxy.url, name)
 			single := list(t.Context(), api, 1)
 			require.Empty(t, proxy.requests())
 			for range 2 {

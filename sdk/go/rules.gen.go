@@ -123,3 +123,6 @@ func KnownRule(rule client.Rule) bool {
 
 // keyed matches the method and the path of the operations that take an Idempotency-Key.
 var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move)$`)
+
+// streamed matches the method and the path of the operations whose body is a stream.
+var streamed = regexp.MustCompile(`^(POST .*/registry/imports)$`)

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,6 +21,8 @@ import (
 // returns responses other than 2xx as errors. It is safe for concurrent use.
 type sender struct {
 	http   client.HttpRequestDoer
+	upload client.HttpRequestDoer // sends bodies that are streams
+	pause  time.Duration          // the longest time in which the service takes nothing of a stream; 0 for any
 	token  func(context.Context) (string, error)
 	tries  int
 	within time.Duration
@@ -31,8 +34,11 @@ const idempotencyKey = "Idempotency-Key"
 // Do sends a request and retries it. It returns a response with the status 2xx or 304, whose body
 // is in memory, or an error. The error is a *Refusal if the service has returned another status. If
 // the wait for a retry is cancelled, the error wraps the cause of the cancellation and the last
-// failure.
+// failure. A body that is a stream is sent once.
 func (s *sender) Do(request *http.Request) (*http.Response, error) {
+	if streamed.MatchString(request.Method + " " + request.URL.Path) {
+		return s.stream(request)
+	}
 	ctx, cancel := context.WithTimeout(request.Context(), s.within)
 	defer cancel()
 	request = request.Clone(ctx)
@@ -42,6 +48,13 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 	if keyed.MatchString(request.Method+" "+request.URL.Path) && request.Header.Get(idempotencyKey) == "" {
 		request.Header.Set(idempotencyKey, uuid.NewString())
 	}
+	return s.send(request, s.http, s.tries)
+}
+
+// send sends a request with a token, at most the given number of times. It sends the request once
+// more if the token has expired.
+func (s *sender) send(request *http.Request, doer client.HttpRequestDoer, tries int) (*http.Response, error) {
+	ctx := request.Context()
 	needsToken := s.token != nil && request.Header.Get("Authorization") == ""
 	var token string
 	if needsToken {
@@ -50,18 +63,18 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 	}
-	for try := 1; ; try++ {
-		response, err := s.try(request)
-		if needsToken && isTokenExpired(err) {
+	for number := 1; ; number++ {
+		response, err := try(doer, request)
+		if needsToken && isTokenExpired(err) && canRepeat(request) {
 			if token, err = s.authorize(context.WithValue(ctx, expiredToken{}, token), request); err != nil {
 				return nil, err
 			}
-			response, err = s.try(request)
+			response, err = try(doer, request)
 		}
-		if err == nil || try >= s.tries || !shouldRetry(request, err) {
+		if err == nil || number >= tries || !shouldRetry(request, err) {
 			return response, err
 		}
-		pause := pause(try, err)
+		pause := pause(number, err)
 		if end, _ := ctx.Deadline(); time.Until(end) < pause {
 			return nil, err
 		}
@@ -69,6 +82,57 @@ func (s *sender) Do(request *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("talon: %w, while waiting to retry after: %w", waitErr, err)
 		}
 	}
+}
+
+// stream sends a request whose body is a stream, without keeping it in memory. It asks the service
+// to refuse the request before it takes the body: then the request can be sent again with another
+// token.
+func (s *sender) stream(request *http.Request) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(request.Context())
+	defer cancel(nil)
+	body := &streamBody{pause: s.pause}
+	if s.pause > 0 {
+		body.limit = time.AfterFunc(s.pause, func() { cancel(errStalled) })
+		defer body.limit.Stop()
+	}
+	if request.Body != nil {
+		body.source = request.Body
+		defer request.Body.Close()
+	}
+	request = request.Clone(ctx)
+	request.Body, request.GetBody = body, nil
+	request.Header.Set("Expect", "100-continue")
+	return s.send(request, s.upload, 1)
+}
+
+var errStalled = errors.New("talon: the service took no data in time")
+
+// streamBody is the body of a request that is read at most once. Its limit runs while the service
+// takes nothing, but not while the source is read. To close it has no effect, because a try that
+// has read nothing closes it, too.
+type streamBody struct {
+	source io.Reader
+	limit  *time.Timer
+	pause  time.Duration
+	read   atomic.Bool
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	b.read.Store(true)
+	if b.limit != nil {
+		b.limit.Stop()
+		defer b.limit.Reset(b.pause)
+	}
+	return b.source.Read(p)
+}
+
+func (*streamBody) Close() error { return nil }
+
+// canRepeat reports whether the request can be sent again: its body is in memory, or nothing of the
+// stream was read.
+func canRepeat(request *http.Request) bool {
+	body, isStream := request.Body.(*streamBody)
+	return !isStream || !body.read.Load()
 }
 
 // keepBody reads the request's body into memory, so that each try can send it. The contract limits
@@ -110,12 +174,12 @@ func (e *noResponseError) Unwrap() error { return e.cause }
 
 // try sends the request once. It returns a response with the status 2xx or 304, a *Refusal, a
 // *noResponseError, or another error for the response of an intermediary.
-func (s *sender) try(request *http.Request) (*http.Response, error) {
+func try(doer client.HttpRequestDoer, request *http.Request) (*http.Response, error) {
 	try := request.Clone(request.Context())
 	if request.GetBody != nil {
 		try.Body, _ = request.GetBody() // reads from memory and never fails
 	}
-	response, err := s.http.Do(try)
+	response, err := doer.Do(try)
 	if err != nil {
 		if outer, wrapped := errors.AsType[*url.Error](err); wrapped {
 			err = outer.Err // without the URL, which may identify a patient

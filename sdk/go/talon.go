@@ -39,13 +39,13 @@ type Options struct {
 	// client is used concurrently.
 	Token func(ctx context.Context) (string, error)
 	// HTTP sends each try. If it is nil, a client with a timeout of 15 seconds is used. This is
-	// longer than the service's own default timeout.
+	// longer than the service's own default timeout. [Import] explains the timeout of uploads.
 	HTTP client.HttpRequestDoer
 	// Tries is the maximum number of times that a request is sent. Zero means 3; 1 disables
 	// retries.
 	Tries int
-	// Within is the maximum time of all tries and the pauses between them. Zero means 30 seconds.
-	// The request's context may end it sooner.
+	// Within is the maximum time of all tries and the pauses between them, except of an upload. Zero
+	// means 30 seconds. The request's context may end it sooner.
 	Within time.Duration
 }
 
@@ -61,6 +61,12 @@ func New(server string, options Options) (*client.ClientWithResponses, error) {
 	s := &sender{http: options.HTTP, token: options.Token, tries: options.Tries, within: options.Within, wait: wait}
 	if s.http == nil {
 		s.http = &http.Client{Timeout: tryTimeout}
+	}
+	s.upload = s.http
+	if limited, ok := s.http.(*http.Client); ok {
+		unlimited := *limited
+		unlimited.Timeout = 0
+		s.upload, s.pause = &unlimited, limited.Timeout
 	}
 	if s.tries == 0 {
 		s.tries = defaultTries

@@ -129,7 +129,9 @@ function operationsFile() {
         ? 'Record<never, never>'
         : `Pick<types.${type}Data, ${parts.map((part) => `'${part}'`).join(' | ')}>`;
     const result = `Promise<Outcome<types.${type}Response, '${operationId}'>>`;
-    const calls = `call(talon, sdk.${operationId}, '${repetition(operation, parameters)}', request, options)`;
+    // openapi-ts would encode text as JSON.
+    const sent = isText(operation) ? '{ ...request, bodySerializer: null }' : 'request';
+    const calls = `call(talon, sdk.${operationId}, '${repetition(operation, parameters)}', ${sent}, options)`;
     return `/**
 ${doc(operation)}
  */
@@ -164,6 +166,12 @@ ${names.map((name) => `  ${name},`).join('\n')}
 function repetition({ method }, parameters) {
   if (keyed(parameters)) return 'keyed';
   return ['get', 'delete'].includes(method) ? 'safe' : 'unsafe';
+}
+
+/** Returns whether the body of a request is text that is sent as it is. */
+function isText({ requestBody }) {
+  const [media] = requestBody ? Object.values(resolve(requestBody).content) : [];
+  return media !== undefined && resolve(media.schema).type === 'string';
 }
 
 function keyed(parameters) {

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 24_000, gzipped: 8_200 },
+    limit: { minified: 26_500, gzipped: 9_300 },
   },
   'book, and a switch over the refusals': {
     code: `

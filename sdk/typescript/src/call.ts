@@ -101,9 +101,9 @@ export function orThrow<Data, O extends Operation>(outcome: Outcome<Data, O>): D
 
 /**
  * Whether a request can be sent again after its response was lost: `safe` always, `keyed` with the
- * same key, `unsafe` never.
+ * same key, `unsafe` never. `once`: not even after a refusal, because its body can be read only once.
  */
-type Repetition = 'safe' | 'keyed' | 'unsafe';
+type Repetition = 'safe' | 'keyed' | 'unsafe' | 'once';
 
 type GeneratedOperation = (options: any) => Promise<{ data?: unknown; error?: unknown; response?: Response }>;
 
@@ -134,7 +134,7 @@ export async function call<Data, O extends Operation>(
     const result = await operation({ ...request, client: talon.client, headers, auth, signal: stop });
     const outcome = parse<Data, O>(result);
     const hasExpired = !(outcome instanceof CallError) && !outcome.ok && outcome.refusal.rule === 'token_expired';
-    if (!hasExpired || token === undefined || expired !== undefined) return outcome;
+    if (!hasExpired || token === undefined || expired !== undefined || repetition === 'once') return outcome;
     expired = token;
     return attempt(stop);
   };
@@ -187,6 +187,7 @@ function isRefusal(error: unknown): error is Refusal {
  * could execute the request twice.
  */
 function pauseAfter(result: CallError | Refused<Operation>, tries: number, repetition: Repetition): number | undefined {
+  if (repetition === 'once') return undefined;
   const backoff = Math.random() * Math.min(5_000, 250 * 2 ** tries);
   if (result instanceof CallError) {
     const isGatewayError = result instanceof UnexpectedAnswerError && [502, 503, 504].includes(result.status);

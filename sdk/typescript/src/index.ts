@@ -6,6 +6,8 @@ export { AbortError, CallError, NetworkError, RefusedError, TimeoutError, Unexpe
 export * from './gen/operations.gen.js';
 export { MENDERS, VERSION } from './gen/rules.gen.js';
 export type * from './gen/schemas.gen.js';
+export { finishImport, importFile } from './imports.js';
+export type { FinishOptions, ImportChunk, ImportMessage, ImportOptions, ImportSource } from './imports.js';
 export { items } from './items.js';
 export { isKnownRule } from './refusal.js';
 export type { Operation, OperationRefusal, Refusal, UnknownRefusal } from './refusal.js';

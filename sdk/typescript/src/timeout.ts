@@ -1,7 +1,7 @@
 import { AbortError, TimeoutError } from './errors.js';
 
 /** The longest delay of a timer in milliseconds. A longer one would fire at once. */
-const MAX_DELAY = 2 ** 31 - 1;
+export const MAX_DELAY = 2 ** 31 - 1;
 
 /**
  * Runs the work with a time limit in milliseconds. Returns its result, or a `TimeoutError` when the

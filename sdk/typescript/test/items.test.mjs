@@ -4,9 +4,14 @@ import { after, before, test } from 'node:test';
 import * as sdk from 'talon-sdk';
 import { parse } from 'yaml';
 import { startProxy } from './proxy.mjs';
-import { dayAhead, direction, startTalon } from './service.mjs';
+import { dayAhead, direction, startTalon, systemClient } from './service.mjs';
 
 const contract = parse(await readFile(new URL('../../../openapi.yaml', import.meta.url), 'utf8'));
+
+/** The operations with a cursor. */
+const paged = Object.values(contract.paths)
+  .flatMap((item) => Object.values(item))
+  .filter(({ parameters = [] }) => parameters.some(({ $ref = '' }) => $ref.endsWith('/Cursor')));
 
 /**
  * A request with several items for each operation that returns pages, and the size of a page.
@@ -20,25 +25,39 @@ const lists = {
     path: { directionGuid: direction(1, 2) },
     query: { limit: 3, dateFrom: dayAhead(1), dateTo: dayAhead(1) },
   },
+  listImportErrors: { path: { importGuid: undefined }, query: { limit: 2 } },
 };
 
 /** @type {Awaited<ReturnType<typeof startTalon>>} */
 let service;
 /** @type {Awaited<ReturnType<typeof startProxy>>} */
 let proxy;
+/** @type {() => Promise<string>} */
+let systemToken;
 before(async () => {
   service = await startTalon();
   proxy = await startProxy(service.baseUrl);
+  const { guid: clientId, secret } = systemClient;
+  systemToken = sdk.clientCredentials({ baseUrl: service.baseUrl, clientId, secret });
+  const system = sdk.createTalon({ baseUrl: service.baseUrl, token: systemToken });
+  const { guid } = sdk.orThrow(await sdk.importFile(system, 'bad\nbad\nbad\n'));
+  sdk.orThrow(await sdk.finishImport(system, guid));
+  lists.listImportErrors.path.importGuid = guid;
 });
 after(async () => {
   await proxy?.stop();
   await service?.stop();
 });
 
-/** Creates a client for the first patient of the demo, by default through the proxy. */
-const talonVia = (/** @type {string} */ baseUrl = proxy.baseUrl) => {
+/**
+ * Creates a client for the first patient of the demo, by default through the proxy. `operation` may
+ * be one that only systems may use: then it is a client for the system of Б.
+ */
+const talonVia = (/** @type {string} */ baseUrl = proxy.baseUrl, /** @type {string} */ operation = '') => {
   proxy.clear();
-  return sdk.createTalon({ baseUrl, token: () => service.token });
+  const { security = [] } = paged.find(({ operationId }) => operationId === operation) ?? {};
+  const forSystems = security.some((/** @type {object} */ scheme) => 'systemToken' in scheme);
+  return sdk.createTalon({ baseUrl, token: forSystems ? systemToken : () => service.token });
 };
 
 /** Counts the items of a loop that must fail with an error of the class. */
@@ -51,11 +70,7 @@ async function countUntil(/** @type {AsyncIterable<unknown>} */ list, /** @type 
 }
 
 test('Promise: every operation with a cursor has pages that items reads', () => {
-  const paged = Object.values(contract.paths)
-    .flatMap((item) => Object.values(item))
-    .filter(({ parameters = [] }) => parameters.some(({ $ref = '' }) => $ref.endsWith('/Cursor')))
-    .map(({ operationId }) => operationId);
-  assert.deepEqual(Object.keys(lists).sort(), paged.sort());
+  assert.deepEqual(Object.keys(lists).sort(), paged.map(({ operationId }) => operationId).sort());
 });
 
 for (const [operation, request] of Object.entries(lists)) {
@@ -63,7 +78,7 @@ for (const [operation, request] of Object.entries(lists)) {
   const { limit } = request.query;
 
   test(`Promise: items yields all items of ${operation} in their order, and requests each page once`, async () => {
-    const talon = talonVia();
+    const talon = talonVia(proxy.baseUrl, operation);
     const expected = sdk.orThrow(await list(talon, { ...request, query: { ...request.query, limit: 100 } }));
     assert.equal(expected.next, null);
     assert.ok(expected.items.length > limit);
@@ -76,7 +91,7 @@ for (const [operation, request] of Object.entries(lists)) {
   });
 
   test(`Promise: items of ${operation} requests a page only when its first item is wanted`, async () => {
-    const iterator = sdk.items(list, talonVia(), request);
+    const iterator = sdk.items(list, talonVia(proxy.baseUrl, operation), request);
     assert.equal(proxy.requests.length, 0);
     for (let item = 0; item < limit; item++) {
       await iterator.next();

@@ -16,6 +16,7 @@ import { createServer, request as httpRequest } from 'node:http';
  * @property {string} method
  * @property {string} url
  * @property {string} [key] Its Idempotency-Key.
+ * @property {number} received The number of bytes of its body that have arrived.
  * @property {number} at The time of its arrival in milliseconds, from performance.now().
  * @property {number} [status] The status of the service's response.
  * @property {Promise<void>} closed Resolves when the connection to the sender ends.
@@ -49,6 +50,7 @@ export async function startProxy(target, { rewrite, rewriteBody } = {}) {
       method: request.method ?? '',
       url: request.url ?? '',
       key: key?.toString(),
+      received: 0,
       at: performance.now(),
       closed: once(response, 'close'),
     };
@@ -61,6 +63,10 @@ export async function startProxy(target, { rewrite, rewriteBody } = {}) {
       return;
     }
 
+    request.on('data', (chunk) => {
+      recorded.received += chunk.length;
+      waiting.splice(0).forEach((resolve) => resolve());
+    });
     const { method, headers } = request;
     const url = new URL(request.url ?? '', target);
     rewrite?.(url, headers);
@@ -93,6 +99,11 @@ export async function startProxy(target, { rewrite, rewriteBody } = {}) {
     /** Resolves when the given number of requests has arrived. */
     arrived: async (/** @type {number} */ count) => {
       while (requests.length < count) await new Promise((resolve) => waiting.push(() => resolve(undefined)));
+    },
+    /** Resolves when the given number of bytes of the latest request's body has arrived. */
+    received: async (/** @type {number} */ bytes) => {
+      while ((requests.at(-1)?.received ?? 0) < bytes)
+        await new Promise((resolve) => waiting.push(() => resolve(undefined)));
     },
     /** Removes the recorded requests and the faults, for the next test. */
     clear: () => {

@@ -107,6 +107,14 @@ const runs = [
     args: [direction(3, 1)],
     output: /^(\d+ \S+: \d\d:\d\d(, \d\d:\d\d)*\n)+$/,
   },
+  {
+    program: 'import.ts',
+    does: 'brings in schedules and prints the bad lines',
+    output: new RegExp(
+      '^Cells of the first day: 1\n(Lines: \\d+ of 60\n)*Lines: 60 of 60\ncompleted, cells added: 30\n' +
+        '(Line \\d+: \\S.+ \\(resource_absent\\)\n){30}$',
+    ),
+  },
 ];
 for (const { program, does, output, patient = 1, args = [], faults = [] } of runs) {
   test(`Promise: ${program} ${does}`, async () => {

@@ -35,7 +35,7 @@ function requestOf(/** @type {sdk.ScenarioCall} */ call, /** @type {string} */ o
   return {
     path: Object.fromEntries(decoded),
     query: Object.fromEntries(searchParams),
-    body: headers['Content-Type'] === form ? Object.fromEntries(new URLSearchParams(rawBody ?? '')) : (body ?? undefined),
+    body: headers['Content-Type'] === form ? Object.fromEntries(new URLSearchParams(rawBody ?? '')) : (body ?? rawBody ?? undefined),
   };
 }
 

@@ -1034,7 +1034,7 @@ export const createImport = (
   talon: Talon,
   request: Pick<types.CreateImportData, 'query' | 'body'>,
   options?: CallOptions,
-): Promise<Outcome<types.CreateImportResponse, 'createImport'>> => call(talon, sdk.createImport, 'unsafe', request, options);
+): Promise<Outcome<types.CreateImportResponse, 'createImport'>> => call(talon, sdk.createImport, 'unsafe', { ...request, bodySerializer: null }, options);
 
 /**
  * Get the state of an import (Состояние загрузки)
