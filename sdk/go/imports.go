@@ -31,8 +31,8 @@ type ImportOptions struct {
 	OnError client.CreateImportParamsOnError // what happens if a line is bad; empty means skip
 	// Of says what a row of a CSV file is. If it is empty, the file is NDJSON.
 	Of client.CreateImportParamsOf
-	// Version is that of the rows of a CSV file without a column Version. Zero means the time of the
-	// import.
+	// Version is that of the rows of a CSV file without a column Version. Zero means the time of
+	// the import.
 	Version int64
 	Gzip    bool // compress the file while it is sent
 }
