@@ -175,7 +175,8 @@ func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r 
 		return r, err
 	}
 	if added.added != file.cells || again.unchanged != file.cells {
-		return r, fmt.Errorf("of %d cells %d were added, and then %d unchanged", file.cells, added.added, again.unchanged)
+		return r, fmt.Errorf("of %d cells %d were added, and then %d unchanged", file.cells, added.added,
+			again.unchanged)
 	}
 	r.New, r.Unchanged = float64(file.cells)/added.took.Seconds(), float64(file.cells)/again.took.Seconds()
 	r.NewCPU, r.PeakMiB = perCell(added.cpu, file.cells), max(added.peakMiB, again.peakMiB)
@@ -253,8 +254,10 @@ func (l importLine) body() []byte {
 			text = append(text, ',')
 		}
 		start := l.start(cell)
-		text = fmt.Appendf(text, `{"Guid":"%s","Id":%d,"Start":"%s","End":"%s","Capacity":1,"FlagAccess":95,"BusyType":1}`,
-			guid(kindImportedCell, l.id(cell)), l.id(cell), start.Format(time.RFC3339), start.Add(cellLength).Format(time.RFC3339))
+		text = fmt.Appendf(text,
+			`{"Guid":"%s","Id":%d,"Start":"%s","End":"%s","Capacity":1,"FlagAccess":95,"BusyType":1}`,
+			guid(kindImportedCell, l.id(cell)), l.id(cell), start.Format(time.RFC3339),
+			start.Add(cellLength).Format(time.RFC3339))
 	}
 	return append(text, "]}"...)
 }
@@ -279,7 +282,8 @@ func (i *importer) file(ctx context.Context, cells int64) (f importFile, err err
 	defer func() { err = errors.Join(err, file.Close()) }()
 	writer := bufio.NewWriter(file)
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(), l.body()); err != nil {
+		if _, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(),
+			l.body()); err != nil {
 			return f, err
 		}
 	}
@@ -306,7 +310,8 @@ func (i *importer) copyCells(ctx context.Context, cells int64) (rate float64, er
 		_, dropErr := conn.Exec(context.WithoutCancel(ctx), `DROP TABLE bench.yardstick`)
 		err = errors.Join(err, dropErr)
 	}()
-	columns := []string{"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access", "busy_type"}
+	columns := []string{"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access",
+		"busy_type"}
 	n := int64(-1)
 	began := time.Now()
 	_, err = conn.CopyFrom(ctx, pgx.Identifier{"bench", "yardstick"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
@@ -338,7 +343,8 @@ func (i *importer) command(ctx context.Context, file importFile) (result importe
 	if _, err := i.conn.Exec(ctx, "CHECKPOINT"); err != nil {
 		return result, err
 	}
-	command := exec.CommandContext(ctx, i.program, "import", file.path) //nolint:gosec // the program that build has built
+	//nolint:gosec // the program that build has built
+	command := exec.CommandContext(ctx, i.program, "import", file.path)
 	command.Env = append(os.Environ(), "DATABASE_URL="+i.url)
 	var failure bytes.Buffer
 	command.Stderr = &failure
@@ -416,7 +422,9 @@ type importState struct {
 	} `json:"cells"`
 }
 
-func (i *importer) state(ctx context.Context, method, path, mediaType string, body io.Reader) (s importState, err error) {
+func (i *importer) state(
+	ctx context.Context, method, path, mediaType string, body io.Reader,
+) (s importState, err error) {
 	status, answer, err := i.send(ctx, method, path, mediaType, body)
 	if err != nil {
 		return s, err
@@ -494,22 +502,32 @@ func (r *importReport) figures() []importFigure {
 	atLeast := func(bound float64) func(float64) bool { return func(f float64) bool { return f >= bound } }
 	atMost := func(bound float64) func(float64) bool { return func(f float64) bool { return f <= bound } }
 	return []importFigure{
-		{"new cells a second", func(r importRound) float64 { return r.New }, "%.0f", "≥ 25,000, goal 50,000", atLeast(25_000)},
-		{"unchanged cells a second", func(r importRound) float64 { return r.Unchanged }, "%.0f", "≥ 100,000, goal 200,000", atLeast(100_000)},
-		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy }, "%.0f", "", nil},
+		{"new cells a second", func(r importRound) float64 { return r.New }, "%.0f", "≥ 25,000, goal 50,000",
+			atLeast(25_000)},
+		{"unchanged cells a second", func(r importRound) float64 { return r.Unchanged }, "%.0f",
+			"≥ 100,000, goal 200,000", atLeast(100_000)},
+		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy }, "%.0f",
+			"", nil},
 		{"new cells / COPY", func(r importRound) float64 { return r.New / r.Copy }, "%.2f", "", nil},
-		{"processor time of `talon import` for a new cell, µs", func(r importRound) float64 { return r.NewCPU }, "%.1f", "", nil},
-		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres }, "%.1f", "", nil},
-		{"peak memory of `talon import`, MiB", func(r importRound) float64 { return r.PeakMiB }, "%.0f", "≤ 150", atMost(150)},
-		{"`PUT` of a new day of 32 cells, p50, ms", func(r importRound) float64 { return r.WindowP50 }, "%.1f", "", nil},
+		{"processor time of `talon import` for a new cell, µs", func(r importRound) float64 { return r.NewCPU }, "%.1f",
+			"", nil},
+		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres }, "%.1f",
+			"", nil},
+		{"peak memory of `talon import`, MiB", func(r importRound) float64 { return r.PeakMiB }, "%.0f", "≤ 150",
+			atMost(150)},
+		{"`PUT` of a new day of 32 cells, p50, ms", func(r importRound) float64 { return r.WindowP50 }, "%.1f", "",
+			nil},
 		{"the same, p99, ms", func(r importRound) float64 { return r.WindowP99 }, "%.1f", "≤ 20", atMost(20)},
 		{"bookings a second, 16 connections", func(r importRound) float64 { return r.Alone.Rate }, "%.0f", "", nil},
 		{"the same next to an import", func(r importRound) float64 { return r.Beside.Rate }, "%.0f", "", nil},
-		{"their ratio", func(r importRound) float64 { return r.Beside.Rate / r.Alone.Rate }, "%.2f", "≥ 0.80", atLeast(0.8)},
+		{"their ratio", func(r importRound) float64 { return r.Beside.Rate / r.Alone.Rate }, "%.2f", "≥ 0.80",
+			atLeast(0.8)},
 		{"p99 of a booking, ms", func(r importRound) float64 { return r.Alone.P99 }, "%.1f", "", nil},
 		{"the same next to an import", func(r importRound) float64 { return r.Beside.P99 }, "%.1f", "", nil},
-		{"new cells a second next to the bookings", func(r importRound) float64 { return r.BesideNew }, "%.0f", "", nil},
-		{"peak memory of the service that imports, MiB", func(r importRound) float64 { return r.ServiceMiB }, "%.0f", "≤ 150", atMost(150)},
+		{"new cells a second next to the bookings", func(r importRound) float64 { return r.BesideNew }, "%.0f", "",
+			nil},
+		{"peak memory of the service that imports, MiB", func(r importRound) float64 { return r.ServiceMiB }, "%.0f",
+			"≤ 150", atMost(150)},
 	}
 }
 
@@ -535,7 +553,8 @@ func (r *importReport) markdown(w io.Writer) error {
 		default:
 			mark = "**missed**"
 		}
-		fmt.Fprintf(&text, "| %s | "+f.format+" | %s | %s | %s |\n", f.name, median(figures), strings.Join(each, ", "), f.target, mark)
+		fmt.Fprintf(&text, "| %s | "+f.format+" | %s | %s | %s |\n", f.name, median(figures), strings.Join(each, ", "),
+			f.target, mark)
 	}
 	_, err := io.WriteString(w, text.String())
 	return err

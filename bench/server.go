@@ -127,8 +127,8 @@ func (s *server) recreate(ctx context.Context, database string, template ...stri
 	defer conn.Close(context.WithoutCancel(ctx))
 	name := pgx.Identifier{database}.Sanitize()
 	create := "CREATE DATABASE " + name
-	for _, one := range template {
-		create += " TEMPLATE " + pgx.Identifier{one}.Sanitize()
+	if len(template) > 0 {
+		create += " TEMPLATE " + pgx.Identifier{template[0]}.Sanitize()
 	}
 	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, create} {
 		if _, err := conn.Exec(ctx, sql); err != nil {

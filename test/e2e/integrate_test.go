@@ -49,7 +49,9 @@ func TestIntegrationGuide(t *testing.T) {
 	for i, block := range blocks {
 		lines := strings.Split(strings.TrimSpace(results[i]), "\n")
 		for _, line := range lines {
-			var failure struct{ Code int }
+			var failure struct {
+				Code int `json:"code"`
+			}
 			if json.Unmarshal([]byte(line), &failure) == nil && !strings.Contains(block[2], `"code"`) {
 				require.Zero(t, failure.Code, "%s\n%s", block[1], line)
 			}

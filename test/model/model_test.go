@@ -227,13 +227,14 @@ func succeeded(reply string) bool { return strings.HasPrefix(reply, "booked ") |
 // hold reserves cells for a person until a moment. A person has two places for holds. A hold that
 // has ended stays in its place until another hold replaces it.
 type hold struct {
+	cells
+
 	label     string
 	person    int
 	place     int
 	direction int
 	lpu       int
-	cells
-	until time.Time
+	until     time.Time
 }
 
 // cells are the cells of a booking, as they were when the rules were evaluated. Out of schedule
@@ -254,11 +255,12 @@ type slotHold struct {
 }
 
 type visit struct {
-	label     string
-	request   request
-	direction int
-	mkab      string
 	cells
+
+	label      string
+	request    request
+	direction  int
+	mkab       string
 	created    time.Time
 	cancelled  bool
 	guid       string // assigned by the service; it orders visits that end at the same time

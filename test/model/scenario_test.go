@@ -300,7 +300,8 @@ func (t generator) drawDirection() {
 
 func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
-		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend", "message",
+		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend",
+		"message",
 		"elapse", "message", "hold"))
 }
 
