@@ -506,12 +506,14 @@ func (r *importReport) figures() []importFigure {
 			atLeast(25_000)},
 		{"unchanged cells a second", func(r importRound) float64 { return r.Unchanged }, "%.0f",
 			"≥ 100,000, goal 200,000", atLeast(100_000)},
-		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy }, "%.0f",
+		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy },
+			"%.0f",
 			"", nil},
 		{"new cells / COPY", func(r importRound) float64 { return r.New / r.Copy }, "%.2f", "", nil},
 		{"processor time of `talon import` for a new cell, µs", func(r importRound) float64 { return r.NewCPU }, "%.1f",
 			"", nil},
-		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres }, "%.1f",
+		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres },
+			"%.1f",
 			"", nil},
 		{"peak memory of `talon import`, MiB", func(r importRound) float64 { return r.PeakMiB }, "%.0f", "≤ 150",
 			atMost(150)},
@@ -535,7 +537,8 @@ func (r *importReport) figures() []importFigure {
 func (r *importReport) markdown(w io.Writer) error {
 	var text strings.Builder
 	r.Machine.markdown(&text)
-	fmt.Fprintf(&text, "%d rounds, files of %d cells. The client, the service and the database run on this machine.\n\n",
+	fmt.Fprintf(&text,
+		"%d rounds, files of %d cells. The client, the service and the database run on this machine.\n\n",
 		len(r.Rounds), r.Cells)
 	text.WriteString("| | median | rounds | target | |\n|---|--:|---|---|---|\n")
 	for _, f := range r.figures() {

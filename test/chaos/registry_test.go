@@ -125,7 +125,8 @@ func (r *registry) cells(key periodKey, version int64) []sentCell {
 	if key.resource == 0 {
 		for n := range minutes {
 			id, start := key.number*minutes+1+n, from.Add(time.Duration(n)*time.Minute)
-			cells = append(cells, sentCell{chaosGuid(3, id), int64(id), start, start.Add(time.Minute), int(1 + version%3),
+			cells = append(cells, sentCell{chaosGuid(3, id), int64(id), start, start.Add(time.Minute),
+				int(1 + version%3),
 				flags})
 		}
 		return cells
@@ -262,7 +263,8 @@ func (r *registry) upload(client uuid.UUID, keys []periodKey, send sender) (uuid
 	for _, key := range keys {
 		version, path, body := r.message(key)
 		accepted.lines[key] = version
-		require.NoError(r.c.t, json.NewEncoder(&file).Encode(harness.Fields{"Method": "PUT", "Path": path, "Body": body}))
+		require.NoError(r.c.t, json.NewEncoder(&file).Encode(harness.Fields{"Method": "PUT", "Path": path,
+			"Body": body}))
 	}
 	for began := time.Now(); time.Since(began) < chaosClientTimeout; r.pause() {
 		a, err := send(client, http.MethodPost, "/registry/imports", "application/x-ndjson", file.Bytes())
@@ -454,7 +456,8 @@ func (r *registry) check() {
 		lines += len(i.lines)
 	}
 	fmt.Fprintf(os.Stdout,
-		"windows: sent %d, superseded %d, given up %d; periods: %d with a confirmed message, %d with cells of several\n"+
+		"windows: sent %d, superseded %d, given up %d; "+
+			"periods: %d with a confirmed message, %d with cells of several\n"+
 			"imports: accepted %d of %d lines (%d superseded), completed all; repeated requests %d\n"+
 			"lines visible when the database was killed: %d, lost %d, applied again %d\n\n",
 		r.windows.Load(), r.stale.Load(), r.abandoned.Load(), acknowledged, partial, len(r.imports), lines, again,

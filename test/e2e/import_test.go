@@ -446,8 +446,8 @@ func TestImportInstitutionAsCSV(t *testing.T) {
 		{"cards", "LpuGuid,CardGuid,PersonGuid,Surname,Name,BirthDate,Sex,Policies.0.Number,Version", fmt.Sprint(
 			i.lpu, ",", i.card, ",", i.person, ",Новиков,Петр,1985-04-12,male,7700000000000001,5")},
 		{"referrals", "LpuGuid,DirectionGuid,CardGuid,Type,Number,Date,DateEnd,DateCreate,SpecialityCode,LpuToGuid",
-			fmt.Sprint(
-				i.lpu, ",", i.direction, ",", i.card, ",Consult,77-1,2019-08-13,2019-09-12,2019-08-13T09:00:00+03:00,92,", i.lpu)},
+			fmt.Sprintf("%s,%s,%s,Consult,77-1,2019-08-13,2019-09-12,2019-08-13T09:00:00+03:00,92,%s",
+				i.lpu, i.direction, i.card, i.lpu)},
 	} {
 		state := r.finish(r.upload("?of="+file.of, "text/csv", "", []byte(file.columns+"\r\n"+file.row+"\r\n")))
 		require.Empty(t, r.errors(state), file.of)

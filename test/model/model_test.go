@@ -378,7 +378,7 @@ func (s state) writeHold(step string, r request, chosen cells) (string, state) {
 	if minutes == 0 {
 		minutes = 5
 	}
-	h := hold{step, r.person, 0, r.direction, r.to, chosen, s.now.Add(time.Duration(minutes) * time.Minute)}
+	h := hold{chosen, step, r.person, 0, r.direction, r.to, s.now.Add(time.Duration(minutes) * time.Minute)}
 	for _, place := range []int{2, 1} {
 		if !slices.ContainsFunc(s.holdsOf(r.person), func(o hold) bool { return o.place == place }) {
 			h.place = place

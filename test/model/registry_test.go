@@ -929,7 +929,8 @@ func (m message) String() string {
 	policy := textIf(m.refuse, "unless booked")
 	switch m.kind {
 	case "cell":
-		return collapseSpaces(fmt.Sprintf("version %d of %s in %s: %s %s %s", m.version, label("S", m.slot), label("L", m.lpu),
+		return collapseSpaces(fmt.Sprintf("version %d of %s in %s: %s %s %s", m.version,
+			label("S", m.slot), label("L", m.lpu),
 			textIf(m.capacity != 0, fmt.Sprint("capacity ", m.capacity)), textIf(m.blocked != "", "blocked "+m.blocked),
 			policy))
 	case "absence":
@@ -943,5 +944,6 @@ func (m message) String() string {
 			utc(o.start),
 			o.minutes, o.capacity, textIf(o.blocked, "blocked"))))
 	}
-	return collapseSpaces(fmt.Sprintf("version %d of %s %s %s: [%s]", m.version, of, period, policy, strings.Join(offers, ", ")))
+	return collapseSpaces(fmt.Sprintf("version %d of %s %s %s: [%s]", m.version, of, period, policy,
+		strings.Join(offers, ", ")))
 }
