@@ -19,9 +19,9 @@ import (
 
 // Message is a line of an import: a request of an operation of the registry.
 type Message struct {
-	Method string // such as http.MethodPut
-	Path   string // with the query: /registry/lpus/…/schedule?from=…
-	Body   any    `json:",omitempty"` // for example a client.ScheduleRequest
+	Method string `json:"Method"`         // such as http.MethodPut
+	Path   string `json:"Path"`           // with the query: /registry/lpus/…/schedule?from=…
+	Body   any    `json:"Body,omitempty"` // for example a client.ScheduleRequest
 }
 
 // ImportOptions configure an import. With the zero value, good lines are applied and bad ones are
@@ -38,15 +38,15 @@ type ImportOptions struct {
 }
 
 // Import sends messages to the service, which then applies them in the background: pass the GUID
-// of the result to [FinishImport]. The loop over messages runs while they are sent, in another
-// goroutine, and ends before Import returns. An error of the loop ends the upload, and nothing is
+// of the result to [FinishImport]. The loop over messages runs in another goroutine while they are
+// sent, and ends before Import returns. An error of the loop ends the upload, and nothing is
 // applied.
 //
-// Options.Within does not limit an upload. If Options.HTTP is an [*http.Client], its Timeout limits
-// the time in which the service takes no data, or does not respond after the last of them, instead
-// of the whole upload. The client sends the messages once. After an error other than a [*Refusal],
-// it is unknown whether the import exists. Send the file again: what is already applied changes
-// nothing.
+// Options.Within does not limit an upload. If Options.HTTP is nil or an [*http.Client], its Timeout
+// does not limit the whole upload either, but the time in which the service takes no data, and the
+// time until it responds. The client sends the messages once. After an error other than a
+// [*Refusal] or that of the loop, it is unknown whether the import exists. Send the messages again:
+// what is already applied changes nothing.
 func Import(
 	ctx context.Context, api *client.ClientWithResponses, messages iter.Seq2[Message, error], options ImportOptions,
 ) (*client.Import, error) {

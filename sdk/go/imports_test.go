@@ -66,7 +66,8 @@ func newDay(days int, resource uuid.UUID) talon.Message {
 func cells(t *testing.T, days int) int {
 	t.Helper()
 	params := &client.GetScheduleParams{From: midnight(days), To: midnight(days + 1)}
-	found, err := talon.Answer(newSystem(server, talon.Options{}).GetScheduleWithResponse(t.Context(), systemLpu, room, params))
+	api := newSystem(server, talon.Options{})
+	found, err := talon.Answer(api.GetScheduleWithResponse(t.Context(), systemLpu, room, params))
 	require.NoError(t, err)
 	return len(found.Cells)
 }
@@ -107,6 +108,7 @@ var patient = &http.Client{Transport: &http.Transport{ExpectContinueTimeout: tim
 
 type countedBody struct {
 	io.ReadCloser
+
 	counter *counter
 }
 
@@ -171,6 +173,7 @@ func TestImportFile(t *testing.T) {
 
 type fileReader struct {
 	io.Reader
+
 	closed bool
 }
 
@@ -210,7 +213,7 @@ func TestImportBadLines(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, bad, 1)
 		require.EqualValues(t, 2, bad[0].Line)
-		require.EqualValues(t, client.RuleResourceAbsent, bad[0].Error.Rule)
+		require.Equal(t, client.RuleResourceAbsent, bad[0].Error.Rule)
 	}
 }
 

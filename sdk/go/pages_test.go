@@ -67,9 +67,10 @@ var lists = map[string]list{
 // badImport returns an import of three bad lines.
 var badImport = sync.OnceValue(func() uuid.UUID {
 	api := newSystem(server, talon.Options{})
-	accepted, err := talon.ImportFile(context.Background(), api, strings.NewReader("bad\nbad\nbad\n"), talon.ImportOptions{})
+	ctx, file := context.Background(), strings.NewReader("bad\nbad\nbad\n")
+	accepted, err := talon.ImportFile(ctx, api, file, talon.ImportOptions{})
 	if err == nil {
-		_, err = talon.FinishImport(context.Background(), api, accepted.GUID, nil)
+		_, err = talon.FinishImport(ctx, api, accepted.GUID, nil)
 	}
 	if err != nil {
 		panic(err)

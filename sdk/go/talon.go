@@ -44,7 +44,7 @@ type Options struct {
 	// Tries is the maximum number of times that a request is sent. Zero means 3; 1 disables
 	// retries.
 	Tries int
-	// Within is the maximum time of all tries and the pauses between them, except of an upload.
+	// Within is the maximum time of all tries and the pauses between them, except for an upload.
 	// Zero means 30 seconds. The request's context may end it sooner.
 	Within time.Duration
 }

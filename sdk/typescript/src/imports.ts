@@ -51,16 +51,16 @@ export interface FinishOptions extends CallOptions {
 
 /**
  * Sends a file of messages, which Talon then applies in the background: pass the `guid` of the
- * result to `finishImport`. The file is read while it is sent, so that its size does not matter.
+ * result to `finishImport`. The source is read while it is sent, so that its size does not matter.
  *
- * There is no limit for the whole upload. It throws a `TimeoutError` if the service takes no data,
- * or does not respond after the last of them, within `tryTimeout` of the client. An error of the
- * source is thrown unchanged. After an error the import does not exist, or `NetworkError` and
- * `TimeoutError` leave it unknown whether it does: send the file again, because what is already
- * applied changes nothing. A source that is read once is sent once, and refusals are returned.
+ * The upload has no time limit. It throws a `TimeoutError` if the service takes no data, or does not
+ * respond after the last of them, within `tryTimeout` of the client. It throws an error of the source
+ * unchanged, and nothing is applied then. After a `NetworkError` or a `TimeoutError` it is unknown
+ * whether the import exists. Send the file again: what is already applied changes nothing.
  *
- * Browsers that cannot send streams accept only a string or a `Blob`, such as the file of an input.
- * They have no time limit for it.
+ * A source that is read once is sent once: its refusals are returned and not retried. Browsers that
+ * cannot send streams accept only a string or a `Blob`, such as the file of an input. For it they
+ * have no time limit at all.
  */
 export async function importFile(
   talon: Talon,
@@ -96,10 +96,10 @@ export async function importFile(
 }
 
 /**
- * Waits until an import has finished and returns its state, which counts the good and the bad
- * lines: `items(listImportErrors, talon, { path: { importGuid } })` yields the bad ones. A finished
- * import need not be `completed`. It asks for the state several times a second at first, and every 5
- * seconds in the end. The import does not depend on it: after an error or an abort, call it again.
+ * Waits until an import has finished and returns its state, which counts the good and the bad lines:
+ * `items(listImportErrors, talon, { path: { importGuid } })` yields the bad ones. The `state` of a
+ * finished import need not be `completed`. It requests the state several times a second at first, and
+ * later every 5 seconds. The import does not depend on it: after an error or an abort, call it again.
  */
 export async function finishImport(
   talon: Talon,
