@@ -84,8 +84,8 @@ type importer struct {
 	http    http.Client
 }
 
-// runImports makes all measurements of imports. Each round makes each of them, with resources that no
-// round before has used, so that the table grows from round to round.
+// runImports makes all measurements of imports. Each round makes each of them, with resources that
+// no round before has used, so that the table grows from round to round.
 func runImports(ctx context.Context, server *server, plan importPlan, progress io.Writer) (_ *importReport, err error) {
 	machine, err := describeMachine(ctx, server)
 	if err != nil {
@@ -117,7 +117,8 @@ func runImports(ctx context.Context, server *server, plan importPlan, progress i
 	return report, nil
 }
 
-// openImporter creates a copy of the region's database for the imports, and starts the service on it.
+// openImporter creates a copy of the region's database for the imports, and starts the service on
+// it.
 func openImporter(ctx context.Context, server *server, program string, progress io.Writer) (_ *importer, err error) {
 	region, err := ensureData(ctx, server, importScale, progress)
 	if err != nil {

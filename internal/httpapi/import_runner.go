@@ -28,8 +28,8 @@ const (
 	// ParallelMessages is the number of messages of an import that run concurrently, one if the
 	// instance is processing requests.
 	ParallelMessages = 8
-	// busyRest is the rest after a message while the instance is processing requests, in times of the
-	// message's own duration.
+	// busyRest is the rest after a message while the instance is processing requests, in times of
+	// the message's own duration.
 	busyRest = 1
 	maxRest  = 100 * time.Millisecond
 	// maxBroughtIn bounds the objects that a check remembers.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// importLease is how long an import is reserved for a worker, which renews it after importRenewal.
-	// If the worker dies, another one then takes the import.
+	// importLease is how long an import is reserved for a worker, which renews it after
+	// importRenewal. If the worker dies, another one then takes the import.
 	importLease   = 30 * time.Second
 	importRenewal = 10 * time.Second
 	// importPoll is the pause between two looks for imports of other instances.
@@ -158,8 +158,8 @@ func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, wor
 	return pass.Run(ctx, messages)
 }
 
-// keepReserved renews the reservation of an import until ctx is done. If it fails, the worker learns
-// from the next progress that the import is no longer its own.
+// keepReserved renews the reservation of an import until ctx is done. If it fails, the worker
+// learns from the next progress that the import is no longer its own.
 func (s *Imports) keepReserved(ctx context.Context, i *Import, worker uuid.UUID) {
 	ticker := time.NewTicker(importRenewal)
 	defer ticker.Stop()
