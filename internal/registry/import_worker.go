@@ -19,8 +19,8 @@ const (
 	importRenewal = 10 * time.Second
 	// importPoll is the pause between two looks for imports of other instances.
 	importPoll = time.Second
-	// importPatience is how long a worker waits for a service that is not available, and importPause
-	// the longest pause between two attempts.
+	// importPatience is how long a worker waits for a service that is not available, and
+	// importPause is the longest pause between two attempts.
 	importPatience = time.Minute
 	importPause    = 2 * time.Second
 )
