@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -127,6 +127,10 @@ bench-data: postgres ## Create the data of the benchmark (SCALE=1: 10 million ce
 
 bench: postgres ## Compare bookings with a minimal booking, with the database's limit (SCALE=0.01,0.1,1), and with an earlier commit (BASE=commit); needs wrk
 	go run ./bench run -scale $(SCALE) -base '$(BASE)'
+
+CELLS ?= 1000000
+bench-import: postgres ## Measure imports of CELLS cells (10000000: a region), and bookings next to one; needs wrk
+	go run ./bench import -cells $(CELLS) -rounds 3
 
 profile: postgres ## Write a CPU and an allocation profile of the booking path to bench/results
 	go run ./bench profile -scale $(SCALE)

@@ -19,8 +19,10 @@ const (
 	importRenewal = 10 * time.Second
 	// importPoll is the pause between two looks for imports of other instances.
 	importPoll = time.Second
-	// importPatience is how long a worker waits for a service that is not available.
+	// importPatience is how long a worker waits for a service that is not available, and
+	// importPause is the longest pause between two attempts.
 	importPatience = time.Minute
+	importPause    = 2 * time.Second
 )
 
 // errLost means that the import was cancelled, or is reserved by another worker.
@@ -201,5 +203,8 @@ func (s *Imports) end(ctx context.Context, i *Import, state ImportState) error {
 
 // patiently repeats do while the service is not available.
 func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
-	return backoff.Retry(ctx, do, backoff.WithMaxElapsedTime(importPatience)) //nolint:wrapcheck // the error of do
+	pauses := backoff.NewExponentialBackOff()
+	pauses.MaxInterval = importPause
+	//nolint:wrapcheck // the error of do
+	return backoff.Retry(ctx, do, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(importPatience))
 }

@@ -28,11 +28,11 @@ import (
 
 // The load of the institution's systems.
 const (
-	windowSenders = 4   // each sends a window every 300 ms
-	fileSenders   = 2   // each has an import in progress most of the time
-	fileLines     = 150 // of an ordinary file
-	bookedHours   = 5   // in which the patients are booking, of which a message is chosen
-	minutes       = 60  // of the hour, with a cell each
+	windowSenders = 4  // each sends a window every 300 ms
+	fileSenders   = 2  // each has an import in progress most of the time
+	fileLines     = 50 // of an ordinary file
+	bookedHours   = 5  // in which the patients are booking, of which a message is chosen
+	minutes       = 60 // of the hour, with a cell each
 
 	ownResources  = 8 // that no patient books
 	ownDays       = 60
