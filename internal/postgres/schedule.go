@@ -253,7 +253,8 @@ func (t *tx) checkConflicts(w *registry.Window, conflicts []booking.CellConflict
 	return refusal
 }
 
-// apply queues the statements of a plan. Cells are deleted before others can get their numbers.
+// apply queues the statements of a plan. Cells are deleted, or get new numbers, before others can
+// get their numbers.
 func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	if len(plan.Cut) > 0 {
 		from := make([]time.Time, len(plan.Cut))
@@ -277,6 +278,11 @@ func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	}
 	if len(plan.Delete) > 0 {
 		exec(t, t.ScheduleSlotsDelete(t.ctx, []db.ScheduleSlotsDeleteParams{{LpuGuid: w.Lpu, Guids: plan.Delete}}).Exec)
+	}
+	if len(plan.Renumber) > 0 {
+		exec(t, t.ScheduleSlotsRenumber(t.ctx, []db.ScheduleSlotsRenumberParams{{
+			LpuGuid: w.Lpu, Guids: plan.Renumber,
+		}}).Exec)
 	}
 	if len(plan.Change) > 0 {
 		exec(t, t.ScheduleSlotsChange(t.ctx, []db.ScheduleSlotsChangeParams{slotColumns(w, plan.Change)}).Exec)

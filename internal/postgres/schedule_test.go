@@ -207,3 +207,22 @@ func TestWindowsAgainstBookings(t *testing.T) {
 	require.Zero(t, w.count(`SELECT count(*) FROM appointment a, unnest(a.slot_guids) g WHERE NOT EXISTS (SELECT FROM slot s WHERE s.guid = g)`))
 	require.Zero(t, w.count(`SELECT count(*) FROM slot WHERE taken > capacity`))
 }
+
+// Promise: cells of one message can exchange their numbers, and a new cell can take over the number
+// of a changed one.
+func TestWindowExchangesNumbers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	first, second, third, added := w.cell(0), w.cell(1), w.cell(2), w.cell(4)
+	first.ID, second.ID, third.ID, added.ID = second.ID, first.ID, 500, third.ID
+	message := w.window(1, registry.Refuse, first, second, third, added)
+	result, err := writeWindow(t, store, message)
+	require.NoError(t, err)
+	require.Equal(t, registry.WindowResult{Added: 1, Changed: 3}, result)
+	schedule, err := store.Schedule(t.Context(), w.to, w.doctor, message.Period, moment)
+	require.NoError(t, err)
+	for i, sent := range message.Cells {
+		require.Equal(t, sent.ID, schedule.Cells[i].ID)
+	}
+}
