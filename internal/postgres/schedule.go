@@ -88,8 +88,8 @@ func (s *Store) ConfirmWindows(
 	})
 }
 
-// ChangeCell implements registry.Store. It takes one round trip more than WriteWindow, to find the
-// resource of the cell.
+// ChangeCell implements registry.Store. It takes two round trips more than WriteWindow: to find the
+// resource of the cell, and to lock its schedule before it reads the start of the cell.
 func (s *Store) ChangeCell(
 	ctx context.Context, change registry.CellChange, now time.Time,
 ) (registry.WindowResult, error) {
@@ -98,17 +98,18 @@ func (s *Store) ChangeCell(
 			return registry.WindowResult{}, booking.InvalidField("BusyType", booking.ProblemBusyType)
 		}
 		w := registry.Window{Lpu: change.Lpu, Version: change.Version, OnBooked: change.OnBooked}
-		row(t, t.SlotResource(ctx, []db.SlotResourceParams{{LpuGuid: change.Lpu, Guid: change.Slot}}).QueryRow,
-			func(found db.SlotResourceRow, err error) error {
-				w.Resource, w.Period = found.ResourceGuid, registry.Moment(found.StartAt)
-				if errors.Is(err, pgx.ErrNoRows) {
-					return booking.Reject(booking.SlotAbsent)
-				}
-				return err
-			})
+		var found db.SlotResourceRow
+		t.findCell(change, &found)
 		if err := t.send(); err != nil {
 			return registry.WindowResult{}, err
 		}
+		w.Resource = found.ResourceGuid
+		t.lockSource(w.Lpu, w.Resource, w.Version, now)
+		t.findCell(change, &found)
+		if err := t.send(); err != nil {
+			return registry.WindowResult{}, err
+		}
+		w.Period = registry.Moment(found.StartAt)
 		stored, err := t.lockSchedule(&w, now)
 		if err != nil {
 			return registry.WindowResult{}, err
@@ -122,7 +123,20 @@ func (s *Store) ChangeCell(
 	})
 }
 
-// errScheduleChanging is a transient error: a window has moved or withdrawn the cell meanwhile.
+// findCell queues the statement that reads the resource and the start of a cell into found. It
+// rejects with SlotAbsent if the institution has no such cell.
+func (t *tx) findCell(change registry.CellChange, found *db.SlotResourceRow) {
+	row(t, t.SlotResource(t.ctx, []db.SlotResourceParams{{LpuGuid: change.Lpu, Guid: change.Slot}}).QueryRow,
+		func(row db.SlotResourceRow, err error) error {
+			*found = row
+			if errors.Is(err, pgx.ErrNoRows) {
+				return booking.Reject(booking.SlotAbsent)
+			}
+			return err
+		})
+}
+
+// errScheduleChanging is a transient error: another resource has got the cell meanwhile.
 var errScheduleChanging = booking.Reject(booking.DatabaseUnavailable).
 	Because(errors.New("the schedule is being changed"))
 

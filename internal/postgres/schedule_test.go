@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,4 +226,45 @@ func TestWindowExchangesNumbers(t *testing.T) {
 	for i, sent := range message.Cells {
 		require.Equal(t, sent.ID, schedule.Cells[i].ID)
 	}
+}
+
+// Promise: a change of one cell is compared with the newest message, while messages keep moving the
+// cell in time. It does not fail because they do.
+func TestChangeCellAgainstWindows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const sources, messages = 4, 20
+	store := w.store(func(config *pgxpool.Config) { config.MaxConns = sources + 1 })
+	service := registry.NewService(store, func() time.Time { return moment })
+	var (
+		group   sync.WaitGroup
+		version atomic.Int64
+		moving  atomic.Int64
+	)
+	version.Store(1)
+	moving.Store(sources)
+	for range sources {
+		group.Go(func() {
+			defer moving.Add(-1)
+			for range messages {
+				next := version.Add(1)
+				cell := w.cell(4 + int(next%5))
+				cell.Guid, cell.ID = w.slots[0], firstSlot
+				if _, err := service.WriteWindow(t.Context(), w.window(next, registry.Keep, cell)); err != nil {
+					requireRefusal(t, err, booking.VersionStale)
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for moving.Load() > 0 {
+			change := registry.CellChange{
+				Lpu: w.to, Slot: w.slots[0], Version: 1, OnBooked: registry.Keep, Capacity: new(int32(2)),
+			}
+			if _, err := service.ChangeCell(t.Context(), change); err != nil {
+				requireRefusal(t, err, booking.VersionStale)
+			}
+		}
+	})
+	group.Wait()
 }

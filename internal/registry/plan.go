@@ -55,7 +55,7 @@ type Plan struct {
 	Add, Change  []StoredCell
 	Delete       []uuid.UUID
 	Renumber     []uuid.UUID // those of Change that get another number, which one of them may have
-	unsettled    bool // the cells are not those of the message, because of visits or holds
+	unsettled    bool        // the cells are not those of the message, because of visits or holds
 }
 
 // NewPlan computes what a window changes. Its conflicts have no visits yet, and do not depend on
