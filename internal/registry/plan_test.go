@@ -202,8 +202,8 @@ func TestBookedCells(t *testing.T) {
 	require.Empty(t, rule)
 	require.Empty(t, s.cells)
 
-	// Held places stay until the holds end, and are no conflict either. A visit and the hold for its
-	// move share a place.
+	// Held places stay until the holds end, and are no conflict either. A visit and the hold for
+	// its move share a place.
 	for _, c := range []struct{ taken, held, kept int32 }{{1, 1, 2}, {0, 2, 2}, {3, 1, 3}} {
 		s = booked()
 		held = s.cells[smaller.Guid]

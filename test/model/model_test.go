@@ -593,8 +593,8 @@ func (r request) malformed() bool {
 		slices.Contains(badDates, r.place.date)
 }
 
-// write takes the direction, the speciality and the chosen cells in this order, all or none. It ends
-// the holds that the check found. It rejects what another request has taken, and cells that a
+// write takes the direction, the speciality and the chosen cells in this order, all or none. It
+// ends the holds that the check found. It rejects what another request has taken, and cells that a
 // message has changed, since the check. Directly after the check it rejects nothing.
 func (s state) write(step, guid string, r request, chosen cells, known []string) (string, state) {
 	d := s.directions[r.direction]
@@ -621,9 +621,9 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 	return s.describeBooking(v), s
 }
 
-// lostRule returns the rule that rejects the chosen cells if one has no free place, is closed, or no
-// longer is within the time of the visit, or if they do not fill that time. Holds of every person
-// count.
+// lostRule returns the rule that rejects the chosen cells if one has no free place, is closed, or
+// no longer is within the time of the visit, or if they do not fill that time. Holds of every
+// person count.
 func (s *state) lostRule(chosen cells) string {
 	first, last := chosen.end, chosen.start
 	for i, n := range chosen.slots {
