@@ -108,7 +108,7 @@ test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run
 
 test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the model, and 100000 generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \
-		-run '^(Test(Cancel|Move|Hold)?Races|TestModel.*|TestGenerated.*)$$' ./test/...
+		-run '^(Test(Cancel|Move|Hold|Registry)?Races.*|TestModel.*|TestGenerated.*)$$' ./test/...
 
 chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos

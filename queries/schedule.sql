@@ -46,6 +46,12 @@ FOR NO KEY UPDATE;
 DELETE FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]) AND taken = 0;
 
+-- name: ScheduleSlotsRenumber :batchexec
+-- Gives cells, which must be locked, new numbers. Other cells can then get theirs.
+UPDATE slot
+SET id = nextval('slot_number')
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
+
 -- name: ScheduleSlotsChange :batchexec
 -- Overwrites cells, which must be locked. The elements of the arrays belong together.
 UPDATE slot s

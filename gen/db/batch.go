@@ -7399,6 +7399,62 @@ func (b *ScheduleSlotsLockBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const scheduleSlotsRenumber = `-- name: ScheduleSlotsRenumber :batchexec
+UPDATE slot
+SET id = nextval('slot_number')
+WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+`
+
+type ScheduleSlotsRenumberBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSlotsRenumberParams struct {
+	LpuGuid uuid.UUID
+	Guids   []uuid.UUID
+}
+
+// Gives cells, which must be locked, new numbers. Other cells can then get theirs.
+//
+//	UPDATE slot
+//	SET id = nextval('slot_number')
+//	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
+func (q *Queries) ScheduleSlotsRenumber(ctx context.Context, arg []ScheduleSlotsRenumberParams) *ScheduleSlotsRenumberBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guids,
+		}
+		batch.Queue(scheduleSlotsRenumber, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSlotsRenumberBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSlotsRenumberBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ScheduleSlotsRenumberBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const scheduleSourceList = `-- name: ScheduleSourceList :batchmany
 SELECT resource_guid, version, confirmed_at, last_error_at, last_error_rule
 FROM schedule_source

@@ -87,8 +87,8 @@ func (s *Store) ConfirmWindows(
 	})
 }
 
-// ChangeCell implements registry.Store. It takes one round trip more than WriteWindow, to find the
-// resource of the cell.
+// ChangeCell implements registry.Store. It takes two round trips more than WriteWindow: to find the
+// resource of the cell, and to lock its schedule before it reads the start of the cell.
 func (s *Store) ChangeCell(
 	ctx context.Context, change registry.CellChange, now time.Time,
 ) (registry.WindowResult, error) {
@@ -97,17 +97,18 @@ func (s *Store) ChangeCell(
 			return registry.WindowResult{}, booking.InvalidField("BusyType", booking.ProblemBusyType)
 		}
 		w := registry.Window{Lpu: change.Lpu, Version: change.Version, OnBooked: change.OnBooked}
-		row(t, t.SlotResource(ctx, []db.SlotResourceParams{{LpuGuid: change.Lpu, Guid: change.Slot}}).QueryRow,
-			func(found db.SlotResourceRow, err error) error {
-				w.Resource, w.Period = found.ResourceGuid, registry.Moment(found.StartAt)
-				if errors.Is(err, pgx.ErrNoRows) {
-					return booking.Reject(booking.SlotAbsent)
-				}
-				return err
-			})
+		var found db.SlotResourceRow
+		t.findCell(change, &found)
 		if err := t.send(); err != nil {
 			return registry.WindowResult{}, err
 		}
+		w.Resource = found.ResourceGuid
+		t.lockSource(w.Lpu, w.Resource, w.Version, now)
+		t.findCell(change, &found)
+		if err := t.send(); err != nil {
+			return registry.WindowResult{}, err
+		}
+		w.Period = registry.Moment(found.StartAt)
 		stored, err := t.lockSchedule(&w, now)
 		if err != nil {
 			return registry.WindowResult{}, err
@@ -121,7 +122,20 @@ func (s *Store) ChangeCell(
 	})
 }
 
-// errScheduleChanging is a transient error: a window has moved or withdrawn the cell meanwhile.
+// findCell queues the statement that reads the resource and the start of a cell into found. It
+// rejects with SlotAbsent if the institution has no such cell.
+func (t *tx) findCell(change registry.CellChange, found *db.SlotResourceRow) {
+	row(t, t.SlotResource(t.ctx, []db.SlotResourceParams{{LpuGuid: change.Lpu, Guid: change.Slot}}).QueryRow,
+		func(row db.SlotResourceRow, err error) error {
+			*found = row
+			if errors.Is(err, pgx.ErrNoRows) {
+				return booking.Reject(booking.SlotAbsent)
+			}
+			return err
+		})
+}
+
+// errScheduleChanging is a transient error: another resource has got the cell meanwhile.
 var errScheduleChanging = booking.Reject(booking.DatabaseUnavailable).
 	Because(errors.New("the schedule is being changed"))
 
@@ -263,7 +277,8 @@ func (t *tx) policy(lpu uuid.UUID, given registry.OnBooked) (registry.OnBooked, 
 	return registry.OnBooked(settings.OnBooked), err
 }
 
-// apply queues the statements of a plan. Cells are deleted before others can get their numbers.
+// apply queues the statements of a plan. Cells are deleted, or get new numbers, before others can
+// get their numbers.
 func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	if len(plan.Cut) > 0 {
 		from := make([]time.Time, len(plan.Cut))
@@ -287,6 +302,11 @@ func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	}
 	if len(plan.Delete) > 0 {
 		exec(t, t.ScheduleSlotsDelete(t.ctx, []db.ScheduleSlotsDeleteParams{{LpuGuid: w.Lpu, Guids: plan.Delete}}).Exec)
+	}
+	if len(plan.Renumber) > 0 {
+		exec(t, t.ScheduleSlotsRenumber(t.ctx, []db.ScheduleSlotsRenumberParams{{
+			LpuGuid: w.Lpu, Guids: plan.Renumber,
+		}}).Exec)
 	}
 	if len(plan.Change) > 0 {
 		exec(t, t.ScheduleSlotsChange(t.ctx, []db.ScheduleSlotsChangeParams{slotColumns(w, plan.Change)}).Exec)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -206,4 +207,64 @@ func TestWindowsAgainstBookings(t *testing.T) {
 	require.Zero(t, w.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment a WHERE s.guid = ANY(a.slot_guids))`))
 	require.Zero(t, w.count(`SELECT count(*) FROM appointment a, unnest(a.slot_guids) g WHERE NOT EXISTS (SELECT FROM slot s WHERE s.guid = g)`))
 	require.Zero(t, w.count(`SELECT count(*) FROM slot WHERE taken > capacity`))
+}
+
+// Promise: cells of one message can exchange their numbers, and a new cell can take over the number
+// of a changed one.
+func TestWindowExchangesNumbers(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	first, second, third, added := w.cell(0), w.cell(1), w.cell(2), w.cell(4)
+	first.ID, second.ID, third.ID, added.ID = second.ID, first.ID, 500, third.ID
+	message := w.window(1, registry.Refuse, first, second, third, added)
+	result, err := writeWindow(t, store, message)
+	require.NoError(t, err)
+	require.Equal(t, registry.WindowResult{Added: 1, Changed: 3}, result)
+	schedule, err := store.Schedule(t.Context(), w.to, w.doctor, message.Period, moment)
+	require.NoError(t, err)
+	for i, sent := range message.Cells {
+		require.Equal(t, sent.ID, schedule.Cells[i].ID)
+	}
+}
+
+// Promise: a change of one cell is compared with the newest message, while messages keep moving the
+// cell in time. It does not fail because they do.
+func TestChangeCellAgainstWindows(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const sources, messages = 4, 20
+	store := w.store(func(config *pgxpool.Config) { config.MaxConns = sources + 1 })
+	service := registry.NewService(store, func() time.Time { return moment })
+	var (
+		group   sync.WaitGroup
+		version atomic.Int64
+		moving  atomic.Int64
+	)
+	version.Store(1)
+	moving.Store(sources)
+	for range sources {
+		group.Go(func() {
+			defer moving.Add(-1)
+			for range messages {
+				next := version.Add(1)
+				cell := w.cell(4 + int(next%5))
+				cell.Guid, cell.ID = w.slots[0], firstSlot
+				if _, err := service.WriteWindow(t.Context(), w.window(next, registry.Keep, cell)); err != nil {
+					requireRefusal(t, err, booking.VersionStale)
+				}
+			}
+		})
+	}
+	group.Go(func() {
+		for moving.Load() > 0 {
+			change := registry.CellChange{
+				Lpu: w.to, Slot: w.slots[0], Version: 1, OnBooked: registry.Keep, Capacity: new(int32(2)),
+			}
+			if _, err := service.ChangeCell(t.Context(), change); err != nil {
+				requireRefusal(t, err, booking.VersionStale)
+			}
+		}
+	})
+	group.Wait()
 }

@@ -54,7 +54,8 @@ type Plan struct {
 	Cut, Applied []AppliedWindow // to delete and to insert
 	Add, Change  []StoredCell
 	Delete       []uuid.UUID
-	unsettled    bool // the cells are not those of the message, because of visits or holds
+	Renumber     []uuid.UUID // those of Change that get another number, which one of them may have
+	unsettled    bool        // the cells are not those of the message, because of visits or holds
 }
 
 // NewPlan computes what a window changes. Its conflicts have no visits yet, and do not depend on
@@ -179,6 +180,9 @@ func (p *Plan) change(known, wanted *StoredCell, now time.Time) {
 	if *known == *wanted {
 		p.Result.Unchanged++
 		return
+	}
+	if wanted.ID != known.ID {
+		p.Renumber = append(p.Renumber, known.Guid)
 	}
 	p.Change = append(p.Change, *wanted)
 	p.Result.Changed++

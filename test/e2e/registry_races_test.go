@@ -191,8 +191,10 @@ func TestRegistryRaces(t *testing.T) {
 			t.Run(name+" "+policy, func(t *testing.T) {
 				t.Parallel()
 				s := startRegistryRaces(t)
-				for round := range raceRounds(t) {
+				var raced []*registrar
+				for round := range max(2, raceRounds(t)/4) { // there are many contests
 					r := newRegistrar(s)
+					raced = append(raced, r)
 					patients := r.patients(round%2 == 0)
 					before := r.Count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1`, r.To)
 					succeeded := compete(t, slices.Concat(patients, sources(c.rules, func(i int) harness.Answer {
@@ -202,7 +204,9 @@ func TestRegistryRaces(t *testing.T) {
 					require.Equal(t, succeeded["cancel"],
 						r.Count(`SELECT count(*) FROM appointment WHERE lpu_guid = $1 AND cancelled_at IS NOT NULL`, r.To))
 					require.Equal(t, succeeded["hold"], r.Count(`SELECT count(*) FROM hold WHERE lpu_guid = $1`, r.To))
-					s.RequireInvariants()
+				}
+				s.RequireInvariants()
+				for _, r := range raced {
 					requireNewestDecides(t, r)
 				}
 				s.RequireInvariants()

@@ -101,13 +101,13 @@ func rejected(rule string) effect { return effect{rule: rule} }
 // Promise: the responses to messages of institutions' systems, between requests of patients, are
 // those of the contract, and the schedules match: which cells exist, why they are closed, which
 // message decides. Messages arrive in any order, repeatedly, as requests and as lines of files.
-func TestRegistryModel(t *testing.T) {
+func TestModelOfRegistry(t *testing.T) {
 	t.Parallel()
 	compareWithModel(t, registryScenarios(1, 1, 6))
 }
 
 // Promise: the same holds for concurrent messages and requests of patients, in some order of them.
-func TestRegistryModelInParallel(t *testing.T) {
+func TestModelOfRegistryInParallel(t *testing.T) {
 	t.Parallel()
 	requireLinearizable(t, registryScenarios(2, maxClients, 4))
 }
