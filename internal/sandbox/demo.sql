@@ -436,8 +436,8 @@ SET taken = s.taken + 1 -- each cell is in at most one active visit
 FROM appointment a
 WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL;
 
--- The cell of visit 3 is withdrawn: it is in the work list.
-UPDATE slot SET closed_by = 2, blocked = true WHERE id = 20913;
+-- The cells of visits 3 and 5 are withdrawn: the visits are in the work list.
+UPDATE slot SET closed_by = 2, blocked = true WHERE id IN (20913, 11203);
 
 INSERT INTO speciality_claim (person_guid, speciality_code, appointment_guid, lpu_guid, resource_name, start_at, end_at)
 SELECT a.person_guid, d.speciality_code, a.guid, a.lpu_guid, r.name, a.start_at, a.end_at

@@ -62,6 +62,24 @@ var lists = map[string]list{
 			return uuid.NewSHA1(item.Error.RequestID, fmt.Append(nil, item.Line))
 		})
 	},
+	"AllResources": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllResources(ctx, api, systemLpu, &client.ListResourcesParams{Limit: &size})
+		return guids(items, func(item client.RegisteredResource) uuid.UUID { return item.GUID })
+	},
+	"AllSources": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllSources(ctx, api, systemLpu, &client.ListSourcesParams{Limit: &size})
+		return guids(items, func(item client.SourceStatus) uuid.UUID { return item.ResourceGUID })
+	},
+	"AllWork": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllWork(ctx, api, systemLpu, &client.ListWorkParams{Limit: &size})
+		return guids(items, func(item client.WorkItem) uuid.UUID { return item.AppointmentGUID })
+	},
 }
 
 // badImport returns an import of three bad lines.
@@ -81,7 +99,7 @@ var badImport = sync.OnceValue(func() uuid.UUID {
 // newListClient returns a client that can read the named list.
 func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
 	t.Helper()
-	if list == "AllImportErrors" {
+	if slices.Contains([]string{"AllImportErrors", "AllResources", "AllSources", "AllWork"}, list) {
 		return newSystem(address, talon.Options{})
 	}
 	api, _ := newClient(t, address, 1, talon.Options{})

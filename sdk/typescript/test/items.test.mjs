@@ -13,6 +13,9 @@ const paged = Object.values(contract.paths)
   .flatMap((item) => Object.values(item))
   .filter(({ parameters = [] }) => parameters.some(({ $ref = '' }) => $ref.endsWith('/Cursor')));
 
+/** Institution Б, of the system client. */
+const systemLpu = '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9';
+
 /**
  * A request with several items for each operation that returns pages, and the size of a page.
  * @type {Record<string, any>}
@@ -26,6 +29,9 @@ const lists = {
     query: { limit: 3, dateFrom: dayAhead(1), dateTo: dayAhead(1) },
   },
   listImportErrors: { path: { importGuid: undefined }, query: { limit: 2 } },
+  listResources: { path: { lpuGuid: systemLpu }, query: { limit: 3 } },
+  listSources: { path: { lpuGuid: systemLpu }, query: { limit: 1 } },
+  listWork: { path: { lpuGuid: systemLpu }, query: { limit: 1 } },
 };
 
 /** @type {Awaited<ReturnType<typeof startTalon>>} */
