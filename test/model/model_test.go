@@ -224,13 +224,14 @@ func succeeded(reply string) bool { return strings.HasPrefix(reply, "booked ") |
 // hold reserves cells for a person until a moment. A person has two places for holds. A hold that
 // has ended stays in its place until another hold replaces it.
 type hold struct {
+	cells
+
 	label     string
 	person    int
 	place     int
 	direction int
 	lpu       int
-	cells
-	until time.Time
+	until     time.Time
 }
 
 // cells are the cells of a booking, as they were when the rules were evaluated. Out of schedule
@@ -251,11 +252,12 @@ type slotHold struct {
 }
 
 type visit struct {
-	label     string
-	request   request
-	direction int
-	mkab      string
 	cells
+
+	label      string
+	request    request
+	direction  int
+	mkab       string
 	created    time.Time
 	cancelled  bool
 	guid       string // assigned by the service; it orders visits that end at the same time
@@ -373,7 +375,7 @@ func (s state) writeHold(step string, r request, chosen cells) (string, state) {
 	if minutes == 0 {
 		minutes = 5
 	}
-	h := hold{step, r.person, 0, r.direction, r.to, chosen, s.now.Add(time.Duration(minutes) * time.Minute)}
+	h := hold{chosen, step, r.person, 0, r.direction, r.to, s.now.Add(time.Duration(minutes) * time.Minute)}
 	for _, place := range []int{2, 1} {
 		if !slices.ContainsFunc(s.holdsOf(r.person), func(o hold) bool { return o.place == place }) {
 			h.place = place
@@ -425,7 +427,8 @@ func (s *state) describeHold(h hold) string {
 	zone := s.zone(h.lpu)
 	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s",
 		strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
-		h.start.In(zone).Format(time.RFC3339), h.end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
+		h.start.In(zone).Format(time.RFC3339), h.end.In(zone).Format(time.RFC3339),
+		h.until.In(zone).Format(time.RFC3339))
 }
 
 // check evaluates the rules in tnext order and returns the first that rejects the request. The

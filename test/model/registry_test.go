@@ -125,7 +125,9 @@ func registryScenarios(fewest, most, slots int) *rapid.Generator[*scenario] {
 			st.world.messages = append(st.world.messages, t.drawMessage())
 		}
 		some := rapid.Custom(func(rt *rapid.T) step {
-			return t.with(rt).drawStepOf(oneOf(t.with(rt), "message", "", "message", "cancel", "", "message", "hold", "", "move", "message"))
+			t := t.with(rt)
+			return t.drawStepOf(oneOf(t,
+				"message", "", "message", "cancel", "", "message", "hold", "", "move", "message"))
 		})
 		for range t.intBetween(fewest, most) {
 			var steps []step
@@ -485,7 +487,8 @@ func (s state) receiveAbsence(m message) (effect, state) {
 	added := absence{m.lpu, m.absence, m.resource, m.from, m.to, m.reason, false}
 	if at := s.findAbsence(m); at != unknown {
 		known := s.absences[at]
-		if known.resource != m.resource || !known.from.Equal(m.from) || !known.to.Equal(m.to) || known.reason != m.reason {
+		if known.resource != m.resource || !known.from.Equal(m.from) || !known.to.Equal(m.to) ||
+			known.reason != m.reason {
 			return rejected("version_conflict"), s
 		}
 		return effect{}, s
@@ -545,7 +548,8 @@ func (s *state) registryTables() (lines []string) {
 		}
 	}
 	for _, a := range s.absences {
-		lines = append(lines, describeAbsence(absenceLabel(a.lpu, a.number), label("R", a.resource), a.from, a.to, a.lifted))
+		lines = append(lines,
+			describeAbsence(absenceLabel(a.lpu, a.number), label("R", a.resource), a.from, a.to, a.lifted))
 	}
 	var decided []decision
 	for n := range s.resources {
@@ -603,7 +607,8 @@ func describeCell(
 }
 
 func describeAbsence(absence, resource string, from, to time.Time, lifted bool) string {
-	return fmt.Sprintf("absence %s of %s, %s to %s%s", absence, resource, utc(from), utc(to), textIf(lifted, ", lifted"))
+	return fmt.Sprintf("absence %s of %s, %s to %s%s", absence, resource, utc(from), utc(to),
+		textIf(lifted, ", lifted"))
 }
 
 func absenceLabel(lpu, number int) string { return label("A", number) + "(" + label("L", lpu) + ")" }
@@ -680,7 +685,8 @@ func (t generator) drawMessages() step {
 	for st.file && !t.concurrent && oneOf(t, false, true) {
 		m := oneOf(t, t.w.messages...)
 		for _, before := range st.messages {
-			if m.kind == "lift" || before.kind == "lift" || m.kind == "cell" && before.kind == "cell" && m.slot != before.slot ||
+			if m.kind == "lift" || before.kind == "lift" ||
+				m.kind == "cell" && before.kind == "cell" && m.slot != before.slot ||
 				m.resource != before.resource && (m.absence == before.absence || m.brings(before)) {
 				return st
 			}
@@ -805,7 +811,8 @@ func describeMessageReply(s *harness.Service, g *guids, e *event) string {
 		require.Equal(s.T, "completed", i.State)
 		require.EqualValues(s.T, len(e.step.messages), i.Lines.Done)
 		sum := effect{
-			"", int(i.Cells.Added), int(i.Cells.Changed), int(i.Cells.Withdrawn), int(i.Cells.Unchanged), int(i.Cells.Superseded), nil,
+			"", int(i.Cells.Added), int(i.Cells.Changed), int(i.Cells.Withdrawn), int(i.Cells.Unchanged),
+			int(i.Cells.Superseded), nil,
 		}
 		lines := []string{fmt.Sprintf("lines: %d changed, %d failed; %s, %d conflicts", i.Lines.Changed, i.Lines.Failed,
 			sum.reply(""), i.Cells.Conflicts)}
@@ -904,8 +911,9 @@ func (m message) String() string {
 	policy := textIf(m.refuse, "unless booked")
 	switch m.kind {
 	case "cell":
-		return collapseSpaces(fmt.Sprintf("version %d of %s in %s: %s %s %s", m.version, label("S", m.slot), label("L", m.lpu),
-			textIf(m.capacity != 0, fmt.Sprint("capacity ", m.capacity)), textIf(m.blocked != "", "blocked "+m.blocked), policy))
+		return collapseSpaces(fmt.Sprintf("version %d of %s in %s: %s %s %s", m.version, label("S", m.slot),
+			label("L", m.lpu), textIf(m.capacity != 0, fmt.Sprint("capacity ", m.capacity)),
+			textIf(m.blocked != "", "blocked "+m.blocked), policy))
 	case "absence":
 		return collapseSpaces(fmt.Sprintf("%s of %s %s %s %s", label("A", m.absence), of, period, m.reason, policy))
 	case "lift":
@@ -913,8 +921,9 @@ func (m message) String() string {
 	}
 	offers := []string{}
 	for _, o := range m.offers {
-		offers = append(offers, collapseSpaces(fmt.Sprintf("%s at %s for %d min, capacity %d %s", label("S", o.slot), utc(o.start),
-			o.minutes, o.capacity, textIf(o.blocked, "blocked"))))
+		offers = append(offers, collapseSpaces(fmt.Sprintf("%s at %s for %d min, capacity %d %s", label("S", o.slot),
+			utc(o.start), o.minutes, o.capacity, textIf(o.blocked, "blocked"))))
 	}
-	return collapseSpaces(fmt.Sprintf("version %d of %s %s %s: [%s]", m.version, of, period, policy, strings.Join(offers, ", ")))
+	return collapseSpaces(fmt.Sprintf("version %d of %s %s %s: [%s]", m.version, of, period, policy,
+		strings.Join(offers, ", ")))
 }

@@ -295,8 +295,8 @@ func (t generator) drawDirection() {
 
 func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
-		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend", "message",
-		"elapse", "message", "hold"))
+		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend",
+		"message", "elapse", "message", "hold"))
 }
 
 // maybeRepeat repeats a request with a key, as a client does that lost the response. It may also
