@@ -430,7 +430,8 @@ func (s *state) describeHold(h hold) string {
 	zone := s.zone(h.lpu)
 	return fmt.Sprintf("held %s in %s for %s, %s to %s, until %s",
 		strings.Join(cells, " "), label("L", h.lpu), label("D", h.direction),
-		h.start.In(zone).Format(time.RFC3339), h.end.In(zone).Format(time.RFC3339), h.until.In(zone).Format(time.RFC3339))
+		h.start.In(zone).Format(time.RFC3339), h.end.In(zone).Format(time.RFC3339),
+		h.until.In(zone).Format(time.RFC3339))
 }
 
 // check evaluates the rules in tnext order and returns the first that rejects the request. The

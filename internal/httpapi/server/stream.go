@@ -21,7 +21,7 @@ import (
 // maxStreams is the maximum number of streams that an instance reads at once. maxStreamTime limits
 // the time of each.
 const (
-	maxStreams    = 8
+	maxStreams    = 16
 	maxStreamTime = time.Hour
 )
 
