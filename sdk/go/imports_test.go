@@ -345,7 +345,7 @@ func TestImportIsSentOnce(t *testing.T) {
 	require.Len(t, broken.requests(), 1)
 }
 
-// Promise: a fifth unfinished import is refused before its source is sent.
+// Promise: an eleventh unfinished import is refused before its source is sent.
 func TestTooManyImports(t *testing.T) {
 	t.Parallel()
 	service := serveFor(t)
@@ -355,7 +355,7 @@ func TestTooManyImports(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended []chan error
-	for range 4 {
+	for range 10 {
 		begun, end := make(chan struct{}), make(chan error, 1)
 		ended = append(ended, end)
 		go func() {
@@ -369,9 +369,9 @@ func TestTooManyImports(t *testing.T) {
 		<-begun
 	}
 	taken := new(counter)
-	fifth, err := talon.New(service, talon.Options{Token: tokens, HTTP: taken})
+	next, err := talon.New(service, talon.Options{Token: tokens, HTTP: taken})
 	require.NoError(t, err)
-	_, err = talon.Import(ctx, fifth, unfinished(62, func() {}), talon.ImportOptions{})
+	_, err = talon.Import(ctx, next, unfinished(62, func() {}), talon.ImportOptions{})
 	require.NotZero(t, requireRefusal(t, err, client.RuleTooManyImports).RetryAfter)
 	require.Zero(t, taken.taken.Load())
 	cancel()

@@ -308,7 +308,7 @@ test('Promise: an expired token is replaced if the file can be sent again, and i
   assert.equal(proxy.requests.length, 3);
 });
 
-test('Promise: a fifth unfinished import is refused, and the refusal of a stream is not retried', async () => {
+test('Promise: an eleventh unfinished import is refused, and the refusal of a stream is not retried', async () => {
   // Of the system of А, so that the unfinished imports do not limit the other tests.
   const clientId = 'de300000-0003-4000-8000-000000000011';
   const { baseUrl } = service;
@@ -316,11 +316,11 @@ test('Promise: a fifth unfinished import is refused, and the refusal of a stream
   const direct = createTalon({ ...talon, baseUrl });
   const controller = new AbortController();
   const { signal } = controller;
-  const uploads = [1, 2, 3, 4].map(() => importFile(direct, unfinished(65, signal), { signal }));
+  const uploads = Array.from({ length: 10 }, () => importFile(direct, unfinished(65, signal), { signal }));
   for (;;) {
     proxy.clear();
     const outcome = await importFile(talon, [message(65)], { dryRun: true });
-    if (outcome.ok) continue; // not all of the four have begun
+    if (outcome.ok) continue; // not all of the ten have begun
     assert.ok(outcome.refusal.rule === 'too_many_imports' && outcome.retryAfter);
     break;
   }
