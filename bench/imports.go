@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -60,10 +59,9 @@ type importRound struct {
 	WindowP50 float64 `json:"window_p50_ms"` // PUT of a new day, over one connection
 	WindowP99 float64 `json:"window_p99_ms"`
 
-	Alone      Sample  `json:"bookings"` // over 16 connections
-	Beside     Sample  `json:"bookings_beside_import"`
-	BesideNew  float64 `json:"new_cells_per_second_beside_bookings"`
-	ServiceMiB float64 `json:"service_peak_mib"` // while it applies a file next to bookings
+	Alone     Sample  `json:"bookings"` // over 16 connections
+	Beside    Sample  `json:"bookings_beside_import"`
+	BesideNew float64 `json:"new_cells_per_second_beside_bookings"`
 }
 
 // importReport is the result of the import benchmark.
@@ -125,7 +123,7 @@ func openImporter(ctx context.Context, server *server, program string, progress 
 		return nil, err
 	}
 	const database = "talon_bench_import"
-	if err := server.recreate(ctx, database, databaseName(importScale)); err != nil {
+	if err := server.copyDatabase(ctx, databaseName(importScale), database); err != nil {
 		return nil, err
 	}
 	copied := *server
@@ -175,7 +173,8 @@ func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r 
 		return r, err
 	}
 	if added.added != file.cells || again.unchanged != file.cells {
-		return r, fmt.Errorf("of %d cells %d were added, and then %d unchanged", file.cells, added.added, again.unchanged)
+		return r, fmt.Errorf("of %d cells %d were added, and then %d unchanged", file.cells, added.added,
+			again.unchanged)
 	}
 	r.New, r.Unchanged = float64(file.cells)/added.took.Seconds(), float64(file.cells)/again.took.Seconds()
 	r.NewCPU, r.PeakMiB = perCell(added.cpu, file.cells), max(added.peakMiB, again.peakMiB)
@@ -252,9 +251,10 @@ func (l importLine) body() []byte {
 		if cell > 0 {
 			text = append(text, ',')
 		}
-		start := l.start(cell)
-		text = fmt.Appendf(text, `{"Guid":"%s","Id":%d,"Start":"%s","End":"%s","Capacity":1,"FlagAccess":95,"BusyType":1}`,
-			guid(kindImportedCell, l.id(cell)), l.id(cell), start.Format(time.RFC3339), start.Add(cellLength).Format(time.RFC3339))
+		start, id := l.start(cell), l.id(cell)
+		text = fmt.Appendf(text,
+			`{"Guid":"%s","Id":%d,"Start":"%s","End":"%s","Capacity":1,"FlagAccess":95,"BusyType":1}`,
+			guid(kindImportedCell, id), id, start.Format(time.RFC3339), start.Add(cellLength).Format(time.RFC3339))
 	}
 	return append(text, "]}"...)
 }
@@ -279,7 +279,8 @@ func (i *importer) file(ctx context.Context, cells int64) (f importFile, err err
 	defer func() { err = errors.Join(err, file.Close()) }()
 	writer := bufio.NewWriter(file)
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(), l.body()); err != nil {
+		_, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(), l.body())
+		if err != nil {
 			return f, err
 		}
 	}
@@ -306,7 +307,9 @@ func (i *importer) copyCells(ctx context.Context, cells int64) (rate float64, er
 		_, dropErr := conn.Exec(context.WithoutCancel(ctx), `DROP TABLE bench.yardstick`)
 		err = errors.Join(err, dropErr)
 	}()
-	columns := []string{"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access", "busy_type"}
+	columns := []string{
+		"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access", "busy_type",
+	}
 	n := int64(-1)
 	began := time.Now()
 	_, err = conn.CopyFrom(ctx, pgx.Identifier{"bench", "yardstick"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
@@ -338,7 +341,7 @@ func (i *importer) command(ctx context.Context, file importFile) (result importe
 	if _, err := i.conn.Exec(ctx, "CHECKPOINT"); err != nil {
 		return result, err
 	}
-	command := exec.CommandContext(ctx, i.program, "import", file.path) //nolint:gosec // the program that build has built
+	command := exec.CommandContext(ctx, i.program, "import", file.path) //nolint:gosec // built by build
 	command.Env = append(os.Environ(), "DATABASE_URL="+i.url)
 	var failure bytes.Buffer
 	command.Stderr = &failure
@@ -411,12 +414,12 @@ type importState struct {
 	GUID       string  `json:"guid"`
 	State      string  `json:"state"`
 	FinishedAt *string `json:"finishedAt"`
-	Cells      struct {
-		Added int64 `json:"added"`
-	} `json:"cells"`
 }
 
-func (i *importer) state(ctx context.Context, method, path, mediaType string, body io.Reader) (s importState, err error) {
+// state sends a request about an import and returns the state of the import.
+func (i *importer) state(
+	ctx context.Context, method, path, mediaType string, body io.Reader,
+) (s importState, err error) {
 	status, answer, err := i.send(ctx, method, path, mediaType, body)
 	if err != nil {
 		return s, err
@@ -425,6 +428,11 @@ func (i *importer) state(ctx context.Context, method, path, mediaType string, bo
 		return s, fmt.Errorf("%s %s: %s", method, path, answer)
 	}
 	return s, json.Unmarshal(answer, &s)
+}
+
+// countWindows returns the number of days that have been brought in.
+func (i *importer) countWindows(ctx context.Context) (count int64, err error) {
+	return count, i.conn.QueryRow(ctx, "SELECT count(*) FROM schedule_window").Scan(&count)
 }
 
 // bookingsBeside measures bookings while the same service applies a file. The import is cancelled
@@ -454,10 +462,14 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 			return Load{}, err
 		}
 		path := "/registry/imports/" + started.GUID
-		before := started
-		for before.Cells.Added == 0 && before.FinishedAt == nil {
-			time.Sleep(50 * time.Millisecond)
-			if before, err = i.state(ctx, http.MethodGet, path, "", nil); err != nil {
+		before, err := i.countWindows(ctx)
+		if err != nil {
+			return Load{}, err
+		}
+		now := before
+		for now == before { // until the import runs
+			time.Sleep(10 * time.Millisecond)
+			if now, err = i.countWindows(ctx); err != nil {
 				return Load{}, err
 			}
 		}
@@ -466,6 +478,10 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 			return Load{}, err
 		}
 		took := time.Since(began)
+		then, err := i.countWindows(ctx)
+		if err != nil {
+			return Load{}, err
+		}
 		after, err := i.state(ctx, http.MethodGet, path, "", nil)
 		if err != nil {
 			return Load{}, err
@@ -473,89 +489,9 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 		if after.FinishedAt != nil {
 			return Load{}, fmt.Errorf("the import ended before the bookings (%s)", after.State)
 		}
-		r.BesideNew = float64(after.Cells.Added-before.Cells.Added) / took.Seconds()
+		r.BesideNew = float64((then-now)*importDayCells) / took.Seconds()
 		_, err = i.state(ctx, http.MethodDelete, path, "", nil)
 		return load, err
 	})
-	r.ServiceMiB = r.Beside.PeakMiB
 	return err
-}
-
-// importTarget is a figure of the report.
-type importFigure struct {
-	name   string
-	figure func(importRound) float64
-	format string
-	target string
-	met    func(float64) bool // nil: no target
-}
-
-func (r *importReport) figures() []importFigure {
-	atLeast := func(bound float64) func(float64) bool { return func(f float64) bool { return f >= bound } }
-	atMost := func(bound float64) func(float64) bool { return func(f float64) bool { return f <= bound } }
-	return []importFigure{
-		{"new cells a second", func(r importRound) float64 { return r.New }, "%.0f", "≥ 25,000, goal 50,000", atLeast(25_000)},
-		{"unchanged cells a second", func(r importRound) float64 { return r.Unchanged }, "%.0f", "≥ 100,000, goal 200,000", atLeast(100_000)},
-		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy }, "%.0f", "", nil},
-		{"new cells / COPY", func(r importRound) float64 { return r.New / r.Copy }, "%.2f", "", nil},
-		{"processor time of `talon import` for a new cell, µs", func(r importRound) float64 { return r.NewCPU }, "%.1f", "", nil},
-		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres }, "%.1f", "", nil},
-		{"peak memory of `talon import`, MiB", func(r importRound) float64 { return r.PeakMiB }, "%.0f", "≤ 150", atMost(150)},
-		{"`PUT` of a new day of 32 cells, p50, ms", func(r importRound) float64 { return r.WindowP50 }, "%.1f", "", nil},
-		{"the same, p99, ms", func(r importRound) float64 { return r.WindowP99 }, "%.1f", "≤ 20", atMost(20)},
-		{"bookings a second, 16 connections", func(r importRound) float64 { return r.Alone.Rate }, "%.0f", "", nil},
-		{"the same next to an import", func(r importRound) float64 { return r.Beside.Rate }, "%.0f", "", nil},
-		{"their ratio", func(r importRound) float64 { return r.Beside.Rate / r.Alone.Rate }, "%.2f", "≥ 0.80", atLeast(0.8)},
-		{"p99 of a booking, ms", func(r importRound) float64 { return r.Alone.P99 }, "%.1f", "", nil},
-		{"the same next to an import", func(r importRound) float64 { return r.Beside.P99 }, "%.1f", "", nil},
-		{"new cells a second next to the bookings", func(r importRound) float64 { return r.BesideNew }, "%.0f", "", nil},
-		{"peak memory of the service that imports, MiB", func(r importRound) float64 { return r.ServiceMiB }, "%.0f", "≤ 150", atMost(150)},
-	}
-}
-
-// markdown writes the report as a table: the median of the rounds, and each round.
-func (r *importReport) markdown(w io.Writer) error {
-	var text strings.Builder
-	r.Machine.markdown(&text)
-	fmt.Fprintf(&text, "%d rounds, files of %d cells. The client, the service and the database run on this machine.\n\n",
-		len(r.Rounds), r.Cells)
-	text.WriteString("| | median | rounds | target | |\n|---|--:|---|---|---|\n")
-	for _, f := range r.figures() {
-		var figures []float64
-		var each []string
-		for _, round := range r.Rounds {
-			figures = append(figures, f.figure(round))
-			each = append(each, fmt.Sprintf(f.format, f.figure(round)))
-		}
-		mark := ""
-		switch {
-		case f.met == nil:
-		case f.met(median(slices.Clone(figures))):
-			mark = "met"
-		default:
-			mark = "**missed**"
-		}
-		fmt.Fprintf(&text, "| %s | "+f.format+" | %s | %s | %s |\n", f.name, median(figures), strings.Join(each, ", "), f.target, mark)
-	}
-	_, err := io.WriteString(w, text.String())
-	return err
-}
-
-// save writes import.json and import.md to the directory.
-func (r *importReport) save(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // world-readable on purpose
-		return err
-	}
-	document, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	var table strings.Builder
-	if err := r.markdown(&table); err != nil {
-		return err
-	}
-	write := func(name string, content []byte) error {
-		return os.WriteFile(filepath.Join(dir, name), content, 0o644) //nolint:gosec // world-readable on purpose
-	}
-	return errors.Join(write("import.json", append(document, '\n')), write("import.md", []byte(table.String())))
 }

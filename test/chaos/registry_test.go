@@ -125,14 +125,18 @@ func (r *registry) cells(key periodKey, version int64) []sentCell {
 	if key.resource == 0 {
 		for n := range minutes {
 			id, start := key.number*minutes+1+n, from.Add(time.Duration(n)*time.Minute)
-			cells = append(cells, sentCell{chaosGuid(3, id), int64(id), start, start.Add(time.Minute), int(1 + version%3), flags})
+			cells = append(cells, sentCell{
+				chaosGuid(3, id), int64(id), start, start.Add(time.Minute), int(1 + version%3), flags,
+			})
 		}
 		return cells
 	}
 	for n := range mostOwnCells - int(version%5) {
 		id := (key.resource*1000+key.number)*100 + n
 		start := from.Add(time.Duration(n*60)*time.Minute + time.Duration(version%30)*time.Minute)
-		cells = append(cells, sentCell{chaosGuid(5, id), int64(10_000_000 + id), start, start.Add(20 * time.Minute), int(1 + version%7), flags})
+		cells = append(cells, sentCell{
+			chaosGuid(5, id), int64(10_000_000 + id), start, start.Add(20 * time.Minute), int(1 + version%7), flags,
+		})
 	}
 	return cells
 }
@@ -260,7 +264,8 @@ func (r *registry) upload(client uuid.UUID, keys []periodKey, send sender) (uuid
 	for _, key := range keys {
 		version, path, body := r.message(key)
 		accepted.lines[key] = version
-		require.NoError(r.c.t, json.NewEncoder(&file).Encode(harness.Fields{"Method": "PUT", "Path": path, "Body": body}))
+		line := harness.Fields{"Method": http.MethodPut, "Path": path, "Body": body}
+		require.NoError(r.c.t, json.NewEncoder(&file).Encode(line))
 	}
 	for began := time.Now(); time.Since(began) < chaosClientTimeout; r.pause() {
 		a, err := send(client, http.MethodPost, "/registry/imports", "application/x-ndjson", file.Bytes())
@@ -413,7 +418,8 @@ func (c *chaos) killDuringImport() {
 func (r *registry) check() {
 	c := r.c
 	for guid := range r.imports {
-		require.Eventually(c.t, func() bool { return r.finished(guid) }, 60*time.Second, 50*time.Millisecond, "the import %s does not end", guid)
+		require.Eventually(c.t, func() bool { return r.finished(guid) }, 60*time.Second, 50*time.Millisecond,
+			"the import %s does not end", guid)
 	}
 	// Imports whose response was lost end as well.
 	require.Eventually(c.t, func() bool {
@@ -451,7 +457,8 @@ func (r *registry) check() {
 		lines += len(i.lines)
 	}
 	fmt.Fprintf(os.Stdout,
-		"windows: sent %d, superseded %d, given up %d; periods: %d with a confirmed message, %d with cells of several\n"+
+		"windows: sent %d, superseded %d, given up %d; "+
+			"periods: %d with a confirmed message, %d with cells of several\n"+
 			"imports: accepted %d of %d lines (%d superseded), completed all; repeated requests %d\n"+
 			"lines visible when the database was killed: %d, lost %d, applied again %d\n\n",
 		r.windows.Load(), r.stale.Load(), r.abandoned.Load(), acknowledged, partial, len(r.imports), lines, again,
@@ -515,7 +522,8 @@ func (r *registry) storedCells() map[periodKey][]sentCell {
 	for rows.Next() {
 		var resource uuid.UUID
 		var cell sentCell
-		require.NoError(r.c.t, rows.Scan(&resource, &cell.guid, &cell.id, &cell.start, &cell.end, &cell.capacity, &cell.flags))
+		require.NoError(r.c.t, rows.Scan(&resource, &cell.guid, &cell.id, &cell.start, &cell.end, &cell.capacity,
+			&cell.flags))
 		key := r.key(resource, cell.start)
 		cells[key] = append(cells[key], cell)
 	}
