@@ -427,12 +427,14 @@ func (i *importer) state(
 	if status != http.StatusOK && status != http.StatusAccepted {
 		return s, fmt.Errorf("%s %s: %s", method, path, answer)
 	}
-	return s, json.Unmarshal(answer, &s)
+	err = json.Unmarshal(answer, &s)
+	return s, err
 }
 
 // countWindows returns the number of days that have been brought in.
 func (i *importer) countWindows(ctx context.Context) (count int64, err error) {
-	return count, i.conn.QueryRow(ctx, "SELECT count(*) FROM schedule_window").Scan(&count)
+	err = i.conn.QueryRow(ctx, "SELECT count(*) FROM schedule_window").Scan(&count)
+	return count, err
 }
 
 // bookingsBeside measures bookings while the same service applies a file. The import is cancelled
