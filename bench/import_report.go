@@ -60,31 +60,31 @@ var importFigures = []importFigure{
 	},
 	{
 		"bookings a second, 16 connections", "%.0f", "", 0,
-		func(r importRound) float64 { return r.Alone.Rate },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.Alone.Rate }) },
 	},
 	{
 		"the same next to an import", "%.0f", "", 0,
-		func(r importRound) float64 { return r.Beside.Rate },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.Beside.Rate }) },
 	},
 	{
 		"their ratio", "%.2f", "≥ 0.80", 0.80,
-		func(r importRound) float64 { return r.Beside.Rate / r.Alone.Rate },
+		func(r importRound) float64 { return r.pairs(importPair.ratio) },
 	},
 	{
 		"p99 of a booking, ms", "%.1f", "", 0,
-		func(r importRound) float64 { return r.Alone.P99 },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.Alone.P99 }) },
 	},
 	{
 		"the same next to an import", "%.1f", "", 0,
-		func(r importRound) float64 { return r.Beside.P99 },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.Beside.P99 }) },
 	},
 	{
 		"new cells a second next to the bookings", "%.0f", "", 0,
-		func(r importRound) float64 { return r.BesideNew },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.New }) },
 	},
 	{
 		"peak memory of the service that imports, MiB", "%.0f", "≤ 150", -150,
-		func(r importRound) float64 { return r.Beside.PeakMiB },
+		func(r importRound) float64 { return r.pairs(func(p importPair) float64 { return p.Beside.PeakMiB }) },
 	},
 }
 

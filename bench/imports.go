@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -34,8 +35,9 @@ const (
 	importScale      = 0.01 // of the region whose cells are booked meanwhile
 	importClient     = 2    // number of the client application that sends files
 	importWindows    = 2_000
-	importBookings   = 8_000
-	besideCells      = 1_000_000 // of the file that is imported next to bookings, which do not last as long
+	importPairs      = 5       // measurements of bookings in a round, each without and with an import
+	importBookings   = 2_000   // of each of them
+	besideCells      = 300_000 // of the file that is imported next to them, which takes longer
 	kindImported     = "imported"
 	kindImportedCell = "imported cell"
 )
@@ -59,9 +61,14 @@ type importRound struct {
 	WindowP50 float64 `json:"window_p50_ms"` // PUT of a new day, over one connection
 	WindowP99 float64 `json:"window_p99_ms"`
 
-	Alone     Sample  `json:"bookings"` // over 16 connections
-	Beside    Sample  `json:"bookings_beside_import"`
-	BesideNew float64 `json:"new_cells_per_second_beside_bookings"`
+	Bookings []importPair `json:"bookings"`
+}
+
+// importPair are bookings over 16 connections, without and with an import, one after the other.
+type importPair struct {
+	Alone  Sample  `json:"alone"`
+	Beside Sample  `json:"beside"`
+	New    float64 `json:"new_cells_per_second"` // of the import
 }
 
 // importReport is the result of the import benchmark.
@@ -103,14 +110,14 @@ func runImports(ctx context.Context, server *server, plan importPlan, progress i
 		return nil, err
 	}
 	for n := range plan.rounds {
-		round, err := i.round(ctx, plan.cells, n%2 == 1)
+		round, err := i.round(ctx, plan.cells)
 		if err != nil {
 			return nil, err
 		}
 		report.Rounds = append(report.Rounds, round)
 		fmt.Fprintf(progress, "round %d of %d: COPY %.0f, new %.0f, unchanged %.0f cells/s, window p99 %.1f ms, "+
-			"bookings %.0f/s alone, %.0f/s beside %.0f new cells/s\n", n+1, plan.rounds, round.Copy, round.New,
-			round.Unchanged, round.WindowP99, round.Alone.Rate, round.Beside.Rate, round.BesideNew)
+			"bookings next to an import %.2f\n", n+1, plan.rounds, round.Copy, round.New, round.Unchanged,
+			round.WindowP99, round.pairs(importPair.ratio))
 	}
 	return report, nil
 }
@@ -152,8 +159,20 @@ func openImporter(ctx context.Context, server *server, program string, progress 
 	return i, err
 }
 
-// round makes each measurement once. besideFirst changes the order of the bookings.
-func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r importRound, err error) {
+// ratio returns the rate of bookings next to an import, divided by that without.
+func (p importPair) ratio() float64 { return p.Beside.Rate / p.Alone.Rate }
+
+// pairs returns the median of a figure of the pairs.
+func (r importRound) pairs(figure func(importPair) float64) float64 {
+	var figures []float64
+	for _, pair := range r.Bookings {
+		figures = append(figures, figure(pair))
+	}
+	return median(figures)
+}
+
+// round makes each measurement once, and that of bookings several times.
+func (i *importer) round(ctx context.Context, cells int64) (r importRound, err error) {
 	if r.Copy, err = i.copyCells(ctx, cells); err != nil {
 		return r, err
 	}
@@ -181,25 +200,29 @@ func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r 
 	if err := i.windows(ctx, &r); err != nil {
 		return r, err
 	}
-	if besideFirst {
-		err = i.bookingsBeside(ctx, &r)
+	for n := range importPairs {
+		var pair importPair
+		measurements := []func() error{
+			func() (err error) {
+				pair.Alone, err = i.closed(ctx, 16, importBookings, i.take(importBookings))
+				return err
+			},
+			func() error { return i.bookingsBeside(ctx, &pair) },
+		}
+		if n%2 == 1 {
+			slices.Reverse(measurements)
+		}
+		for _, measure := range measurements {
+			if err := measure(); err != nil {
+				return r, err
+			}
+		}
+		r.Bookings = append(r.Bookings, pair)
 	}
-	if err == nil {
-		r.Alone, err = i.closed(ctx, 16, importBookings, i.again())
-	}
-	if err == nil && !besideFirst {
-		err = i.bookingsBeside(ctx, &r)
-	}
-	return r, err
+	return r, nil
 }
 
 func perCell(d time.Duration, cells int64) float64 { return float64(d.Microseconds()) / float64(cells) }
-
-// again returns the bookings of the first measurement. Each measurement deletes those before.
-func (i *importer) again() func(int64) Booking {
-	i.site.next = warmUpRequests
-	return i.take(importBookings)
-}
 
 // lines returns the lines of a file for new resources, one resource after the other. It inserts the
 // resources.
@@ -439,8 +462,8 @@ func (i *importer) countWindows(ctx context.Context) (count int64, err error) {
 
 // bookingsBeside measures bookings while the same service applies a file. The import is cancelled
 // afterwards.
-func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
-	requests, err := i.service.caller().requests(importBookings, i.again())
+func (i *importer) bookingsBeside(ctx context.Context, pair *importPair) error {
+	requests, err := i.service.caller().requests(importBookings, i.take(importBookings))
 	if err != nil {
 		return err
 	}
@@ -453,7 +476,7 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 		return err
 	}
 	defer func() { _ = os.Remove(file.path) }()
-	r.Beside, err = i.measure(ctx, settle, true, func(ctx context.Context) (load Load, err error) {
+	pair.Beside, err = i.measure(ctx, settle, true, func(ctx context.Context) (load Load, err error) {
 		content, err := os.Open(file.path)
 		if err != nil {
 			return Load{}, err
@@ -491,7 +514,7 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 		if after.FinishedAt != nil {
 			return Load{}, fmt.Errorf("the import ended before the bookings (%s)", after.State)
 		}
-		r.BesideNew = float64((then-now)*importDayCells) / took.Seconds()
+		pair.New = float64((then-now)*importDayCells) / took.Seconds()
 		_, err = i.state(ctx, http.MethodDelete, path, "", nil)
 		return load, err
 	})
