@@ -35,8 +35,9 @@ const (
 	importScale      = 0.01 // of the region whose cells are booked meanwhile
 	importClient     = 2    // number of the client application that sends files
 	importWindows    = 2_000
-	importBookings   = 8_000
-	besideCells      = 1_000_000 // of the file that is imported next to bookings, which do not last as long
+	importPairs      = 5       // measurements of bookings in a round, each without and with an import
+	importBookings   = 2_000   // of each of them
+	besideCells      = 300_000 // of the file that is imported next to them, which takes longer
 	kindImported     = "imported"
 	kindImportedCell = "imported cell"
 )
@@ -60,10 +61,14 @@ type importRound struct {
 	WindowP50 float64 `json:"window_p50_ms"` // PUT of a new day, over one connection
 	WindowP99 float64 `json:"window_p99_ms"`
 
-	Alone      Sample  `json:"bookings"` // over 16 connections
-	Beside     Sample  `json:"bookings_beside_import"`
-	BesideNew  float64 `json:"new_cells_per_second_beside_bookings"`
-	ServiceMiB float64 `json:"service_peak_mib"` // while it applies a file next to bookings
+	Bookings []importPair `json:"bookings"`
+}
+
+// importPair are bookings over 16 connections, without and with an import, one after the other.
+type importPair struct {
+	Alone  Sample  `json:"alone"`
+	Beside Sample  `json:"beside"`
+	New    float64 `json:"new_cells_per_second"` // of the import
 }
 
 // importReport is the result of the import benchmark.
@@ -105,14 +110,14 @@ func runImports(ctx context.Context, server *server, plan importPlan, progress i
 		return nil, err
 	}
 	for n := range plan.rounds {
-		round, err := i.round(ctx, plan.cells, n%2 == 1)
+		round, err := i.round(ctx, plan.cells)
 		if err != nil {
 			return nil, err
 		}
 		report.Rounds = append(report.Rounds, round)
 		fmt.Fprintf(progress, "round %d of %d: COPY %.0f, new %.0f, unchanged %.0f cells/s, window p99 %.1f ms, "+
-			"bookings %.0f/s alone, %.0f/s beside %.0f new cells/s\n", n+1, plan.rounds, round.Copy, round.New,
-			round.Unchanged, round.WindowP99, round.Alone.Rate, round.Beside.Rate, round.BesideNew)
+			"bookings next to an import %.2f\n", n+1, plan.rounds, round.Copy, round.New, round.Unchanged,
+			round.WindowP99, round.pairs(importPair.ratio))
 	}
 	return report, nil
 }
@@ -125,7 +130,7 @@ func openImporter(ctx context.Context, server *server, program string, progress 
 		return nil, err
 	}
 	const database = "talon_bench_import"
-	if err := server.recreate(ctx, database, databaseName(importScale)); err != nil {
+	if err := server.copyDatabase(ctx, databaseName(importScale), database); err != nil {
 		return nil, err
 	}
 	copied := *server
@@ -154,8 +159,20 @@ func openImporter(ctx context.Context, server *server, program string, progress 
 	return i, err
 }
 
-// round makes each measurement once. besideFirst changes the order of the bookings.
-func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r importRound, err error) {
+// ratio returns the rate of bookings next to an import, divided by that without.
+func (p importPair) ratio() float64 { return p.Beside.Rate / p.Alone.Rate }
+
+// pairs returns the median of a figure of the pairs.
+func (r importRound) pairs(figure func(importPair) float64) float64 {
+	var figures []float64
+	for _, pair := range r.Bookings {
+		figures = append(figures, figure(pair))
+	}
+	return median(figures)
+}
+
+// round makes each measurement once, and that of bookings several times.
+func (i *importer) round(ctx context.Context, cells int64) (r importRound, err error) {
 	if r.Copy, err = i.copyCells(ctx, cells); err != nil {
 		return r, err
 	}
@@ -183,25 +200,29 @@ func (i *importer) round(ctx context.Context, cells int64, besideFirst bool) (r 
 	if err := i.windows(ctx, &r); err != nil {
 		return r, err
 	}
-	if besideFirst {
-		err = i.bookingsBeside(ctx, &r)
+	for n := range importPairs {
+		var pair importPair
+		measurements := []func() error{
+			func() (err error) {
+				pair.Alone, err = i.closed(ctx, 16, importBookings, i.take(importBookings))
+				return err
+			},
+			func() error { return i.bookingsBeside(ctx, &pair) },
+		}
+		if n%2 == 1 {
+			slices.Reverse(measurements)
+		}
+		for _, measure := range measurements {
+			if err := measure(); err != nil {
+				return r, err
+			}
+		}
+		r.Bookings = append(r.Bookings, pair)
 	}
-	if err == nil {
-		r.Alone, err = i.closed(ctx, 16, importBookings, i.again())
-	}
-	if err == nil && !besideFirst {
-		err = i.bookingsBeside(ctx, &r)
-	}
-	return r, err
+	return r, nil
 }
 
 func perCell(d time.Duration, cells int64) float64 { return float64(d.Microseconds()) / float64(cells) }
-
-// again returns the bookings of the first measurement. Each measurement deletes those before.
-func (i *importer) again() func(int64) Booking {
-	i.site.next = warmUpRequests
-	return i.take(importBookings)
-}
 
 // lines returns the lines of a file for new resources, one resource after the other. It inserts the
 // resources.
@@ -253,11 +274,10 @@ func (l importLine) body() []byte {
 		if cell > 0 {
 			text = append(text, ',')
 		}
-		start := l.start(cell)
+		start, id := l.start(cell), l.id(cell)
 		text = fmt.Appendf(text,
 			`{"Guid":"%s","Id":%d,"Start":"%s","End":"%s","Capacity":1,"FlagAccess":95,"BusyType":1}`,
-			guid(kindImportedCell, l.id(cell)), l.id(cell), start.Format(time.RFC3339),
-			start.Add(cellLength).Format(time.RFC3339))
+			guid(kindImportedCell, id), id, start.Format(time.RFC3339), start.Add(cellLength).Format(time.RFC3339))
 	}
 	return append(text, "]}"...)
 }
@@ -282,8 +302,8 @@ func (i *importer) file(ctx context.Context, cells int64) (f importFile, err err
 	defer func() { err = errors.Join(err, file.Close()) }()
 	writer := bufio.NewWriter(file)
 	for _, l := range lines {
-		if _, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(),
-			l.body()); err != nil {
+		_, err := fmt.Fprintf(writer, `{"Method":"PUT","Path":"%s","Body":%s}`+"\n", l.path(), l.body())
+		if err != nil {
 			return f, err
 		}
 	}
@@ -310,8 +330,9 @@ func (i *importer) copyCells(ctx context.Context, cells int64) (rate float64, er
 		_, dropErr := conn.Exec(context.WithoutCancel(ctx), `DROP TABLE bench.yardstick`)
 		err = errors.Join(err, dropErr)
 	}()
-	columns := []string{"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access",
-		"busy_type"}
+	columns := []string{
+		"lpu_guid", "resource_guid", "guid", "id", "start_at", "end_at", "capacity", "flag_access", "busy_type",
+	}
 	n := int64(-1)
 	began := time.Now()
 	_, err = conn.CopyFrom(ctx, pgx.Identifier{"bench", "yardstick"}, columns, pgx.CopyFromFunc(func() ([]any, error) {
@@ -343,8 +364,7 @@ func (i *importer) command(ctx context.Context, file importFile) (result importe
 	if _, err := i.conn.Exec(ctx, "CHECKPOINT"); err != nil {
 		return result, err
 	}
-	//nolint:gosec // the program that build has built
-	command := exec.CommandContext(ctx, i.program, "import", file.path)
+	command := exec.CommandContext(ctx, i.program, "import", file.path) //nolint:gosec // built by build
 	command.Env = append(os.Environ(), "DATABASE_URL="+i.url)
 	var failure bytes.Buffer
 	command.Stderr = &failure
@@ -417,11 +437,9 @@ type importState struct {
 	GUID       string  `json:"guid"`
 	State      string  `json:"state"`
 	FinishedAt *string `json:"finishedAt"`
-	Cells      struct {
-		Added int64 `json:"added"`
-	} `json:"cells"`
 }
 
+// state sends a request about an import and returns the state of the import.
 func (i *importer) state(
 	ctx context.Context, method, path, mediaType string, body io.Reader,
 ) (s importState, err error) {
@@ -432,13 +450,20 @@ func (i *importer) state(
 	if status != http.StatusOK && status != http.StatusAccepted {
 		return s, fmt.Errorf("%s %s: %s", method, path, answer)
 	}
-	return s, json.Unmarshal(answer, &s)
+	err = json.Unmarshal(answer, &s)
+	return s, err
+}
+
+// countWindows returns the number of days that have been brought in.
+func (i *importer) countWindows(ctx context.Context) (count int64, err error) {
+	err = i.conn.QueryRow(ctx, "SELECT count(*) FROM schedule_window").Scan(&count)
+	return count, err
 }
 
 // bookingsBeside measures bookings while the same service applies a file. The import is cancelled
 // afterwards.
-func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
-	requests, err := i.service.caller().requests(importBookings, i.again())
+func (i *importer) bookingsBeside(ctx context.Context, pair *importPair) error {
+	requests, err := i.service.caller().requests(importBookings, i.take(importBookings))
 	if err != nil {
 		return err
 	}
@@ -451,7 +476,7 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 		return err
 	}
 	defer func() { _ = os.Remove(file.path) }()
-	r.Beside, err = i.measure(ctx, settle, true, func(ctx context.Context) (load Load, err error) {
+	pair.Beside, err = i.measure(ctx, settle, true, func(ctx context.Context) (load Load, err error) {
 		content, err := os.Open(file.path)
 		if err != nil {
 			return Load{}, err
@@ -462,10 +487,14 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 			return Load{}, err
 		}
 		path := "/registry/imports/" + started.GUID
-		before := started
-		for before.Cells.Added == 0 && before.FinishedAt == nil {
-			time.Sleep(50 * time.Millisecond)
-			if before, err = i.state(ctx, http.MethodGet, path, "", nil); err != nil {
+		before, err := i.countWindows(ctx)
+		if err != nil {
+			return Load{}, err
+		}
+		now := before
+		for now == before { // until the import runs
+			time.Sleep(10 * time.Millisecond)
+			if now, err = i.countWindows(ctx); err != nil {
 				return Load{}, err
 			}
 		}
@@ -474,6 +503,10 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 			return Load{}, err
 		}
 		took := time.Since(began)
+		then, err := i.countWindows(ctx)
+		if err != nil {
+			return Load{}, err
+		}
 		after, err := i.state(ctx, http.MethodGet, path, "", nil)
 		if err != nil {
 			return Load{}, err
@@ -481,103 +514,9 @@ func (i *importer) bookingsBeside(ctx context.Context, r *importRound) error {
 		if after.FinishedAt != nil {
 			return Load{}, fmt.Errorf("the import ended before the bookings (%s)", after.State)
 		}
-		r.BesideNew = float64(after.Cells.Added-before.Cells.Added) / took.Seconds()
+		pair.New = float64((then-now)*importDayCells) / took.Seconds()
 		_, err = i.state(ctx, http.MethodDelete, path, "", nil)
 		return load, err
 	})
-	r.ServiceMiB = r.Beside.PeakMiB
 	return err
-}
-
-// importTarget is a figure of the report.
-type importFigure struct {
-	name   string
-	figure func(importRound) float64
-	format string
-	target string
-	met    func(float64) bool // nil: no target
-}
-
-func (r *importReport) figures() []importFigure {
-	atLeast := func(bound float64) func(float64) bool { return func(f float64) bool { return f >= bound } }
-	atMost := func(bound float64) func(float64) bool { return func(f float64) bool { return f <= bound } }
-	return []importFigure{
-		{"new cells a second", func(r importRound) float64 { return r.New }, "%.0f", "≥ 25,000, goal 50,000",
-			atLeast(25_000)},
-		{"unchanged cells a second", func(r importRound) float64 { return r.Unchanged }, "%.0f",
-			"≥ 100,000, goal 200,000", atLeast(100_000)},
-		{"COPY into a table with the same indexes, cells a second", func(r importRound) float64 { return r.Copy },
-			"%.0f",
-			"", nil},
-		{"new cells / COPY", func(r importRound) float64 { return r.New / r.Copy }, "%.2f", "", nil},
-		{"processor time of `talon import` for a new cell, µs", func(r importRound) float64 { return r.NewCPU }, "%.1f",
-			"", nil},
-		{"processor time of PostgreSQL for a new cell, µs", func(r importRound) float64 { return r.NewPostgres },
-			"%.1f",
-			"", nil},
-		{"peak memory of `talon import`, MiB", func(r importRound) float64 { return r.PeakMiB }, "%.0f", "≤ 150",
-			atMost(150)},
-		{"`PUT` of a new day of 32 cells, p50, ms", func(r importRound) float64 { return r.WindowP50 }, "%.1f", "",
-			nil},
-		{"the same, p99, ms", func(r importRound) float64 { return r.WindowP99 }, "%.1f", "≤ 20", atMost(20)},
-		{"bookings a second, 16 connections", func(r importRound) float64 { return r.Alone.Rate }, "%.0f", "", nil},
-		{"the same next to an import", func(r importRound) float64 { return r.Beside.Rate }, "%.0f", "", nil},
-		{"their ratio", func(r importRound) float64 { return r.Beside.Rate / r.Alone.Rate }, "%.2f", "≥ 0.80",
-			atLeast(0.8)},
-		{"p99 of a booking, ms", func(r importRound) float64 { return r.Alone.P99 }, "%.1f", "", nil},
-		{"the same next to an import", func(r importRound) float64 { return r.Beside.P99 }, "%.1f", "", nil},
-		{"new cells a second next to the bookings", func(r importRound) float64 { return r.BesideNew }, "%.0f", "",
-			nil},
-		{"peak memory of the service that imports, MiB", func(r importRound) float64 { return r.ServiceMiB }, "%.0f",
-			"≤ 150", atMost(150)},
-	}
-}
-
-// markdown writes the report as a table: the median of the rounds, and each round.
-func (r *importReport) markdown(w io.Writer) error {
-	var text strings.Builder
-	r.Machine.markdown(&text)
-	fmt.Fprintf(&text,
-		"%d rounds, files of %d cells. The client, the service and the database run on this machine.\n\n",
-		len(r.Rounds), r.Cells)
-	text.WriteString("| | median | rounds | target | |\n|---|--:|---|---|---|\n")
-	for _, f := range r.figures() {
-		var figures []float64
-		var each []string
-		for _, round := range r.Rounds {
-			figures = append(figures, f.figure(round))
-			each = append(each, fmt.Sprintf(f.format, f.figure(round)))
-		}
-		mark := ""
-		switch {
-		case f.met == nil:
-		case f.met(median(slices.Clone(figures))):
-			mark = "met"
-		default:
-			mark = "**missed**"
-		}
-		fmt.Fprintf(&text, "| %s | "+f.format+" | %s | %s | %s |\n", f.name, median(figures), strings.Join(each, ", "),
-			f.target, mark)
-	}
-	_, err := io.WriteString(w, text.String())
-	return err
-}
-
-// save writes import.json and import.md to the directory.
-func (r *importReport) save(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // world-readable on purpose
-		return err
-	}
-	document, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	var table strings.Builder
-	if err := r.markdown(&table); err != nil {
-		return err
-	}
-	write := func(name string, content []byte) error {
-		return os.WriteFile(filepath.Join(dir, name), content, 0o644) //nolint:gosec // world-readable on purpose
-	}
-	return errors.Join(write("import.json", append(document, '\n')), write("import.md", []byte(table.String())))
 }

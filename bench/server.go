@@ -118,18 +118,21 @@ func configure(ctx context.Context, url string) (restart bool, err error) {
 	return restart, err
 }
 
-// recreate drops a database if it exists, and creates it empty, or as a copy of the template.
-func (s *server) recreate(ctx context.Context, database string, template ...string) error {
+// recreate drops a database if it exists, and creates it empty.
+func (s *server) recreate(ctx context.Context, database string) error {
+	return s.copyDatabase(ctx, "template1", database)
+}
+
+// copyDatabase drops a database if it exists, and creates it as a copy of another one, which must
+// have no connections.
+func (s *server) copyDatabase(ctx context.Context, original, database string) error {
 	conn, err := pgx.Connect(ctx, s.url(maintenance))
 	if err != nil {
 		return fmt.Errorf("open the server: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	name := pgx.Identifier{database}.Sanitize()
-	create := "CREATE DATABASE " + name
-	if len(template) > 0 {
-		create += " TEMPLATE " + pgx.Identifier{template[0]}.Sanitize()
-	}
+	create := "CREATE DATABASE " + name + " TEMPLATE " + pgx.Identifier{original}.Sanitize()
 	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, create} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)

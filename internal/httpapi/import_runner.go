@@ -31,7 +31,7 @@ const (
 	ParallelMessages = 8
 	// busyRest is the rest after a message while the instance is processing requests, in times of
 	// the message's own duration.
-	busyRest = 1
+	busyRest = 2
 	maxRest  = 100 * time.Millisecond
 	// maxBroughtIn bounds the objects that a check remembers.
 	maxBroughtIn = 1_000_000

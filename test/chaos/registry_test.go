@@ -125,17 +125,18 @@ func (r *registry) cells(key periodKey, version int64) []sentCell {
 	if key.resource == 0 {
 		for n := range minutes {
 			id, start := key.number*minutes+1+n, from.Add(time.Duration(n)*time.Minute)
-			cells = append(cells, sentCell{chaosGuid(3, id), int64(id), start, start.Add(time.Minute),
-				int(1 + version%3),
-				flags})
+			cells = append(cells, sentCell{
+				chaosGuid(3, id), int64(id), start, start.Add(time.Minute), int(1 + version%3), flags,
+			})
 		}
 		return cells
 	}
 	for n := range mostOwnCells - int(version%5) {
 		id := (key.resource*1000+key.number)*100 + n
 		start := from.Add(time.Duration(n*60)*time.Minute + time.Duration(version%30)*time.Minute)
-		cells = append(cells, sentCell{chaosGuid(5, id), int64(10_000_000 + id), start, start.Add(20 * time.Minute),
-			int(1 + version%7), flags})
+		cells = append(cells, sentCell{
+			chaosGuid(5, id), int64(10_000_000 + id), start, start.Add(20 * time.Minute), int(1 + version%7), flags,
+		})
 	}
 	return cells
 }
@@ -263,8 +264,8 @@ func (r *registry) upload(client uuid.UUID, keys []periodKey, send sender) (uuid
 	for _, key := range keys {
 		version, path, body := r.message(key)
 		accepted.lines[key] = version
-		require.NoError(r.c.t, json.NewEncoder(&file).Encode(harness.Fields{"Method": "PUT", "Path": path,
-			"Body": body}))
+		line := harness.Fields{"Method": http.MethodPut, "Path": path, "Body": body}
+		require.NoError(r.c.t, json.NewEncoder(&file).Encode(line))
 	}
 	for began := time.Now(); time.Since(began) < chaosClientTimeout; r.pause() {
 		a, err := send(client, http.MethodPost, "/registry/imports", "application/x-ndjson", file.Bytes())

@@ -368,7 +368,8 @@ func (r *region) newInstitution() *institution {
 	start := day.Add(10 * time.Hour)
 	lpu := "/registry/lpus/" + i.lpu.String()
 	add := func(path string, body harness.Fields) {
-		encoded, err := json.Marshal(harness.Fields{"Method": http.MethodPut, "Path": path, "Body": withVersion(1, body)})
+		encoded, err := json.Marshal(harness.Fields{"Method": http.MethodPut, "Path": path, "Body": withVersion(1,
+			body)})
 		require.NoError(r.T, err)
 		i.lines = append(i.lines, string(encoded)+"\n")
 	}

@@ -305,7 +305,8 @@ func TestSettingsOverHTTP(t *testing.T) {
 	client := "/registry/clients/" + r.client.String()
 	const code = "scheduleDays"
 	for _, path := range []string{lpu, "/registry/settings", client + "/settings"} {
-		require.True(t, harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code, "0"))).Changed)
+		require.True(t, harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code,
+			"0"))).Changed)
 		again := harness.Decode[api.ObjectResult](t, r.ask(http.MethodPut, path, settings(1, code, "0")))
 		require.False(t, again.Changed)
 		r.ask(http.MethodPut, path, settings(1)).RequireRefusal(t, "version_conflict")
@@ -390,6 +391,7 @@ func TestInstitutionBringsItselfIn(t *testing.T) {
 	body := withVersion(1, r.objects()["institution"].content)
 	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodPut, path, body)).Changed)
 	require.Equal(t, "Новая", harness.Decode[api.Lpu](t, r.askAs(own, http.MethodGet, path, nil)).Name)
-	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodDelete, path+"?version=2", nil)).Changed)
+	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodDelete, path+"?version=2",
+		nil)).Changed)
 	r.askAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
 }

@@ -166,7 +166,8 @@ func TestRegistryRaces(t *testing.T) {
 					return r.send(http.MethodDelete, r.resource()+"/absences/"+guid.String(), nil)
 				}
 				return r.send(http.MethodPost, r.resource()+"/absences", harness.Fields{
-					"AbsenceGuid": guid, "OnBooked": policy, "From": r.cell(i % 3)["Start"], "To": r.cell(i%3 + 1)["End"],
+					"AbsenceGuid": guid, "OnBooked": policy, "From": r.cell(i % 3)["Start"],
+					"To": r.cell(i%3 + 1)["End"],
 				})
 			},
 		},

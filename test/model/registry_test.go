@@ -125,7 +125,8 @@ func registryScenarios(fewest, most, slots int) *rapid.Generator[*scenario] {
 			st.world.messages = append(st.world.messages, t.drawMessage())
 		}
 		some := rapid.Custom(func(rt *rapid.T) step {
-			return t.with(rt).drawStepOf(oneOf(t.with(rt), "message", "", "message", "cancel", "", "message", "hold", "",
+			return t.with(rt).drawStepOf(oneOf(t.with(rt), "message", "", "message", "cancel", "", "message", "hold",
+				"",
 				"move", "message"))
 		})
 		for range t.intBetween(fewest, most) {
