@@ -627,7 +627,8 @@ func describeCell(
 }
 
 func describeAbsence(absence, resource string, from, to time.Time, lifted bool) string {
-	return fmt.Sprintf("absence %s of %s, %s to %s%s", absence, resource, utc(from), utc(to), textIf(lifted, ", lifted"))
+	return fmt.Sprintf("absence %s of %s, %s to %s%s", absence, resource, utc(from), utc(to), textIf(lifted,
+		", lifted"))
 }
 
 func absenceLabel(lpu, number int) string { return label("A", number) + "(" + label("L", lpu) + ")" }
