@@ -85,11 +85,11 @@ type messagePass struct {
 
 // line is a message with its result.
 type line struct {
-	number int64
-	path   string // without the query
 	server.Message
 
-	status int // 0: without a result
+	number int64
+	path   string // without the query
+	status int    // 0: without a result
 	body   []byte
 }
 
