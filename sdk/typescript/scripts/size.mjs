@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 26_500, gzipped: 9_300 },
+    limit: { minified: 32_000, gzipped: 9_700 },
   },
   'book, and a switch over the refusals': {
     code: `
