@@ -51,12 +51,13 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
     }
     case 'slot_not_found':
     case 'slot_resource_not_found':
-    case 'schedule_stale':
     case 'slot_not_for_reception':
     case 'slot_unavailable':
     case 'slot_time_passed':
     case 'complex_slot_failed':
       return { kind: 'cells', nearest: [], advice: t.advice.otherTime };
+    case 'schedule_stale':
+      return { kind: 'cells', nearest: [], advice: t.advice.staleSchedule };
     case 'slot_beyond_horizon':
       return {
         kind: 'cells',

@@ -629,7 +629,7 @@ test('Promise: the strip shows the number of free cells of each day, and opens a
   await page.getByRole('button', { name: 'Позже' }).click();
   await listed(page);
   assert.equal(await days(page).first().getAttribute('aria-pressed'), 'true');
-  assert.deepEqual(await days(page).locator('.free').last().innerText(), 'нет');
+  await days(page).last().locator('.free', { hasText: 'нет' }).waitFor();
   assert.equal(await days(page).last().isDisabled(), true);
   await page.getByRole('button', { name: 'Раньше' }).click();
   await days(page).first().getByText(tomorrow.slice(8).replace(/^0/, ''), { exact: true }).waitFor();

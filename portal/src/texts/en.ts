@@ -235,6 +235,7 @@ export const en: Texts = {
     nearest: 'These are the nearest free times.',
     noneNear: 'There is no free time near it. Choose another day or another doctor.',
     otherTime: 'Choose another time.',
+    staleSchedule: 'Choose another doctor, or ask the registry.',
     earlierDay: 'Choose an earlier day, or return when booking opens.',
     registryTime: 'The registry books this time. Contact it, or choose another time.',
     otherDoctor: 'Choose another doctor.',
