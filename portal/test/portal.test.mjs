@@ -627,8 +627,7 @@ test('Promise: the strip shows the number of free cells of each day, and opens a
 
   // The schedule of the demo has 14 days.
   await page.getByRole('button', { name: 'Позже' }).click();
-  await listed(page);
-  assert.equal(await days(page).first().getAttribute('aria-pressed'), 'true');
+  await days(page).first().and(page.locator('[aria-pressed="true"]')).waitFor();
   await days(page).last().locator('.free', { hasText: 'нет' }).waitFor();
   assert.equal(await days(page).last().isDisabled(), true);
   await page.getByRole('button', { name: 'Раньше' }).click();
