@@ -112,8 +112,8 @@ type ImportResult struct {
 	Errors []LineError // in order of their lines
 }
 
-// MaxImportErrors is the number of errors of an import that are stored.
-const MaxImportErrors = 10_000
+// maxImportErrors is the number of errors of an import that are stored: the first ones.
+const maxImportErrors = 10_000
 
 // maxImports is the number of unfinished imports of a client application.
 const maxImports = 10

@@ -133,8 +133,9 @@ func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check b
 			return err
 		}
 		i.NextChunk++
+		left := max(0, maxImportErrors-i.Done.Failed)
 		i.Done.Add(result.ImportCounts)
-		if err := s.save(ctx, i, result.Errors, worker); err != nil {
+		if err := s.save(ctx, i, result.Errors[:min(int64(len(result.Errors)), left)], worker); err != nil {
 			return err
 		}
 		progress(i)

@@ -207,6 +207,15 @@ func TestImportCSV(t *testing.T) {
 	r.upload("?of=cells", "text/csv", "", []byte(header+`"open`)).RequireRefusal(t, "field_invalid")
 }
 
+// Promise: of the bad lines of a file, the first 10,000 are kept, and all are counted.
+func TestImportKeepsTheFirstErrors(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	state := r.importLines("", strings.Repeat("x\n", 10_001))
+	require.Equal(t, api.ImportLines{Total: 10_001, Done: 10_001, Failed: 10_001}, state.Lines)
+	require.Equal(t, 10_000, r.Count(`SELECT max(line) FROM import_error`))
+}
+
 // Promise: an import belongs to the client application that has sent it.
 func TestImportIsItsClients(t *testing.T) {
 	t.Parallel()
