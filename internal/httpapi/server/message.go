@@ -33,7 +33,7 @@ type Messages struct {
 func (s *Server) NewMessages() *Messages {
 	m := &Messages{server: s}
 	m.engine = s.newRouter(m.logFailure, s.recover)
-	m.operations = m.engine.Group("/", s.literalFirst, m.authorize, m.readBody, s.validate)
+	m.operations = m.engine.Group("/", s.literalFirst, m.authorize, s.readBody, s.validate)
 	return m
 }
 
@@ -110,23 +110,6 @@ func (m *Messages) authorize(c *gin.Context) {
 	if err != nil {
 		m.server.RenderError(c, err)
 	}
-}
-
-// readBody checks that the body is one JSON object where the operation has a body.
-func (m *Messages) readBody(c *gin.Context) {
-	route := m.server.contract.route(c)
-	if expected := requestBody(route); expected == nil || !expected.Required && c.Request.ContentLength == 0 {
-		return
-	}
-	body, err := readAll(c, jsonType, jsonFormat, route.Body)
-	if err == nil {
-		err = checkJSON(body)
-	}
-	if err != nil {
-		m.server.RenderError(c, err)
-		return
-	}
-	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 // logFailure logs the cause of a failure of the service.
