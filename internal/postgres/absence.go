@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -137,11 +135,6 @@ func (s *Store) Absences(
 // requireResource queues the statement that rejects with ResourceAbsent if there is no such
 // resource.
 func (t *tx) requireResource(lpu, resource uuid.UUID) {
-	row(t, t.ResourceFacts(t.ctx, []db.ResourceFactsParams{{LpuGuid: lpu, Guid: resource}}).QueryRow,
-		func(_ db.ResourceFactsRow, err error) error {
-			if errors.Is(err, pgx.ErrNoRows) {
-				return booking.Reject(booking.ResourceAbsent)
-			}
-			return err
-		})
+	requireRow(t, t.ResourceFacts(t.ctx, []db.ResourceFactsParams{{LpuGuid: lpu, Guid: resource}}).QueryRow,
+		booking.Reject(booking.ResourceAbsent))
 }

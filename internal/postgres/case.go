@@ -29,13 +29,9 @@ func (s *Store) WriteCase(ctx context.Context, w registry.Write, c registry.Case
 
 // DeleteCase implements registry.Store. It runs one transaction in two round trips and the commit.
 func (s *Store) DeleteCase(ctx context.Context, w registry.Write) (registry.ObjectResult, error) {
-	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
-		t.recordWrite(&w, &result.Changed)
-		if err := t.send(); err != nil || !result.Changed {
-			return result, err
-		}
+	return writeObject(ctx, s, &w, func(t *tx) error {
 		exec(t, t.TapDelete(ctx, []db.TapDeleteParams{{LpuGuid: w.Owner, Guid: w.Guid}}).Exec)
-		return result, nil
+		return nil
 	})
 }
 

@@ -13,20 +13,6 @@ import (
 	"talon.example/internal/registry"
 )
 
-// writeObject runs a transaction that records the write of an object, and calls do if the write
-// changes something.
-func writeObject(
-	ctx context.Context, s *Store, w *registry.Write, do func(*tx) error,
-) (registry.ObjectResult, error) {
-	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
-		t.recordWrite(w, &result.Changed)
-		if err := t.send(); err != nil || !result.Changed {
-			return result, err
-		}
-		return result, do(t)
-	})
-}
-
 // writeReference is writeObject for reference data, of which this instance forgets what it has in
 // memory.
 func writeReference(

@@ -12,31 +12,23 @@ import (
 
 // WritePerson implements registry.Store. It runs one transaction in two round trips and the commit.
 func (s *Store) WritePerson(ctx context.Context, w registry.Write, p registry.Person) (registry.ObjectResult, error) {
-	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
-		t.recordWrite(&w, &result.Changed)
-		if err := t.send(); err != nil || !result.Changed {
-			return result, err
-		}
+	return writeObject(ctx, s, &w, func(t *tx) error {
 		exec(t, t.MipPersonAdd(ctx, []uuid.UUID{w.Guid}).Exec)
 		exec(t, t.MipPersonDataWrite(ctx, []db.MipPersonDataWriteParams{{
 			PersonGuid: w.Guid, Surname: p.Surname, Name: p.Name, Patronymic: p.Patronymic, BirthDate: p.BirthDate,
 			Sex: nilIfEmpty(db.Sex(p.Sex)), Snils: p.Snils, PolicySeries: p.PolicySeries, PolicyNumber: p.PolicyNumber,
 		}}).Exec)
-		return result, nil
+		return nil
 	})
 }
 
 // DeletePerson implements registry.Store. It runs one transaction in two round trips and the
 // commit.
 func (s *Store) DeletePerson(ctx context.Context, w registry.Write) (registry.ObjectResult, error) {
-	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
-		t.recordWrite(&w, &result.Changed)
-		if err := t.send(); err != nil || !result.Changed {
-			return result, err
-		}
+	return writeObject(ctx, s, &w, func(t *tx) error {
 		exec(t, t.MipPersonDataDelete(ctx, []uuid.UUID{w.Guid}).Exec)
 		exec(t, t.MipPersonDelete(ctx, []uuid.UUID{w.Guid}).Exec)
-		return result, nil
+		return nil
 	})
 }
 

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"context"
 	"errors"
 
 	"github.com/google/uuid"
@@ -38,6 +39,20 @@ func (t *tx) recordWrite(w *registry.Write, changes *bool) {
 			return booking.Reject(booking.VersionConflict)
 		}
 		return nil
+	})
+}
+
+// writeObject runs a transaction that records the write of an object, and calls do if the write
+// changes something.
+func writeObject(
+	ctx context.Context, s *Store, w *registry.Write, do func(*tx) error,
+) (registry.ObjectResult, error) {
+	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
+		t.recordWrite(w, &result.Changed)
+		if err := t.send(); err != nil || !result.Changed {
+			return result, err
+		}
+		return result, do(t)
 	})
 }
 
