@@ -41,6 +41,19 @@ func decodeCursor[T any](text string) (T, error) {
 	return position, nil
 }
 
+// readCursor decodes an optional cursor. Without one, it returns the zero position, before the
+// first item. It rejects a text that is no cursor.
+func readCursor[T any](text *string) (position T, _ error) {
+	if text == nil {
+		return position, nil
+	}
+	position, err := decodeCursor[T](*text)
+	if err != nil {
+		return position, invalidCursor(err)
+	}
+	return position, nil
+}
+
 func invalidCursor(err error) *booking.Refusal {
 	return booking.InvalidField("cursor", booking.ProblemNotCursor).Because(err)
 }

@@ -79,12 +79,9 @@ type importCursor struct {
 func (h *handlers) ListImportErrors(
 	ctx context.Context, request api.ListImportErrorsRequestObject,
 ) (api.ListImportErrorsResponseObject, error) {
-	var position importCursor
-	if text := request.Params.Cursor; text != nil {
-		var err error
-		if position, err = decodeCursor[importCursor](*text); err != nil {
-			return nil, invalidCursor(err)
-		}
+	position, err := readCursor[importCursor](request.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	limit := int(orDefault(request.Params.Limit, defaultLimit))
 	found, err := h.imports.Errors(ctx, server.Caller(ctx).Client, request.ImportGUID, position.Line, limit+1)

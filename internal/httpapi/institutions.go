@@ -16,12 +16,9 @@ import (
 func (h *handlers) ListDirectionInstitutions(
 	ctx context.Context, request api.ListDirectionInstitutionsRequestObject,
 ) (api.ListDirectionInstitutionsResponseObject, error) {
-	var position institutionCursor
-	if text := request.Params.Cursor; text != nil {
-		var err error
-		if position, err = decodeCursor[institutionCursor](*text); err != nil {
-			return nil, invalidCursor(err)
-		}
+	position, err := readCursor[institutionCursor](request.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	limit := int(orDefault(request.Params.Limit, defaultLimit))
 	found, next, err := h.booking.Institutions(

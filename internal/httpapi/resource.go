@@ -70,12 +70,9 @@ type resourceCursor struct {
 func (h *handlers) ListResources(
 	ctx context.Context, request api.ListResourcesRequestObject,
 ) (api.ListResourcesResponseObject, error) {
-	var position resourceCursor
-	if text := request.Params.Cursor; text != nil {
-		var err error
-		if position, err = decodeCursor[resourceCursor](*text); err != nil {
-			return nil, invalidCursor(err)
-		}
+	position, err := readCursor[resourceCursor](request.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	limit := int(orDefault(request.Params.Limit, defaultLimit))
 	found, err := h.registry.Resources(ctx, request.LpuGUID, position.Resource, limit+1)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"talon.example/gen/api"
 	"talon.example/internal/registry"
 )
@@ -14,12 +12,9 @@ import (
 func (h *handlers) ListSources(
 	ctx context.Context, request api.ListSourcesRequestObject,
 ) (api.ListSourcesResponseObject, error) {
-	var position sourceCursor
-	if text := request.Params.Cursor; text != nil {
-		var err error
-		if position, err = decodeCursor[sourceCursor](*text); err != nil {
-			return nil, invalidCursor(err)
-		}
+	position, err := readCursor[resourceCursor](request.Params.Cursor)
+	if err != nil {
+		return nil, err
 	}
 	limit := int(orDefault(request.Params.Limit, defaultLimit))
 	found, summary, next, err := h.registry.Sources(ctx, request.LpuGUID, position.Resource, limit)
@@ -33,18 +28,13 @@ func (h *handlers) ListSources(
 		body.Items[i] = sourceStatus(&found[i])
 	}
 	if next != nil {
-		text, err := encodeCursor(sourceCursor{*next})
+		text, err := encodeCursor(resourceCursor{*next})
 		if err != nil {
 			return nil, err
 		}
 		body.Next = &text
 	}
 	return api.ListSources200JSONResponse(body), nil
-}
-
-// sourceCursor is the encoded form of the last resource of a page.
-type sourceCursor struct {
-	Resource uuid.UUID `json:"resource"`
 }
 
 func sourceStatus(source *registry.Source) api.SourceStatus {

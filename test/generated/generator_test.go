@@ -230,7 +230,7 @@ func (g *generator) loadDemoFacts() {
 		"lpuguid": lpu, "resourceguid": resource, "from": g.Now().Format(time.RFC3339),
 		"to": g.Now().AddDate(0, 0, 7).Format(time.RFC3339),
 	}
-	for _, person := range g.persons { // the caller acts for itself, whoever the person is
+	for _, person := range g.persons { // the caller acts for itself, for any person
 		g.demoFacts = append(g.demoFacts, (&facts{person: person, client: sandbox.Client, values: map[string]any{
 			"lpuguid": lpu, "cardguid": duplicate, "intocardguid": card, "version": json.Number("1000"),
 		}}).match(g.operations), (&facts{person: person, client: sandbox.Client, values: week}).match(g.operations))
