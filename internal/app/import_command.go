@@ -24,16 +24,11 @@ import (
 	"talon.example/internal/booking"
 	"talon.example/internal/command"
 	"talon.example/internal/httpapi"
-	"talon.example/internal/httpapi/server"
-	"talon.example/internal/postgres"
 	"talon.example/internal/registry"
 )
 
-// Limits of talon import.
-const (
-	importConns = 2  // for the import itself; its messages have others
-	shownErrors = 20 // of the bad lines
-)
+// shownErrors is how many bad lines are shown.
+const shownErrors = 20
 
 const importUsage = `talon import loads a file of messages into the database (загрузка), with all rights.
 
@@ -62,7 +57,11 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	imports, closeAll, err := openImports(ctx, env)
+	database := env.Variables["DATABASE_URL"]
+	if database == "" {
+		return errNoDatabase
+	}
+	imports, closeAll, err := OpenImports(ctx, database, slog.New(slog.NewTextHandler(env.Stderr, nil)), time.Now)
 	if err != nil {
 		return err
 	}
@@ -126,38 +125,6 @@ func (f *importFlags) isCSV() bool {
 	return filepath.Ext(name) == ".csv" || f.file == "-" && f.of != ""
 }
 
-// openImports returns the use cases of imports on the database of DATABASE_URL.
-func openImports(ctx context.Context, env *command.Env) (_ *registry.Imports, closeAll func(), err error) {
-	database := env.Variables["DATABASE_URL"]
-	if database == "" {
-		return nil, nil, errNoDatabase
-	}
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: database, MaxConns: importConns, StatementTimeout: commandTimeout,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the database: %w", err)
-	}
-	messages, err := openMessagePool(ctx, database)
-	if err != nil {
-		pool.Close()
-		return nil, nil, err
-	}
-	closeAll = func() {
-		messages.Close()
-		pool.Close()
-	}
-	log := slog.New(slog.NewTextHandler(env.Stderr, nil))
-	handler, err := server.New(server.Config{Log: log})
-	if err != nil {
-		closeAll()
-		return nil, nil, fmt.Errorf("create the server of the messages: %w", err)
-	}
-	store := postgres.NewStore(pool, postgres.ReferenceAge)
-	config := httpapi.Config{Booking: booking.NewService(store.Ports(), time.Now), Now: time.Now}
-	return newImports(handler, config, store, messages, time.Now), closeAll, nil
-}
-
 // uploadFile stores a file as an import, and returns its guid.
 func uploadFile(
 	ctx context.Context, env *command.Env, imports *registry.Imports, flags *importFlags,
@@ -185,8 +152,7 @@ func uploadFile(
 			return uuid.Nil, badFile(flags.file, err)
 		}
 	}
-	owner := registry.ImportOwner{Rights: booking.SystemRights{Scopes: booking.Scopes, EveryLpu: true}}
-	accepted, err := imports.Upload(ctx, owner, flags.options, source)
+	accepted, err := imports.Upload(ctx, Administrator, flags.options, source)
 	_ = bar.Clear()
 	if err != nil {
 		return uuid.Nil, badFile(flags.file, err)

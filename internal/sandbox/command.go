@@ -62,7 +62,7 @@ func serve(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := prepareSchema(ctx, env, database); err != nil {
 		return err
 	}
-	state, err := ensureData(ctx, database)
+	state, err := Ensure(ctx, database, time.Now())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func reset(ctx context.Context, env *command.Env, args []string) (err error) {
 	if err := prepareSchema(ctx, env, database); err != nil {
 		return err
 	}
-	if err := resetData(ctx, database, time.Now()); err != nil {
+	if err := Reset(ctx, database, time.Now()); err != nil {
 		return err
 	}
 	fmt.Fprintln(env.Stdout, "The demo data are reset to the first day.")
@@ -251,18 +251,6 @@ func renewSchema(ctx context.Context, database string) error {
 		return fmt.Errorf("drop the schema of an earlier build: %w", err)
 	}
 	return migrations.Up(ctx, database)
-}
-
-func ensureData(ctx context.Context, database string) (state State, err error) {
-	err = withConnection(ctx, database, func(conn *pgx.Conn) (err error) {
-		state, err = Ensure(ctx, conn, time.Now())
-		return err
-	})
-	return state, err
-}
-
-func resetData(ctx context.Context, database string, now time.Time) error {
-	return withConnection(ctx, database, func(conn *pgx.Conn) error { return Reset(ctx, conn, now) })
 }
 
 // withConnection calls do with a connection to the database, and closes it afterwards.

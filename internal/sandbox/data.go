@@ -5,14 +5,19 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	_ "embed" // for the SQL
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/app"
+	"talon.example/internal/registry"
 )
 
 var (
@@ -26,32 +31,30 @@ var (
 const (
 	timeout     = 20 * time.Second // of a load or reset, less than the server's write timeout
 	lockTimeout = 10 * time.Second // of waiting for concurrent bookings
+	loadLock    = 0x7461_6c6f_6e   // of loads and resets, which run one at a time
 )
 
 var (
-	//go:embed demo.sql
-	loadSQL string
+	//go:embed demo/before.sql
+	beforeSQL string
+	//go:embed demo/after.sql
+	afterSQL string
 	//go:embed clear.sql
 	clearSQL string
 )
 
-// Beginner begins transactions: a connection, a pool, or an outer transaction.
-type Beginner interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-}
-
-// Load inserts the demo data, relative to now, into an empty database with the current schema. It
+// Load brings the demo data, relative to now, into an empty database with the current schema. It
 // returns ErrLoaded if they are loaded already, and ErrForeign if the database holds other data.
-func Load(ctx context.Context, db Beginner, now time.Time) error {
-	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
-		loaded, err := isLoaded(ctx, tx)
+func Load(ctx context.Context, database string, now time.Time) error {
+	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) error {
+		loaded, err := isLoaded(ctx, conn)
 		switch {
 		case err != nil:
 			return err
 		case loaded:
 			return ErrLoaded
 		default:
-			return load(ctx, tx, now)
+			return load(ctx, conn, now)
 		}
 	})
 	if err != nil {
@@ -60,13 +63,12 @@ func Load(ctx context.Context, db Beginner, now time.Time) error {
 	return nil
 }
 
-// Reset deletes all data and loads the demo data relative to now, in one transaction. Concurrent
-// bookings wait for it. It returns ErrForeign and changes nothing if the database has an
+// Reset deletes all data and loads the demo data relative to now. Until it returns, requests meet
+// data that are not complete. It returns ErrForeign and changes nothing if the database has an
 // institution, a legal entity, a client application or a person that is not of the demo.
-func Reset(ctx context.Context, db Beginner, now time.Time) error {
-	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := reload(ctx, tx, now)
-		return err
+func Reset(ctx context.Context, database string, now time.Time) error {
+	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) error {
+		return load(ctx, conn, now)
 	})
 	if err != nil {
 		return fmt.Errorf("reset the demo data: %w", err)
@@ -76,11 +78,9 @@ func Reset(ctx context.Context, db Beginner, now time.Time) error {
 
 // Check returns ErrForeign if the database has an institution, a legal entity, a client application
 // or a person that is not of the demo.
-func Check(ctx context.Context, db Beginner) error {
-	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		_, err := isLoaded(ctx, tx)
-		return err
-	})
+func Check(ctx context.Context, db querier) error {
+	_, err := isLoaded(ctx, db)
+	return err
 }
 
 // Action is what Ensure has done.
@@ -102,17 +102,16 @@ type State struct {
 }
 
 // Ensure loads the demo data into an empty database. It resets outdated data: those whose example
-// cell has begun, and those of an earlier version, which had fewer patients or client applications.
-// It keeps current data with all bookings. It returns ErrForeign if it would have to write to a
-// database with other data.
-func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
+// cell has begun, those of an earlier version, which had fewer patients or client applications, and
+// those of a load that did not end. It keeps current data with all bookings. It returns ErrForeign
+// if it would have to write to a database with other data.
+func Ensure(ctx context.Context, database string, now time.Time) (State, error) {
 	var state State
-	err := inExclusiveTx(ctx, db, func(ctx context.Context, tx pgx.Tx) error {
-		var err error
-		if state.Action, err = ensure(ctx, tx, now); err != nil {
+	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) (err error) {
+		if state.Action, err = ensure(ctx, conn, now); err != nil {
 			return err
 		}
-		state.FirstExampleFree, err = firstExampleIsFree(ctx, tx, now)
+		state.FirstExampleFree, err = firstExampleIsFree(ctx, conn, now)
 		return err
 	})
 	if err != nil {
@@ -121,55 +120,86 @@ func Ensure(ctx context.Context, db Beginner, now time.Time) (State, error) {
 	return state, nil
 }
 
-func ensure(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
-	current, err := queryBool(ctx, tx, `
+func ensure(ctx context.Context, conn *pgx.Conn, now time.Time) (Action, error) {
+	current, err := queryBool(ctx, conn, `
 		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
 			AND (SELECT count(DISTINCT person_guid) FROM mkab) = $4
-			AND EXISTS (SELECT FROM client_application WHERE guid = $5)`,
-		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient)
+			AND EXISTS (SELECT FROM client_application WHERE guid = $5)
+			AND EXISTS (SELECT FROM client_application WHERE guid = $6 AND visit_direction <> 0)`,
+		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient, Client)
 	if err != nil {
 		return "", fmt.Errorf("check the example's cell and the patients: %w", err)
 	}
 	if current {
 		return Kept, nil
 	}
-	return reload(ctx, tx, now)
-}
-
-// inExclusiveTx calls do in a transaction that excludes other loads and resets. Its lock also
-// prevents that an institution is inserted between the check for foreign data and the deletion.
-func inExclusiveTx(ctx context.Context, db Beginner, do func(context.Context, pgx.Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
-		limits := fmt.Sprintf("SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d", timeout.Milliseconds(),
-			lockTimeout.Milliseconds())
-		if _, err := tx.Exec(ctx, limits); err != nil {
-			return fmt.Errorf("set the timeouts: %w", err)
-		}
-		if _, err := tx.Exec(ctx, "LOCK TABLE lpu IN SHARE ROW EXCLUSIVE MODE"); err != nil {
-			return fmt.Errorf("lock the institutions: %w", err)
-		}
-		return do(ctx, tx)
-	})
-}
-
-// reload loads the demo data, after deleting those that are loaded.
-func reload(ctx context.Context, tx pgx.Tx, now time.Time) (Action, error) {
-	loaded, err := isLoaded(ctx, tx)
+	loaded, err := isLoaded(ctx, conn)
 	if err != nil {
 		return "", err
 	}
 	if !loaded {
-		return Loaded, load(ctx, tx, now)
+		return Loaded, load(ctx, conn, now)
 	}
-	if _, err := tx.Exec(ctx, clearSQL); err != nil {
-		return "", fmt.Errorf("delete the old data: %w", err)
-	}
-	return Renewed, load(ctx, tx, now)
+	return Renewed, load(ctx, conn, now)
 }
 
-func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
+// exclusively calls do with a connection while no other load or reset runs.
+func exclusively(ctx context.Context, database string, do func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return withConnection(ctx, database, func(conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("set the timeout of locks: %w", err)
+		}
+		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", loadLock); err != nil {
+			return fmt.Errorf("wait for another load: %w", err)
+		}
+		return do(ctx, conn)
+	})
+}
+
+// load deletes the demo data and loads them. What the registry brings in is imported, like the file
+// of an institution; the rest is inserted before and after it. Rights of booking come last, so that
+// nobody books in data that are not complete.
+func load(ctx context.Context, conn *pgx.Conn, now time.Time) error {
+	region, err := regionMessages(now)
+	if err != nil {
+		return err
+	}
+	last, err := lastMessages(now)
+	if err != nil {
+		return err
+	}
+	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return clearAll(ctx, tx) }); err != nil {
+		return fmt.Errorf("delete the old data: %w", err)
+	}
+	if err := importMessages(ctx, conn, region, now); err != nil {
+		return fmt.Errorf("import the region: %w", err)
+	}
+	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return insertRest(ctx, tx, now) }); err != nil {
+		return fmt.Errorf("insert what is not imported: %w", err)
+	}
+	if err := importMessages(ctx, conn, last, now); err != nil {
+		return fmt.Errorf("import what follows the visits: %w", err)
+	}
+	return nil
+}
+
+// clearAll deletes all data, and inserts what the messages need.
+func clearAll(ctx context.Context, tx pgx.Tx) error {
+	// No institution is inserted between the check for foreign data and the deletion.
+	if _, err := tx.Exec(ctx, "LOCK TABLE lpu IN SHARE ROW EXCLUSIVE MODE"); err != nil {
+		return fmt.Errorf("lock the institutions: %w", err)
+	}
+	if _, err := isLoaded(ctx, tx); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, clearSQL+beforeSQL)
+	return err //nolint:wrapcheck // load wraps it
+}
+
+// insertRest inserts what the registry does not bring in.
+func insertRest(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	// A text of several statements cannot have parameters, so the time is passed in a setting of
 	// the transaction. It is truncated here, because PostgreSQL would round it to microseconds, at
 	// the end of a day up into the next.
@@ -177,21 +207,56 @@ func load(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	if _, err := tx.Exec(ctx, "SELECT set_config('talon.demo_now', $1, true)", moment); err != nil {
 		return fmt.Errorf("set the time: %w", err)
 	}
-	if _, err := tx.Exec(ctx, loadSQL); err != nil {
-		return fmt.Errorf("insert the data: %w", err)
+	_, err := tx.Exec(ctx, afterSQL)
+	return err //nolint:wrapcheck // load wraps it
+}
+
+// importMessages imports messages, as talon import does. The import is no part of the data.
+func importMessages(ctx context.Context, conn *pgx.Conn, lines []byte, now time.Time) error {
+	log := slog.New(slog.DiscardHandler)
+	imports, closeAll, err := app.OpenImports(ctx, conn.Config().ConnString(), log, func() time.Time { return now })
+	if err != nil {
+		return err //nolint:wrapcheck // it says what failed
+	}
+	defer closeAll()
+	accepted, err := imports.Upload(ctx, app.Administrator, registry.ImportOptions{OnError: registry.SkipBad},
+		registry.Lines(bytes.NewReader(lines)))
+	if err != nil {
+		return fmt.Errorf("upload: %w", err)
+	}
+	result, err := imports.Finish(ctx, accepted.Guid, func(*registry.Import) {})
+	if err != nil {
+		return fmt.Errorf("apply: %w", err)
+	}
+	bad, err := imports.Errors(ctx, uuid.Nil, accepted.Guid, 0, 1)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the errors: %w", err)
+	case len(bad) > 0:
+		return fmt.Errorf("%d lines are bad, the first is line %d: %s", result.Done.Failed, bad[0].Line, bad[0].Error)
+	case result.State != registry.ImportCompleted:
+		return fmt.Errorf("the import is %s: %s", result.State, result.Problem)
+	}
+	if _, err := conn.Exec(ctx, "DELETE FROM import WHERE guid = $1", accepted.Guid); err != nil {
+		return fmt.Errorf("delete the import: %w", err)
 	}
 	return nil
+}
+
+// querier is a connection, a pool, or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // isLoaded reports whether the database has institutions of the demo. It returns ErrForeign if it
 // has rows that are neither of the demo nor brought in beside it through the registry. All other
 // rows belong to rows of these tables.
-func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
+func isLoaded(ctx context.Context, db querier) (bool, error) {
 	var (
 		kind string
 		guid uuid.UUID
 	)
-	err := tx.QueryRow(ctx, `
+	err := db.QueryRow(ctx, `
 		SELECT kind, guid
 		FROM (
 			SELECT 'institution', guid FROM lpu
@@ -208,7 +273,7 @@ func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("search for foreign data: %w", err)
 	}
-	loaded, err := queryBool(ctx, tx, "SELECT EXISTS (SELECT FROM lpu)")
+	loaded, err := queryBool(ctx, db, "SELECT EXISTS (SELECT FROM lpu)")
 	if err != nil {
 		return false, fmt.Errorf("search for institutions: %w", err)
 	}
@@ -217,8 +282,8 @@ func isLoaded(ctx context.Context, tx pgx.Tx) (bool, error) {
 
 // firstExampleIsFree reports whether FirstExample can be booked. It checks only what bookings and
 // holds change.
-func firstExampleIsFree(ctx context.Context, tx pgx.Tx, now time.Time) (bool, error) {
-	free, err := queryBool(ctx, tx, `
+func firstExampleIsFree(ctx context.Context, db querier, now time.Time) (bool, error) {
+	free, err := queryBool(ctx, db, `
 		SELECT EXISTS (SELECT FROM direction WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid IS NULL)
 			AND 2 = (
 				SELECT count(*)
@@ -237,7 +302,7 @@ func firstExampleIsFree(ctx context.Context, tx pgx.Tx, now time.Time) (bool, er
 }
 
 // queryBool returns the single boolean that a query returns.
-func queryBool(ctx context.Context, tx pgx.Tx, query string, args ...any) (result bool, err error) {
-	err = tx.QueryRow(ctx, query, args...).Scan(&result)
+func queryBool(ctx context.Context, db querier, query string, args ...any) (result bool, err error) {
+	err = db.QueryRow(ctx, query, args...).Scan(&result)
 	return result, err
 }

@@ -194,7 +194,7 @@ const (
 
 func person(number int) uuid.UUID { return numbered("0005", number) }
 
-// numbered returns a guid of the demo data, in the form that demo.sql describes.
+// numbered returns a guid of the demo data, in the form that demoFiles describes.
 func numbered(kind string, number int) uuid.UUID {
 	return uuid.MustParse(fmt.Sprintf("de300000-%s-4000-8000-%012d", kind, number))
 }

@@ -312,9 +312,9 @@ func (s *scenarios) addSuccesses() {
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
 }
 
-// farDay is the day for which the scenarios of the registry bring in cells and an absence. demo.sql
-// has a message of decidedVersion for the month after it. All are so far ahead that no search finds
-// them, and fixed, so that a repetition is the same message.
+// farDay is the day for which the scenarios of the registry bring in cells and an absence. The demo
+// data have a message of decidedVersion for the month after it. All are so far ahead that no search
+// finds them, and fixed, so that a repetition is the same message.
 var farDay = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 
 const decidedVersion = 5
@@ -337,7 +337,7 @@ func (s *scenarios) addRegistryRefusals() {
 	byRegion := s.byRegion(booking.ScopeAdmin)
 	s.refuse(booking.ObjectAbsent, "getLegalEntity", noPatient, http.MethodGet, legalEntityPath(unknownNumber), "",
 		byRegion)
-	inUse := legalEntityPath(1) + "?version=1"
+	inUse := legalEntityPath(1) + "?version=2"
 	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, inUse, "", byRegion)
 	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
 	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
@@ -347,7 +347,7 @@ func (s *scenarios) addRegistryRefusals() {
 	cells := func(cells ...scheduleCell) scheduleMessage { return scheduleMessage{Version: 1, Cells: cells} }
 	schedule(booking.CellOverlap, 3, farDay, 1, cells(newCell(1), overlapping))
 	schedule(booking.CellForeign, 3, farDay, 1, cells(stolen))
-	schedule(booking.CellBooked, 2, s.now, 14, scheduleMessage{Version: 1, OnBooked: "refuse"})
+	schedule(booking.CellBooked, 2, s.now, 14, scheduleMessage{Version: 3, OnBooked: "refuse"})
 }
 
 // addRegistrySuccesses adds messages of an institution's system that are applied.
@@ -361,7 +361,7 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("sources", "listSources", http.MethodGet, registryPath+"/sources", "")
 	add("work", "listWork", http.MethodGet, registryPath+"/work-list", "")
 	add("slot_changed", "patchSlot", http.MethodPatch,
-		registryPath+"/slots/"+numbered("0009", int(slotOf(4, 13, 16))).String(), `{"Version": 1, "Blocked": true}`)
+		registryPath+"/slots/"+numbered("0009", int(slotOf(4, 13, 16))).String(), `{"Version": 2, "Blocked": true}`)
 	add("absence_added", "addAbsence", http.MethodPost, resourcePath(3)+"/absences", fmt.Sprintf(
 		`{"AbsenceGuid": %q, "From": "2100-01-01T00:00:00Z", "To": "2100-01-02T00:00:00Z", "Reason": "Больничный"}`,
 		numbered("000d", 2)))
@@ -386,7 +386,7 @@ func (s *scenarios) addObjectSuccesses() {
 	lpu := func(number int) string { return "/registry/lpus/" + numbered("0002", number).String() }
 	client := func(number int) string { return "/registry/clients/" + numbered("0003", number).String() }
 	oneSetting := func(code, value string) string {
-		return fmt.Sprintf(`{"Version": 1, "Settings": [{"Code": %q, "Value": %q}]}`, code, value)
+		return fmt.Sprintf(`{"Version": 2, "Settings": [{"Code": %q, "Value": %q}]}`, code, value)
 	}
 	add("legal_entity_written", "putLegalEntity", http.MethodPut, legalEntityPath(written),
 		`{"Version": 1, "Name": "ГБУЗ «Городская поликлиника»"}`)
@@ -408,7 +408,8 @@ func (s *scenarios) addObjectSuccesses() {
 		oneSetting("OneActiveAppointmentPerSpeciality", "true"))
 	add("region_settings", "getRegionSettings", http.MethodGet, "/registry/settings", "")
 	add("lpu_settings_written", "putLpuSettings", http.MethodPut, registryPath+"/settings",
-		oneSetting("DirectionExpires", "true"))
+		`{"Version": 2, "Settings": [`+
+			`{"Code": "DirectionExpires", "Value": "true"}, {"Code": "ScheduleFreshHours", "Value": "720"}]}`)
 	add("lpu_settings", "getLpuSettings", http.MethodGet, registryPath+"/settings", "")
 	add("client_settings_written", "putClientSettings", http.MethodPut, client(2)+"/settings",
 		oneSetting("scheduleDays", "14"))
@@ -443,11 +444,11 @@ func (s *scenarios) addPatientObjectRefusals() {
 	s.refuse(booking.ObjectAbsent, "getCard", noPatient, http.MethodGet, cardPath(unknownNumber), "", byRegion)
 	booked := "/registry/lpus/" + exampleSource.String() + "/referrals/" + referralOf(2, 1).String()
 	s.refuse(booking.ObjectBooked, "withdrawReferral", noPatient, http.MethodDelete,
-		booked+"?version=1&onBooked=refuse", "", s.byRegion(booking.ScopeReferralWrite))
+		booked+"?version=2&onBooked=refuse", "", s.byRegion(booking.ScopeReferralWrite))
 	s.refuse(booking.MkabOpen, "putCard", noPatient, http.MethodPut, cardPath(deletedObject),
 		cardBody(mergedPerson), byRegion)
 	s.refuse(booking.GuidForeign, "withdrawReferral", noPatient, http.MethodDelete,
-		registryPath+"/referrals/"+referralOf(2, 1).String()+"?version=1", "", s.byRegion(booking.ScopeReferralWrite))
+		registryPath+"/referrals/"+referralOf(2, 1).String()+"?version=2", "", s.byRegion(booking.ScopeReferralWrite))
 }
 
 // addPatientObjects adds writes of patients' objects that are applied, and their reads.
@@ -467,7 +468,7 @@ func (s *scenarios) addPatientObjects() {
 	add("card_written", "putCard", http.MethodPut, cardPath(writtenObject), cardBody(writtenObject))
 	add("registered_card", "getCard", http.MethodGet, cardPath(mergedCard), "")
 	add("card_merged", "mergeCard", http.MethodPost, cardPath(duplicateCard)+"/merge",
-		fmt.Sprintf(`{"Version": 1, "IntoCardGuid": %q}`, card))
+		fmt.Sprintf(`{"Version": 2, "IntoCardGuid": %q}`, card))
 	add("case_written", "putCase", http.MethodPut, objectPath("cases", "0008", writtenObject), fmt.Sprintf(
 		`{"Version": 1, "CardGuid": %q, "OpenedOn": "2019-08-13", "ClosedOn": "2019-08-20"}`, card))
 	add("registered_case", "getCase", http.MethodGet,
@@ -625,7 +626,7 @@ func cardless(patient int) bool {
 	return patient >= 10 && patient <= 16 || patient >= 21 && patient <= 24
 }
 
-// slotOf returns the id of a cell, in the form that demo.sql describes.
+// slotOf returns the id of a cell, in the form that demoFiles describes.
 func slotOf(resource, day, cell int) int64 {
 	return int64(resource*10_000 + day*100 + cell)
 }

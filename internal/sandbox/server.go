@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json"
+	"golang.org/x/sync/semaphore"
 
 	"talon.example/gen/sandboxapi"
 	"talon.example/internal/app"
@@ -23,12 +24,16 @@ type Sandbox struct {
 	database string // the URL of the database
 	sign     Sign
 	now      func() time.Time
+	running  *semaphore.Weighted // one place for each request, all for a reset
 }
+
+// maxRunning is more than the number of requests that run at once.
+const maxRunning = 1 << 20
 
 // New returns the sandbox of a database with the demo data. sign signs tokens that the service
 // accepts.
 func New(database string, sign Sign, now func() time.Time) *Sandbox {
-	return &Sandbox{database: database, sign: sign, now: now}
+	return &Sandbox{database: database, sign: sign, now: now, running: semaphore.NewWeighted(maxRunning)}
 }
 
 // Wrappers returns the wrappers that make a service a sandbox.
@@ -40,7 +45,7 @@ func (s *Sandbox) Wrappers() app.Wrappers {
 }
 
 // handler adds the routes of the sandbox to the chain, and injects the faults of whole requests
-// before it.
+// before it. Requests wait while the data are being reset.
 func (s *Sandbox) handler(chain *server.Server, verifier *auth.Verifier) http.Handler {
 	strict := sandboxapi.NewStrictHandlerWithOptions(
 		s,
@@ -59,6 +64,12 @@ func (s *Sandbox) handler(chain *server.Server, verifier *auth.Verifier) http.Ha
 		if err := requestFault(verifier, r); err != nil {
 			chain.Rejecting(err).ServeHTTP(w, r)
 			return
+		}
+		if r.URL.Path != resetPath {
+			if err := s.running.Acquire(r.Context(), 1); err != nil {
+				return // the client has gone
+			}
+			defer s.running.Release(1)
 		}
 		chain.ServeHTTP(w, r)
 	})
@@ -89,10 +100,23 @@ func (s *Sandbox) ListScenarios(
 func (s *Sandbox) ResetSandbox(
 	ctx context.Context, _ sandboxapi.ResetSandboxRequestObject,
 ) (sandboxapi.ResetSandboxResponseObject, error) {
-	if err := resetData(ctx, s.database, s.now()); err != nil {
+	if err := s.reset(ctx); err != nil {
 		return nil, booking.Reject(booking.DatabaseUnavailable).Because(err)
 	}
 	return sandboxapi.ResetSandbox204Response{}, nil
+}
+
+const resetPath = "/sandbox/reset"
+
+// reset resets the data when the requests that run have ended.
+func (s *Sandbox) reset(ctx context.Context) error {
+	waiting, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	if err := s.running.Acquire(waiting, maxRunning); err != nil {
+		return fmt.Errorf("wait for running requests: %w", err)
+	}
+	defer s.running.Release(maxRunning)
+	return Reset(ctx, s.database, s.now())
 }
 
 // scenarioList returns the patients and the scenarios, with new tokens.

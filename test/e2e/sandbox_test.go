@@ -2,13 +2,16 @@ package e2e_test
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"talon.example/gen/api"
 	"talon.example/gen/sandboxapi"
@@ -27,7 +30,7 @@ func startSandbox(t testing.TB) *harness.Service {
 	s := harness.StartWrapped(t, database, func(s *harness.Service) app.Wrappers {
 		return sandbox.New(database, sandbox.Signer(s.Key, "issuer", "talon"), s.Now).Wrappers()
 	}, func(c *app.Config) { c.AuthKeyFile = harness.PrivateKeyFile(c) })
-	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
+	require.NoError(t, sandbox.Load(t.Context(), s.DB.Config().ConnString(), s.Now()))
 	return s
 }
 
@@ -133,6 +136,44 @@ func TestSandboxReset(t *testing.T) {
 	}
 }
 
+// Promise: requests during a reset wait for it. They meet either the old or the new data.
+func TestSandboxResetDuringRequests(t *testing.T) {
+	t.Parallel()
+	s := startSandbox(t)
+	before := s.Snapshot()
+	var senders errgroup.Group
+	for _, scenario := range s.Scenarios().Scenarios {
+		if !slices.Contains([]string{"consult", "held", "directions", "lpu"}, scenario.Name) {
+			continue
+		}
+		senders.Go(func() error {
+			for range 8 {
+				if a := s.SendScenario(scenario); a.StatusCode >= http.StatusInternalServerError {
+					return fmt.Errorf("%s: %s", scenario.Name, a.Raw)
+				}
+			}
+			return nil
+		})
+	}
+	done := make(chan error)
+	go func() { done <- senders.Wait() }()
+	reset := func() {
+		require.Equal(t, http.StatusNoContent, s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+	}
+	for running := true; running; {
+		reset()
+		select {
+		case err := <-done:
+			require.NoError(t, err)
+			running = false
+		default:
+		}
+	}
+	s.RequireInvariants()
+	reset()
+	require.Equal(t, before, s.Snapshot())
+}
+
 // Promise: a reset changes no data that are not the demo's. Its response contains no details.
 func TestSandboxResetKeepsForeignData(t *testing.T) {
 	t.Parallel()
@@ -147,7 +188,7 @@ func TestSandboxResetKeepsForeignData(t *testing.T) {
 func TestServiceHasNoSandbox(t *testing.T) {
 	t.Parallel()
 	s := harness.StartEmpty(t)
-	require.NoError(t, sandbox.Load(t.Context(), s.DB, s.Now()))
+	require.NoError(t, sandbox.Load(t.Context(), s.DB.Config().ConnString(), s.Now()))
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест')`, harness.ClientGuid)
 	before := s.Snapshot()
 	s.Do(s.NewRequest(http.MethodGet, "/sandbox/scenarios", nil)).RequireRefusal(t, "route_not_found")

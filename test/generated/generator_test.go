@@ -138,7 +138,7 @@ func (g *generator) round(seed uint64, until int) {
 	g.seed, g.broken = seed, map[string]int{}
 	g.values = values{rand.New(rand.NewPCG(seed, 0)), g.Now}
 	g.ClockOffset.Store(0)
-	require.NoError(g.T, sandbox.Reset(g.T.Context(), g.DB, harness.Moment))
+	require.NoError(g.T, sandbox.Reset(g.T.Context(), g.DB.Config().ConnString(), harness.Moment))
 	g.loadDemoFacts()
 	g.readEverything()
 	for g.sent < until {

@@ -4913,7 +4913,7 @@ type ClientInterface interface {
 
 	// ResetSandbox Restore the demo data (Сброс песочницы)
 	//
-	// Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
+	// Deletes all bookings and loads the demo data again, with dates relative to now. Guids and tokens stay valid. Other requests wait until it is done, about a quarter of a second. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
 	//
 	// Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
 	ResetSandbox(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -7012,7 +7012,7 @@ func (c *Client) ListRules(ctx context.Context, params *ListRulesParams, reqEdit
 
 // ResetSandbox Restore the demo data (Сброс песочницы)
 //
-// Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
+// Deletes all bookings and loads the demo data again, with dates relative to now. Guids and tokens stay valid. Other requests wait until it is done, about a quarter of a second. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
 //
 // Corresponds with POST /sandbox/reset (the `ResetSandbox` operationId).
 func (c *Client) ResetSandbox(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -12014,7 +12014,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetSandboxWithResponse Restore the demo data (Сброс песочницы)
 	//
-	// Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
+	// Deletes all bookings and loads the demo data again, with dates relative to now. Guids and tokens stay valid. Other requests wait until it is done, about a quarter of a second. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -22976,7 +22976,7 @@ func (c *ClientWithResponses) ListRulesWithResponse(ctx context.Context, params 
 
 // ResetSandboxWithResponse Restore the demo data (Сброс песочницы)
 //
-// Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
+// Deletes all bookings and loads the demo data again, with dates relative to now. Guids and tokens stay valid. Other requests wait until it is done, about a quarter of a second. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1098,7 +1098,7 @@ export const listScenarios = (
 /**
  * Restore the demo data (Сброс песочницы)
  *
- * Deletes all bookings and loads the demo data again, with dates relative to now, in one transaction. Guids and tokens stay valid. Bookings wait until it is done. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
+ * Deletes all bookings and loads the demo data again, with dates relative to now. Guids and tokens stay valid. Other requests wait until it is done, about a quarter of a second. Only in the sandbox: elsewhere this path fails with 404 `route_not_found`, like an unknown one.
  */
 export const resetSandbox = (
   talon: Talon,
