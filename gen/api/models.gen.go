@@ -2964,6 +2964,11 @@ type Cursor = string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type DirectionGUID = GUID
 
+// DuplicateGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type DuplicateGUID = GUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -2971,6 +2976,11 @@ type IdempotencyKey = string
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type ImportGUID = GUID
+
+// IssuerGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type IssuerGUID = GUID
 
 // LegalEntityGUID A guid. Lower case in responses, either case in requests.
 //

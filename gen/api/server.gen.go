@@ -117,7 +117,7 @@ type ServerInterface interface {
 	PutCard(c *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID)
 	// MergeCard Merge a card into another (Объединение МКАБ)
 	// (POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge)
-	MergeCard(c *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID)
+	MergeCard(c *gin.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID)
 	// DeleteCase Delete a case of treatment (Удаление ТАП)
 	// (DELETE /registry/lpus/{lpuGuid}/cases/{caseGuid})
 	DeleteCase(c *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID, params DeleteCaseParams)
@@ -129,13 +129,13 @@ type ServerInterface interface {
 	PutCase(c *gin.Context, lpuGUID LpuGUID, caseGUID CaseGUID)
 	// WithdrawReferral Withdraw a referral (Отзыв направления)
 	// (DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid})
-	WithdrawReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params WithdrawReferralParams)
+	WithdrawReferral(c *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params WithdrawReferralParams)
 	// GetReferral Get a referral (Получение направления)
 	// (GET /registry/lpus/{lpuGuid}/referrals/{directionGuid})
-	GetReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID)
+	GetReferral(c *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID)
 	// PutReferral Write a referral (Передача направления)
 	// (PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid})
-	PutReferral(c *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID)
+	PutReferral(c *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID)
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	// (GET /registry/lpus/{lpuGuid}/resources)
 	ListResources(c *gin.Context, lpuGUID LpuGUID, params ListResourcesParams)
@@ -1409,7 +1409,7 @@ func (siw *ServerInterfaceWrapper) MergeCard(c *gin.Context) {
 	}
 
 	// ------------- Path parameter "cardGuid" -------------
-	var cardGUID CardGUID
+	var cardGUID DuplicateGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "cardGuid", c.Param("cardGuid"), &cardGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -1547,7 +1547,7 @@ func (siw *ServerInterfaceWrapper) WithdrawReferral(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "lpuGuid" -------------
-	var lpuGUID LpuGUID
+	var lpuGUID IssuerGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -1600,7 +1600,7 @@ func (siw *ServerInterfaceWrapper) GetReferral(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "lpuGuid" -------------
-	var lpuGUID LpuGUID
+	var lpuGUID IssuerGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -1634,7 +1634,7 @@ func (siw *ServerInterfaceWrapper) PutReferral(c *gin.Context) {
 	_ = err
 
 	// ------------- Path parameter "lpuGuid" -------------
-	var lpuGUID LpuGUID
+	var lpuGUID IssuerGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -6671,8 +6671,8 @@ func (response PutCard503JSONResponse) VisitPutCardResponse(w http.ResponseWrite
 }
 
 type MergeCardRequestObject struct {
-	LpuGUID  LpuGUID  `json:"lpuGuid"`
-	CardGUID CardGUID `json:"cardGuid"`
+	LpuGUID  LpuGUID       `json:"lpuGuid"`
+	CardGUID DuplicateGUID `json:"cardGuid"`
 	Body     *MergeCardJSONRequestBody
 }
 
@@ -7196,7 +7196,7 @@ func (response PutCase503JSONResponse) VisitPutCaseResponse(w http.ResponseWrite
 }
 
 type WithdrawReferralRequestObject struct {
-	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	LpuGUID       IssuerGUID   `json:"lpuGuid"`
 	DirectionGUID ReferralGUID `json:"directionGuid"`
 	Params        WithdrawReferralParams
 }
@@ -7309,7 +7309,7 @@ func (response WithdrawReferral503JSONResponse) VisitWithdrawReferralResponse(w 
 }
 
 type GetReferralRequestObject struct {
-	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	LpuGUID       IssuerGUID   `json:"lpuGuid"`
 	DirectionGUID ReferralGUID `json:"directionGuid"`
 }
 
@@ -7421,7 +7421,7 @@ func (response GetReferral503JSONResponse) VisitGetReferralResponse(w http.Respo
 }
 
 type PutReferralRequestObject struct {
-	LpuGUID       LpuGUID      `json:"lpuGuid"`
+	LpuGUID       IssuerGUID   `json:"lpuGuid"`
 	DirectionGUID ReferralGUID `json:"directionGuid"`
 	Body          *PutReferralJSONRequestBody
 }
@@ -11596,7 +11596,7 @@ func (sh *strictHandler) PutCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID Car
 }
 
 // MergeCard operation middleware
-func (sh *strictHandler) MergeCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID CardGUID) {
+func (sh *strictHandler) MergeCard(ctx *gin.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID) {
 	var request MergeCardRequestObject
 
 	request.LpuGUID = lpuGUID
@@ -11741,7 +11741,7 @@ func (sh *strictHandler) PutCase(ctx *gin.Context, lpuGUID LpuGUID, caseGUID Cas
 }
 
 // WithdrawReferral operation middleware
-func (sh *strictHandler) WithdrawReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params WithdrawReferralParams) {
+func (sh *strictHandler) WithdrawReferral(ctx *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params WithdrawReferralParams) {
 	var request WithdrawReferralRequestObject
 
 	request.LpuGUID = lpuGUID
@@ -11769,7 +11769,7 @@ func (sh *strictHandler) WithdrawReferral(ctx *gin.Context, lpuGUID LpuGUID, dir
 }
 
 // GetReferral operation middleware
-func (sh *strictHandler) GetReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID) {
+func (sh *strictHandler) GetReferral(ctx *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID) {
 	var request GetReferralRequestObject
 
 	request.LpuGUID = lpuGUID
@@ -11796,7 +11796,7 @@ func (sh *strictHandler) GetReferral(ctx *gin.Context, lpuGUID LpuGUID, directio
 }
 
 // PutReferral operation middleware
-func (sh *strictHandler) PutReferral(ctx *gin.Context, lpuGUID LpuGUID, directionGUID ReferralGUID) {
+func (sh *strictHandler) PutReferral(ctx *gin.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID) {
 	var request PutReferralRequestObject
 
 	request.LpuGUID = lpuGUID

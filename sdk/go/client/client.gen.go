@@ -3065,6 +3065,11 @@ type Cursor = string
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type DirectionGUID = GUID
 
+// DuplicateGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type DuplicateGUID = GUID
+
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
 
@@ -3072,6 +3077,11 @@ type IdempotencyKey = string
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type ImportGUID = GUID
+
+// IssuerGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type IssuerGUID = GUID
 
 // LegalEntityGUID A guid. Lower case in responses, either case in requests.
 //
@@ -4468,7 +4478,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-	MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// MergeCard Merge a card into another (Объединение МКАБ)
 	//
@@ -4484,7 +4494,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-	MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteCase Delete a case of treatment (Удаление ТАП)
 	//
@@ -4532,14 +4542,14 @@ type ClientInterface interface {
 	// the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 	//
 	// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
-	WithdrawReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+	WithdrawReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReferral Get a referral (Получение направления)
 	//
 	// Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
-	GetReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReferralWithBody Write a referral (Передача направления)
 	//
@@ -4556,7 +4566,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-	PutReferralWithBody(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReferralWithBody(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReferral Write a referral (Передача направления)
 	//
@@ -4573,7 +4583,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-	PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListResources List the resources of an institution (Ресурсы ЛПУ)
 	//
@@ -6197,7 +6207,7 @@ func (c *Client) PutCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-func (c *Client) MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMergeCardRequestWithBody(c.Server, lpuGUID, cardGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -6223,7 +6233,7 @@ func (c *Client) MergeCardWithBody(ctx context.Context, lpuGUID LpuGUID, cardGUI
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-func (c *Client) MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) MergeCard(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMergeCardRequest(c.Server, lpuGUID, cardGUID, body)
 	if err != nil {
 		return nil, err
@@ -6321,7 +6331,7 @@ func (c *Client) PutCase(ctx context.Context, lpuGUID LpuGUID, caseGUID CaseGUID
 // the patient can cancel it but not move it. After a cancel the referral cannot be booked again.
 //
 // Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
-func (c *Client) WithdrawReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) WithdrawReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewWithdrawReferralRequest(c.Server, lpuGUID, directionGUID, params)
 	if err != nil {
 		return nil, err
@@ -6338,7 +6348,7 @@ func (c *Client) WithdrawReferral(ctx context.Context, lpuGUID LpuGUID, directio
 // Returns an original of the institution as it was written, its version, which is `null` if no source has written it, and when it was withdrawn. Copies of referrals of other institutions are not returned.
 //
 // Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
-func (c *Client) GetReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) GetReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetReferralRequest(c.Server, lpuGUID, directionGUID)
 	if err != nil {
 		return nil, err
@@ -6365,7 +6375,7 @@ func (c *Client) GetReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-func (c *Client) PutReferralWithBody(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReferralWithBody(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReferralRequestWithBody(c.Server, lpuGUID, directionGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -6392,7 +6402,7 @@ func (c *Client) PutReferralWithBody(ctx context.Context, lpuGUID LpuGUID, direc
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-func (c *Client) PutReferral(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReferral(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReferralRequest(c.Server, lpuGUID, directionGUID, body)
 	if err != nil {
 		return nil, err
@@ -9030,7 +9040,7 @@ func NewPutCardRequestWithBody(server string, lpuGUID LpuGUID, cardGUID CardGUID
 }
 
 // NewMergeCardRequest calls the generic MergeCard builder with application/json body
-func NewMergeCardRequest(server string, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody) (*http.Request, error) {
+func NewMergeCardRequest(server string, lpuGUID LpuGUID, cardGUID DuplicateGUID, body MergeCardJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -9041,7 +9051,7 @@ func NewMergeCardRequest(server string, lpuGUID LpuGUID, cardGUID CardGUID, body
 }
 
 // NewMergeCardRequestWithBody constructs an http.Request for the MergeCard method, with any body, and a specified content type
-func NewMergeCardRequestWithBody(server string, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewMergeCardRequestWithBody(server string, lpuGUID LpuGUID, cardGUID DuplicateGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -9243,7 +9253,7 @@ func NewPutCaseRequestWithBody(server string, lpuGUID LpuGUID, caseGUID CaseGUID
 }
 
 // NewWithdrawReferralRequest constructs an http.Request for the WithdrawReferral method
-func NewWithdrawReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams) (*http.Request, error) {
+func NewWithdrawReferralRequest(server string, lpuGUID IssuerGUID, directionGUID ReferralGUID, params *WithdrawReferralParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -9319,7 +9329,7 @@ func NewWithdrawReferralRequest(server string, lpuGUID LpuGUID, directionGUID Re
 }
 
 // NewGetReferralRequest constructs an http.Request for the GetReferral method
-func NewGetReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID) (*http.Request, error) {
+func NewGetReferralRequest(server string, lpuGUID IssuerGUID, directionGUID ReferralGUID) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -9360,7 +9370,7 @@ func NewGetReferralRequest(server string, lpuGUID LpuGUID, directionGUID Referra
 }
 
 // NewPutReferralRequest calls the generic PutReferral builder with application/json body
-func NewPutReferralRequest(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody) (*http.Request, error) {
+func NewPutReferralRequest(server string, lpuGUID IssuerGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -9371,7 +9381,7 @@ func NewPutReferralRequest(server string, lpuGUID LpuGUID, directionGUID Referra
 }
 
 // NewPutReferralRequestWithBody constructs an http.Request for the PutReferral method, with any body, and a specified content type
-func NewPutReferralRequestWithBody(server string, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutReferralRequestWithBody(server string, lpuGUID IssuerGUID, directionGUID ReferralGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -11535,7 +11545,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-	MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
+	MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
 
 	// MergeCardWithResponse Merge a card into another (Объединение МКАБ)
 	//
@@ -11551,7 +11561,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-	MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
+	MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error)
 
 	// DeleteCaseWithResponse Delete a case of treatment (Удаление ТАП)
 	//
@@ -11605,7 +11615,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
-	WithdrawReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error)
+	WithdrawReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error)
 
 	// GetReferralWithResponse Get a referral (Получение направления)
 	//
@@ -11614,7 +11624,7 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
-	GetReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error)
+	GetReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error)
 
 	// PutReferralWithBodyWithResponse Write a referral (Передача направления)
 	//
@@ -11631,7 +11641,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-	PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
+	PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
 
 	// PutReferralWithResponse Write a referral (Передача направления)
 	//
@@ -11648,7 +11658,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-	PutReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
+	PutReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error)
 
 	// ListResourcesWithResponse List the resources of an institution (Ресурсы ЛПУ)
 	//
@@ -22275,7 +22285,7 @@ func (c *ClientWithResponses) PutCardWithResponse(ctx context.Context, lpuGUID L
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-func (c *ClientWithResponses) MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
+func (c *ClientWithResponses) MergeCardWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
 	rsp, err := c.MergeCardWithBody(ctx, lpuGUID, cardGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -22297,7 +22307,7 @@ func (c *ClientWithResponses) MergeCardWithBodyWithResponse(ctx context.Context,
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /registry/lpus/{lpuGuid}/cards/{cardGuid}/merge (the `MergeCard` operationId).
-func (c *ClientWithResponses) MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID CardGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
+func (c *ClientWithResponses) MergeCardWithResponse(ctx context.Context, lpuGUID LpuGUID, cardGUID DuplicateGUID, body MergeCardJSONRequestBody, reqEditors ...RequestEditorFn) (*MergeCardResponse, error) {
 	rsp, err := c.MergeCard(ctx, lpuGUID, cardGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -22381,7 +22391,7 @@ func (c *ClientWithResponses) PutCaseWithResponse(ctx context.Context, lpuGUID L
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with DELETE /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `WithdrawReferral` operationId).
-func (c *ClientWithResponses) WithdrawReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error) {
+func (c *ClientWithResponses) WithdrawReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, params *WithdrawReferralParams, reqEditors ...RequestEditorFn) (*WithdrawReferralResponse, error) {
 	rsp, err := c.WithdrawReferral(ctx, lpuGUID, directionGUID, params, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -22396,7 +22406,7 @@ func (c *ClientWithResponses) WithdrawReferralWithResponse(ctx context.Context, 
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `GetReferral` operationId).
-func (c *ClientWithResponses) GetReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error) {
+func (c *ClientWithResponses) GetReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, reqEditors ...RequestEditorFn) (*GetReferralResponse, error) {
 	rsp, err := c.GetReferral(ctx, lpuGUID, directionGUID, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -22419,7 +22429,7 @@ func (c *ClientWithResponses) GetReferralWithResponse(ctx context.Context, lpuGU
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-func (c *ClientWithResponses) PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
+func (c *ClientWithResponses) PutReferralWithBodyWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
 	rsp, err := c.PutReferralWithBody(ctx, lpuGUID, directionGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -22442,7 +22452,7 @@ func (c *ClientWithResponses) PutReferralWithBodyWithResponse(ctx context.Contex
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /registry/lpus/{lpuGuid}/referrals/{directionGuid} (the `PutReferral` operationId).
-func (c *ClientWithResponses) PutReferralWithResponse(ctx context.Context, lpuGUID LpuGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
+func (c *ClientWithResponses) PutReferralWithResponse(ctx context.Context, lpuGUID IssuerGUID, directionGUID ReferralGUID, body PutReferralJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReferralResponse, error) {
 	rsp, err := c.PutReferral(ctx, lpuGUID, directionGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err

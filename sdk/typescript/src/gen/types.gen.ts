@@ -2715,6 +2715,11 @@ export type Version = number;
 export type CardGuid = Guid;
 
 /**
+ * The duplicate (Гуид МКАБ). Not the zero guid.
+ */
+export type DuplicateGuid = Guid;
+
+/**
  * The case of treatment (Гуид ТАП). Not the zero guid.
  */
 export type CaseGuid = Guid;
@@ -2723,6 +2728,11 @@ export type CaseGuid = Guid;
  * The referral (Гуид направления). Not the zero guid.
  */
 export type ReferralGuid = Guid;
+
+/**
+ * The institution that has issued the referral (Гуид ЛПУ). Not the zero guid.
+ */
+export type IssuerGuid = Guid;
 
 /**
  * The person in the master patient index (Гуид персоны МИП). Not the zero guid.
@@ -5500,7 +5510,7 @@ export type MergeCardData = {
          */
         lpuGuid: Guid;
         /**
-         * The medical card (Гуид МКАБ). Not the zero guid.
+         * The duplicate (Гуид МКАБ). Not the zero guid.
          */
         cardGuid: Guid;
     };
@@ -5740,7 +5750,7 @@ export type WithdrawReferralData = {
     body?: never;
     path: {
         /**
-         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         * The institution that has issued the referral (Гуид ЛПУ). Not the zero guid.
          */
         lpuGuid: Guid;
         /**
@@ -5803,7 +5813,7 @@ export type GetReferralData = {
     body?: never;
     path: {
         /**
-         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         * The institution that has issued the referral (Гуид ЛПУ). Not the zero guid.
          */
         lpuGuid: Guid;
         /**
@@ -5860,7 +5870,7 @@ export type PutReferralData = {
     body: ReferralRequest;
     path: {
         /**
-         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         * The institution that has issued the referral (Гуид ЛПУ). Not the zero guid.
          */
         lpuGuid: Guid;
         /**
