@@ -41,6 +41,9 @@ export const client = { guid: 'de300000-0003-4000-8000-000000000005', secret: 'd
 /** The credentials of the system of institution Б (МИС), which acts for itself. */
 export const systemClient = { guid: 'de300000-0003-4000-8000-000000000012', secret: 'demo-secret' };
 
+/** The credentials of the region's system, which acts for all institutions and has all scopes. */
+export const regionClient = { guid: 'de300000-0003-4000-8000-000000000020', secret: 'demo-secret' };
+
 /**
  * Starts the service, and builds it first if it is missing. Call `stop` at the end. The service
  * also stops when this process exits.
