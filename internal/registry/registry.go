@@ -1,7 +1,6 @@
 // Package registry contains what institutions' systems bring in: the schedules of resources, the
 // cards, cases and referrals of patients, and the policies for what is withdrawn although it is
-// booked. The institution's system owns
-// what is offered; the service owns what is taken.
+// booked. The institution's system owns what is offered; the service owns what is taken.
 //
 // It knows no HTTP and no SQL. Store is implemented by package postgres.
 package registry

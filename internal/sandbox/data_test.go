@@ -150,7 +150,7 @@ func TestForeignDataAreRejected(t *testing.T) {
 	}
 }
 
-// Promise: what was brought into the demo through the registry does not keep it from being reset.
+// Promise: what was brought into the demo through the registry stays until a reset deletes it.
 func TestResetDeletesWhatTheRegistryBroughtIn(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
@@ -159,6 +159,14 @@ func TestResetDeletesWhatTheRegistryBroughtIn(t *testing.T) {
 	_, err := pool.Exec(t.Context(), `WITH entity AS (INSERT INTO legal_entity VALUES ($1, 'Юридическое лицо'))
 		INSERT INTO source_object VALUES ($1, 'legal_entity', $1, 1, sha256(''), false)`, uuid.New())
 	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
+		VALUES ($1, gen_random_uuid(), gen_random_uuid(), 'Новая', 'Пациентка', '1990-01-01', 'female', $2)`, exampleTarget, noon)
+	require.NoError(t, err)
+	brought := dump(t, pool)
+	state, err := Ensure(t.Context(), address(pool), noon)
+	require.NoError(t, err)
+	require.Equal(t, Kept, state.Action)
+	require.Equal(t, brought, dump(t, pool))
 	require.NoError(t, Reset(t.Context(), address(pool), noon))
 	require.Equal(t, before, dump(t, pool))
 }

@@ -130,3 +130,11 @@ test('Promise: the documents have no other programs', async () => {
   for (const page of ['README.md', '../../docs/tour.md'])
     assert.doesNotMatch(await readFile(join(root, page), 'utf8'), /^```ts\n(?!\/\/ \S+\n)/m);
 });
+
+test('Promise: the README names every operation', async () => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8');
+  const contract = await readFile(join(root, '../../openapi.yaml'), 'utf8');
+  const operations = [...contract.matchAll(/^ {6}operationId: (\w+)$/gm)].map(([, name]) => name);
+  assert.ok(operations.length > 50, `${operations.length} operations`);
+  assert.deepEqual(operations.filter((name) => !readme.includes(`\`${name}\``)), []);
+});
