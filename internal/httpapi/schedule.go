@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"time"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
@@ -95,8 +94,8 @@ func storedSlot(cell *registry.StoredCell) api.StoredCell {
 		}
 	}
 	return api.StoredCell{
-		GUID: cell.Guid, ID: cell.ID, Start: cell.Start.Truncate(time.Second), End: cell.End.Truncate(time.Second),
-		Capacity: cell.Capacity, FlagAccess: int32(cell.Access), BusyType: cell.BusyType, Blocked: cell.Blocked,
+		GUID: cell.Guid, ID: cell.ID, Start: cell.Start, End: cell.End, Capacity: cell.Capacity,
+		FlagAccess: int32(cell.Access), BusyType: cell.BusyType, Blocked: cell.Blocked,
 		Restriction: string(cell.Restriction), Taken: cell.Taken, Closed: closed,
 	}
 }

@@ -169,6 +169,17 @@ func TestAbsenceOverHTTP(t *testing.T) {
 	r.MustBook()
 }
 
+// Promise: the times of a cell are returned as they were sent, with their fractions of a second.
+func TestFractionsOfCells(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	cell := r.cell(0)
+	cell["Start"], cell["End"] = "2019-08-21T08:45:00.5+03:00", "2019-08-21T09:00:00.000001+03:00"
+	r.mustPutDay(1, "keep", cell)
+	require.Contains(t, r.send(http.MethodGet, r.day(), nil).Raw,
+		`"start":"2019-08-21T08:45:00.5+03:00","end":"2019-08-21T09:00:00.000001+03:00"`)
+}
+
 // Promise: bad messages are rejected with the field, and change nothing. Tokens of patients, of
 // other institutions and without the scope are rejected on every operation.
 func TestRegistryRejections(t *testing.T) {
