@@ -159,7 +159,9 @@ func (p *messagePass) read(m registry.Message, caller auth.Caller) line {
 	switch {
 	case parsed.Method == "":
 		l.status, l.body = p.messages.Reject(p.guid, booking.InvalidField("Method", booking.ProblemMissing))
-	case err != nil || target.Host != "" || !strings.HasPrefix(parsed.Path, "/"):
+	case !strings.HasPrefix(parsed.Path, registryPath):
+		l.status, l.body = p.messages.Reject(p.guid, booking.InvalidField("Path", booking.ProblemNotRegistry))
+	case err != nil:
 		l.status, l.body = p.messages.Reject(p.guid, booking.InvalidField("Path", booking.ProblemCharacters))
 	default:
 		l.path = target.EscapedPath()
@@ -167,6 +169,9 @@ func (p *messagePass) read(m registry.Message, caller auth.Caller) line {
 	}
 	return l
 }
+
+// registryPath is the beginning of the paths of all operations that a message can be.
+const registryPath = "/registry/"
 
 // malformedLine rejects a line that is not a JSON object with the fields of a message.
 func malformedLine(err error) *booking.Refusal {

@@ -117,7 +117,7 @@ func TestImport(t *testing.T) {
 		require.Equal(t, state.GUID, one.Error.RequestID)
 	}
 	require.Equal(t, map[int64]string{
-		3: "body_malformed", 4: "resource_absent", 5: "institution_foreign", 6: "field_invalid", 7: "route_not_found",
+		3: "body_malformed", 4: "resource_absent", 5: "institution_foreign", 6: "field_invalid", 7: "field_invalid",
 		8: "field_invalid",
 	}, rules)
 	r.MustBook(harness.Fields{"SlotId": harness.FirstSlotID + 6})
@@ -125,6 +125,38 @@ func TestImport(t *testing.T) {
 	again := r.importLines("", file...)
 	require.Equal(t, api.ImportLines{Total: 8, Done: 8, Changed: 0, Failed: 6}, again.Lines)
 	require.Equal(t, api.ImportCells{Unchanged: 2}, again.Cells)
+}
+
+// fieldErrors returns the first invalid field of each rejected line, as "name problem".
+func (r *registrar) fieldErrors(i api.Import) map[int64]string {
+	r.T.Helper()
+	found := map[int64]string{}
+	for _, one := range r.errors(i) {
+		require.Equal(r.T, "field_invalid", one.Error.Rule, "line %d: %s", one.Line, one.Error.Message)
+		field := (*one.Error.Details.Fields)[0]
+		found[one.Line] = field.Name + " " + field.Problem
+	}
+	return found
+}
+
+// Promise: a line that is no request of the registry says what is wrong with it, and not only that
+// there is no such resource or media type.
+func TestImportNamesWhatALineLacks(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	path := "/registry/lpus/" + r.To.String() + r.day()
+	state := r.importLines("",
+		`{"Method":"POST","Path":"/appointments","Body":{}}`+"\n",
+		`{"Method":"PUT","Path":"https://talon.example`+path+`","Body":{}}`+"\n",
+		`{"Method":"GET","Path":"`+path+`"}`+"\n",
+		`{"Method":"POST","Path":"/registry/imports","Body":{}}`+"\n",
+		`{"Method":"PUT","Path":"`+path+`"}`+"\n",
+		`{"Method":"PUT","Path":"/registry/%zz","Body":{}}`+"\n",
+	)
+	require.Equal(t, map[int64]string{
+		1: "Path format", 2: "Path format", 3: "Path not_supported", 4: "Path not_supported", 5: "Body required",
+		6: "Path characters",
+	}, r.fieldErrors(state))
 }
 
 // Promise: a compressed file is the same as a plain one, and anything else is rejected by name.
@@ -143,7 +175,10 @@ func TestImportCompressed(t *testing.T) {
 	state := r.finish(r.upload("", "application/x-ndjson", "zstd", encoder.EncodeAll(plain, nil)))
 	require.Equal(t, api.ImportCells{Unchanged: 1}, state.Cells)
 
-	r.upload("", "application/x-ndjson", "br", plain).RequireRefusal(t, "media_type_unsupported")
+	refused := r.upload("", "application/x-ndjson", "br", plain)
+	refused.RequireRefusal(t, "media_type_unsupported")
+	require.Equal(t, "Тело запроса должно быть в формате application/x-ndjson или text/csv, "+
+		"без сжатия или со сжатием gzip или zstd", refused.Refusal.Message)
 	r.upload("", "application/json", "", plain).RequireRefusal(t, "media_type_unsupported")
 	r.upload("", "application/x-ndjson", "gzip", plain).RequireRefusal(t, "body_malformed")
 	r.upload("", "application/x-ndjson", "gzip", zipped.Bytes()[:zipped.Len()-4]).RequireRefusal(t, "body_malformed")

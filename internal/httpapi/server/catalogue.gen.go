@@ -66,7 +66,7 @@ var TransportRules = []booking.Rule{
 	{
 		Order: 7, Name: MediaTypeUnsupported, Group: booking.GroupRequest, Status: 415, Code: "4150", Type: booking.TypeValidation, Mender: booking.MenderClient,
 		Ours:    true,
-		Message: "Тело запроса должно быть в формате {MediaType} без сжатия",
+		Message: "Тело запроса должно быть в формате {MediaType}",
 		Title:   "Content-Type is not that of the operation, or the body is compressed",
 	},
 	{

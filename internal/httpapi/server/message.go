@@ -33,7 +33,7 @@ type Messages struct {
 func (s *Server) NewMessages() *Messages {
 	m := &Messages{server: s}
 	m.engine = s.newRouter(m.logFailure, s.recover)
-	m.operations = m.engine.Group("/", s.literalFirst, m.authorize, s.readBody, s.validate)
+	m.operations = m.engine.Group("/", s.literalFirst, m.authorize, m.requireBody, s.readBody, s.validate)
 	return m
 }
 
@@ -103,12 +103,21 @@ func (r *route) importable() bool {
 // authorize rejects operations that cannot be imported, and callers without the rights.
 func (m *Messages) authorize(c *gin.Context) {
 	route := m.server.contract.route(c)
-	var err error = Reject(RouteNotFound)
+	var err error = booking.InvalidField("Path", booking.ProblemNotImportable)
 	if route.importable() {
 		err = authorize(c, route, Caller(c.Request.Context()))
 	}
 	if err != nil {
 		m.server.RenderError(c, err)
+	}
+}
+
+// requireBody rejects messages without the body that their operation needs. A request without one
+// would be rejected for its media type, which a message does not have.
+func (m *Messages) requireBody(c *gin.Context) {
+	body := requestBody(m.server.contract.route(c))
+	if body != nil && body.Required && c.Request.ContentLength == 0 {
+		m.server.RenderError(c, booking.InvalidField("Body", booking.ProblemMissing))
 	}
 }
 

@@ -35,7 +35,7 @@ func openStream(c *gin.Context, route *route) error {
 	accepted := slices.Sorted(maps.Keys(requestBody(route).Content))
 	given := mediaType(c)
 	if !slices.Contains(accepted, given) {
-		return Reject(MediaTypeUnsupported, "MediaType", strings.Join(accepted, ", "))
+		return rejectStreamType(accepted)
 	}
 	client := &clientStream{
 		body: c.Request.Body, control: http.NewResponseController(c.Writer), pause: route.timeout(),
@@ -51,11 +51,17 @@ func openStream(c *gin.Context, route *route) error {
 			return zstd.NewReader(client, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		}}
 	default:
-		return Reject(MediaTypeUnsupported, "MediaType", strings.Join(accepted, ", ")+" (gzip, zstd)")
+		return rejectStreamType(accepted)
 	}
 	setContext(c, mediaTypeKey, given)
 	c.Request.Body = io.NopCloser(&boundedStream{decoded: decoded, limit: route.Body, left: route.Body})
 	return nil
+}
+
+// rejectStreamType rejects a media type that is not accepted, or another compression.
+func rejectStreamType(accepted []string) error {
+	return Reject(MediaTypeUnsupported,
+		"MediaType", strings.Join(accepted, " или ")+", без сжатия или со сжатием gzip или zstd")
 }
 
 // clientStream reads the body of a request, and moves the deadlines of its connection with each

@@ -220,7 +220,7 @@ const (
 // readAll reads a body of the media type and in UTF-8, of at most limit bytes.
 func readAll(c *gin.Context, expected, format string, limit int64) ([]byte, error) {
 	if mediaType(c) != expected || c.GetHeader("Content-Encoding") != "" {
-		return nil, Reject(MediaTypeUnsupported, "MediaType", expected)
+		return nil, Reject(MediaTypeUnsupported, "MediaType", expected+" без сжатия")
 	}
 	if c.Request.ContentLength > limit {
 		return nil, rejectTooLarge(c, limit)

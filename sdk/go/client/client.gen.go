@@ -1204,7 +1204,7 @@ type FieldProblem struct {
 	// | `unknown` | The contract has no such field. |
 	// | `repeated` | The parameter is given more than once. |
 	// | `type` | The value has another type, or is out of the range of its type. |
-	// | `format` | The text is no guid, date or time. |
+	// | `format` | The text is no guid, date, time or path, or the line is no CSV. |
 	// | `characters` | The text has characters that are not allowed. |
 	// | `too_long`, `too_many` | There are more characters, or values, than allowed. |
 	// | `too_small`, `too_large` | The number is out of its bounds. |
@@ -1223,7 +1223,7 @@ type FieldProblem struct {
 	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
-	// | `not_supported` | This version does not support the value yet. |
+	// | `not_supported` | The value cannot be used here, or not in this version yet. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//
