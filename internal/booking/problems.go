@@ -46,6 +46,8 @@ var (
 	ProblemCodeTaken     = Problem{"code_taken", "код уже принадлежит другому ЛПУ"}
 	ProblemSetting       = Problem{"setting_unknown", "такой настройки у этого владельца нет"}
 	ProblemNotCSV        = Problem{"format", "ошибка разбора CSV"}
+	ProblemOpenQuote     = Problem{"too_long", "запись длиннее 1 МиБ; возможно, не закрыта кавычка"}
+	ProblemNoLines       = Problem{"empty", "в файле нет строк для загрузки"}
 	ProblemNotRegistry   = Problem{"format", "ожидается путь операции реестра, который начинается с /registry/"}
 	ProblemNotImportable = Problem{"not_supported", "эта операция не может быть строкой загрузки"}
 	ProblemCardUnknown   = Problem{"card_unknown", "медицинская карта не найдена"}

@@ -77,7 +77,7 @@ type csvRow struct {
 }
 
 // NewCSV returns the messages of a CSV file. of says what a row is; version is that of rows without
-// one. It rejects with BodyMalformed if the file has no readable header.
+// one. It rejects with registry.BadLine if the file has no readable header.
 func NewCSV(file io.Reader, of api.CreateImportParamsOf, version int64) (registry.MessageSource, error) {
 	path, operation, err := server.Operation(csvOperations[of])
 	if err != nil {
@@ -98,8 +98,10 @@ func NewCSV(file io.Reader, of api.CreateImportParamsOf, version int64) (registr
 	}
 	s.records.Comma = limited.separator()
 	s.records.FieldsPerRecord = -1 // the validation of the message names missing fields
-	if s.columns, err = s.records.Read(); err != nil {
-		return nil, malformedCSV(err)
+	if s.columns, err = s.read(); errors.Is(err, io.EOF) {
+		return nil, registry.BadLine(1, booking.ProblemNoLines)
+	} else if err != nil {
+		return nil, err
 	}
 	return s, nil
 }
@@ -159,12 +161,9 @@ func (s *csvSource) peek() (*csvRow, error) {
 	if s.next != nil {
 		return s.next, nil
 	}
-	s.limited.left = registry.MaxMessage
-	record, err := s.records.Read()
-	if errors.Is(err, io.EOF) {
-		return nil, io.EOF
-	} else if err != nil {
-		return nil, malformedCSV(err)
+	record, err := s.read()
+	if err != nil {
+		return nil, err
 	}
 	line, _ := s.records.FieldPos(0)
 	row := &csvRow{line: int64(line), version: s.version, values: make(map[string]string, len(record))}
@@ -207,16 +206,26 @@ func (s *csvSource) fields(row *csvRow) map[string]any {
 	return fields
 }
 
-// malformedCSV rejects a file that cannot be read as CSV.
-func malformedCSV(err error) error {
-	if refusal := new(booking.Refusal); errors.As(err, &refusal) {
-		return err
+// read returns the next record, or io.EOF. It rejects a record that is no CSV or too long with
+// registry.BadLine, which names the line on which the record begins.
+func (s *csvSource) read() ([]string, error) {
+	s.limited.left = registry.MaxMessage
+	record, err := s.records.Read()
+	syntax := new(csv.ParseError)
+	switch {
+	case s.limited.exceeded:
+		line := 1
+		if errors.As(err, &syntax) {
+			line = syntax.StartLine
+		} else if len(record) > 0 {
+			line, _ = s.records.FieldPos(0)
+		}
+		return nil, registry.BadLine(int64(line), booking.ProblemOpenQuote)
+	case errors.As(err, &syntax):
+		return nil, registry.BadLine(int64(syntax.StartLine), booking.ProblemNotCSV)
+	default:
+		return record, err //nolint:wrapcheck // the reader's error, or io.EOF
 	}
-	line := int64(1)
-	if syntax := new(csv.ParseError); errors.As(err, &syntax) {
-		line = int64(syntax.Line)
-	}
-	return registry.BadLine(line, booking.ProblemNotCSV)
 }
 
 // setField sets a field of a body. A path with three parts is a field of an element of a list,
@@ -269,10 +278,11 @@ func encodeMessage(line int64, path string, body map[string]any) (registry.Messa
 }
 
 // recordLimit bounds the bytes that are read for one record, because an open quote would read the
-// whole file.
+// whole file. A record that exceeds it ends the file, so that the CSV reader names its line.
 type recordLimit struct {
-	file *bufio.Reader
-	left int
+	file     *bufio.Reader
+	left     int
+	exceeded bool
 }
 
 // separator skips a byte order mark, and returns the separator of the columns in the header.
@@ -294,11 +304,10 @@ const headerBytes = 1024
 
 func (l *recordLimit) Read(p []byte) (int, error) {
 	if l.left <= 0 {
-		return 0, errRecordTooLong
+		l.exceeded = true
+		return 0, io.EOF
 	}
 	n, err := l.file.Read(p)
 	l.left -= n
 	return n, err //nolint:wrapcheck // a reader passes errors on
 }
-
-var errRecordTooLong = fmt.Errorf("a record has more than %d bytes", registry.MaxMessage)

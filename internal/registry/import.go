@@ -173,7 +173,8 @@ func NewImports(store ImportStore, runner MessageRunner, now func() time.Time) *
 }
 
 // Upload stores the messages of source as a new import, which then waits for a worker. It rejects
-// with TooManyImports, and with what source returns. A file that is not complete is not applied.
+// with TooManyImports, with BadLine if there are no messages, and with what source returns. A file
+// that is not complete is not applied.
 func (s *Imports) Upload(
 	ctx context.Context, owner ImportOwner, options ImportOptions, source MessageSource,
 ) (Import, error) {
@@ -222,6 +223,8 @@ func (s *Imports) storeChunks(ctx context.Context, added *Import, source Message
 	for {
 		message, err := source.Next()
 		switch {
+		case errors.Is(err, io.EOF) && added.Total+writer.messages == 0:
+			return BadLine(1, booking.ProblemNoLines)
 		case errors.Is(err, io.EOF):
 			return store()
 		case err != nil:

@@ -28,13 +28,17 @@ type MessageSource interface {
 	Next() (Message, error)
 }
 
-// BadLine rejects a file of which the rest cannot be read because of a line.
+// BadLine rejects a file because of a line: the rest cannot be read, or must not be applied. The
+// message names the line in Russian.
 func BadLine(line int64, problem booking.Problem) error {
-	return booking.InvalidField("line "+strconv.FormatInt(line, 10), problem)
+	number := strconv.FormatInt(line, 10)
+	refusal := booking.InvalidField("line "+number, problem)
+	refusal.Message = "Строка " + number + ": " + problem.Text
+	return refusal
 }
 
 // Lines returns the messages of an NDJSON file: one in each line. Empty lines are skipped. Next
-// rejects with BodyMalformed if a line is longer than MaxMessage.
+// rejects with BadLine if a line is longer than MaxMessage.
 func Lines(file io.Reader) MessageSource {
 	scanner := bufio.NewScanner(file)
 	scanner.Buffer(make([]byte, 64<<10), MaxMessage+2) // with CR and LF

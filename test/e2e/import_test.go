@@ -242,6 +242,37 @@ func TestImportCSV(t *testing.T) {
 	r.upload("?of=cells", "text/csv", "", []byte(header+`"open`)).RequireRefusal(t, "field_invalid")
 }
 
+// Promise: a file that cannot be read is rejected with the line at which its bad record begins, and
+// one without lines says so.
+func TestImportNamesTheUnreadableLine(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	const csv = "LegalEntityGuid,Name\n" + "7a000000-0001-4000-8000-000000000001,a\n"
+	const row = "7a000000-0001-4000-8000-000000000002,"
+	many := strings.Repeat(row+"b\n", 100_000)
+	const empty, open = "Строка 1: в файле нет строк для загрузки", "запись длиннее 1 МиБ; возможно, не закрыта кавычка"
+	for name, test := range map[string]struct{ query, mediaType, file, message string }{
+		"an open quote":                     {"?of=legal_entities", "text/csv", csv + row + "\"b\n" + row, "Строка 3: ошибка разбора CSV"},
+		"an open quote before many lines":   {"?of=legal_entities", "text/csv", csv + row + "\"b\n" + many, "Строка 3: " + open},
+		"a long line":                       {"?of=legal_entities", "text/csv", csv + row + strings.Repeat("b", 2<<20), "Строка 3: " + open},
+		"an open quote in the header":       {"?of=legal_entities", "text/csv", "\"" + csv + many, "Строка 1: " + open},
+		"an empty CSV file":                 {"?of=legal_entities", "text/csv", "", empty},
+		"a CSV file with nothing but a BOM": {"?of=legal_entities", "text/csv", "\ufeff", empty},
+		"a CSV file with only a header":     {"?of=legal_entities", "text/csv", "LegalEntityGuid,Name\n", empty},
+		"an empty NDJSON file":              {"", "application/x-ndjson", "", empty},
+		"an NDJSON file of empty lines":     {"", "application/x-ndjson", "\n\n", empty},
+		"a long NDJSON line": {
+			"", "application/x-ndjson", "{}\n" + strings.Repeat("x", 2<<20),
+			"Строка 2: длина должна быть не больше 1048576 символов",
+		},
+	} {
+		a := r.upload(test.query, test.mediaType, "", []byte(test.file))
+		a.RequireRefusal(t, "field_invalid")
+		require.Equal(t, test.message, a.Refusal.Message, name)
+	}
+	require.Equal(t, 0, r.Count(`SELECT count(*) FROM import WHERE state <> 'failed'`))
+}
+
 // Promise: of the bad lines of a file, the first 10,000 are kept, and all are counted.
 func TestImportKeepsTheFirstErrors(t *testing.T) {
 	t.Parallel()
@@ -389,7 +420,16 @@ func TestImportCommand(t *testing.T) {
 	require.Contains(t, stderr, "absent.ndjson")
 	code, _, stderr = run(t, environ, "import", write("long.ndjson", bytes.Repeat([]byte("x"), 2<<20)))
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "line 1")
+	require.Contains(t, stderr, "Строка 1: ")
+	var zipped bytes.Buffer
+	writer := gzip.NewWriter(&zipped)
+	_, err = writer.Write([]byte(csv))
+	require.NoError(t, err)
+	require.NoError(t, writer.Close())
+	cut := write("cut.csv.gz", zipped.Bytes()[:zipped.Len()-4])
+	code, _, stderr = run(t, environ, "import", "--of", "cells", cut)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "unexpected EOF")
 	code, _, stderr = run(t, environ, "import", "--resume", uuid.NewString())
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "import_absent")

@@ -1199,7 +1199,7 @@ type FieldProblem struct {
 	// | `problem` | meaning |
 	// |---|---|
 	// | `required` | It is missing. |
-	// | `empty` | The parameter has no value. |
+	// | `empty` | The parameter has no value, or the file no lines. |
 	// | `null` | It must not be `null`. |
 	// | `unknown` | The contract has no such field. |
 	// | `repeated` | The parameter is given more than once. |
@@ -4330,6 +4330,9 @@ type ClientInterface interface {
 	// only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
 	// import would have. A line that needs an object of an earlier line counts as good.
 	//
+	// A file without lines is rejected, and so is one of which a line cannot be read: the field of
+	// the error is then `line 3`, for example, and nothing is applied.
+	//
 	// **Repetition.** An import that is interrupted goes on after its last stored progress. A file
 	// can be sent again: what is already applied changes nothing.
 	//
@@ -5908,6 +5911,9 @@ func (c *Client) PutClientSettings(ctx context.Context, clientGUID ClientGUID, b
 // ones are listed. `onError=reject`: all lines are checked first, as with `dryRun`, and applied
 // only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
 // import would have. A line that needs an object of an earlier line counts as good.
+//
+// A file without lines is rejected, and so is one of which a line cannot be read: the field of
+// the error is then `line 3`, for example, and nothing is applied.
 //
 // **Repetition.** An import that is interrupted goes on after its last stored progress. A file
 // can be sent again: what is already applied changes nothing.
@@ -11380,6 +11386,9 @@ type ClientWithResponsesInterface interface {
 	// ones are listed. `onError=reject`: all lines are checked first, as with `dryRun`, and applied
 	// only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
 	// import would have. A line that needs an object of an earlier line counts as good.
+	//
+	// A file without lines is rejected, and so is one of which a line cannot be read: the field of
+	// the error is then `line 3`, for example, and nothing is applied.
 	//
 	// **Repetition.** An import that is interrupted goes on after its last stored progress. A file
 	// can be sent again: what is already applied changes nothing.
@@ -22030,6 +22039,9 @@ func (c *ClientWithResponses) PutClientSettingsWithResponse(ctx context.Context,
 // ones are listed. `onError=reject`: all lines are checked first, as with `dryRun`, and applied
 // only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
 // import would have. A line that needs an object of an earlier line counts as good.
+//
+// A file without lines is rejected, and so is one of which a line cannot be read: the field of
+// the error is then `line 3`, for example, and nothing is applied.
 //
 // **Repetition.** An import that is interrupted goes on after its last stored progress. A file
 // can be sent again: what is already applied changes nothing.
