@@ -1205,7 +1205,7 @@ type FieldProblem struct {
 	// | `skipped_time` | The clocks skip this local time. |
 	// | `period` | The period is empty, over, or too long. |
 	// | `cursor` | It is no `next` of this list. |
-	// | `conflict` | It cannot be used together with another parameter of the request. |
+	// | `conflict` | It cannot be used together with another parameter of the request, or with another row of the same day. |
 	// | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
 	// | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
 	// | `legal_entity_unknown` | No legal entity has this guid. |
@@ -1215,6 +1215,7 @@ type FieldProblem struct {
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
 	// | `not_supported` | The value cannot be used here, or not in this version yet. |
+	// | `unsorted` | The rows of one resource and day do not follow each other. |
 	// | `invalid` | Another problem, which `message` names. |
 	//
 	//

@@ -106,6 +106,7 @@ const (
 	FieldProblemProblemPersonFixed        = "person_fixed"
 	FieldProblemProblemPersonOther        = "person_other"
 	FieldProblemProblemNotSupported       = "not_supported"
+	FieldProblemProblemUnsorted           = "unsorted"
 	FieldProblemProblemInvalid            = "invalid"
 )
 

@@ -48,6 +48,9 @@ var (
 	ProblemNotCSV        = Problem{"format", "ошибка разбора CSV"}
 	ProblemOpenQuote     = Problem{"too_long", "запись длиннее 1 МиБ; возможно, не закрыта кавычка"}
 	ProblemNoLines       = Problem{"empty", "в файле нет строк для загрузки"}
+	ProblemNoColumn      = Problem{"required", "в заголовке CSV нет такой колонки"}
+	ProblemDayDiffers    = Problem{"conflict", "значение должно быть одинаковым во всех строках дня"}
+	ProblemUnsorted      = Problem{"unsorted", "строки одного ресурса и дня должны следовать друг за другом; отсортируйте файл по ресурсу и началу"}
 	ProblemNotRegistry   = Problem{"format", "ожидается путь операции реестра, который начинается с /registry/"}
 	ProblemNotImportable = Problem{"not_supported", "эта операция не может быть строкой загрузки"}
 	ProblemCardUnknown   = Problem{"card_unknown", "медицинская карта не найдена"}

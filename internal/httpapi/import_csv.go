@@ -14,8 +14,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/google/uuid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
@@ -23,130 +25,171 @@ import (
 	"talon.example/internal/registry"
 )
 
-// csvOperations are the operations that the rows of a CSV file stand for, by what a row is.
-var csvOperations = map[api.CreateImportParamsOf]string{
-	api.CreateImportParamsOfCells:         "putSchedule",
-	api.CreateImportParamsOfLegalEntities: "putLegalEntity",
-	api.CreateImportParamsOfInstitutions:  "putLpu",
-	api.CreateImportParamsOfResources:     "putResource",
-	api.CreateImportParamsOfPersons:       "putPerson",
-	api.CreateImportParamsOfCards:         "putCard",
-	api.CreateImportParamsOfCases:         "putCase",
-	api.CreateImportParamsOfReferrals:     "putReferral",
-}
-
-// CSVObjects returns what a row of a CSV file can be.
-func CSVObjects() []string {
-	var objects []string
-	for of := range csvOperations {
-		objects = append(objects, string(of))
-	}
-	slices.Sort(objects)
-	return objects
-}
-
-// Columns of a CSV file that are not fields of a body.
-const (
-	versionColumn = "Version"
-	startColumn   = "Start"
-	guidColumn    = "Guid"
-)
-
 // csvSource returns the messages of a CSV file. A row becomes a message, or, of cells, the
 // consecutive rows of one resource and one day do.
 type csvSource struct {
+	csvFormat
+
 	limited *recordLimit
 	records *csv.Reader
-	columns []string
-	cells   bool
-	path    string           // with the columns of the guids in braces
-	body    *openapi3.Schema // of a row
-	version int64            // of rows without one
-	next    *csvRow          // read, and not part of a message yet
+	names   []string    // the header
+	columns []csvColumn // of those, the fields of a body
+	version int64       // of rows without one
+	next    *csvRow     // read, and not part of a message yet
+	days    seenDays
+	// stray are rows after the current day whose resource or day is not known. Its next row may
+	// follow them.
+	stray []registry.Message
 }
+
+// maxStray bounds the rows without a resource or a day between rows of a day.
+const maxStray = 100
 
 // csvRow is a row.
 type csvRow struct {
 	line    int64
-	path    string
-	version any // as text if it is no number
+	path    string // empty if a guid in it is missing or malformed
+	version any    // as text if it is no number
 	// day is the midnight before the start of a cell, in its offset; the zero time if the start is
-	// no moment. The validation of the message then finds it.
-	day    time.Time
-	values map[string]string // of the other columns, without empty ones
+	// no moment.
+	day     time.Time
+	values  map[string]string // by column, without empty ones
+	problem *booking.FieldProblem
 }
 
+// reject sets the problem of a row that has none.
+func (r *csvRow) reject(column string, problem booking.Problem) {
+	if r.problem == nil {
+		r.problem = &booking.FieldProblem{Problem: problem, Name: server.Shorten(column)}
+	}
+}
+
+// bad returns the message of a row with a problem.
+func (r *csvRow) bad() registry.Message { return registry.Message{Line: r.line, Problem: r.problem} }
+
 // NewCSV returns the messages of a CSV file. of says what a row is; version is that of rows without
-// one. It rejects with registry.BadLine if the file has no readable header.
+// one. It rejects with registry.BadLine if the file has no readable header, and with FieldInvalid
+// if columns are missing, unknown or repeated.
 func NewCSV(file io.Reader, of api.CreateImportParamsOf, version int64) (registry.MessageSource, error) {
-	path, operation, err := server.Operation(csvOperations[of])
+	format, err := newCSVFormat(of)
 	if err != nil {
 		return nil, err
 	}
-	for _, parameter := range operation.Parameters {
-		name := parameter.Value.Name
-		path = strings.ReplaceAll(path, "{"+name+"}", "{"+strings.ToUpper(name[:1])+name[1:]+"}")
-	}
-	body := operation.RequestBody.Value.Content.Get("application/json").Schema.Value
-	cells := of == api.CreateImportParamsOfCells
-	if cells {
-		body = body.Properties["Cells"].Value.Items.Value
-	}
 	limited := &recordLimit{file: bufio.NewReader(file), left: registry.MaxMessage}
 	s := &csvSource{
-		limited: limited, records: csv.NewReader(limited), cells: cells, path: path, body: body, version: version,
+		csvFormat: format, limited: limited, records: csv.NewReader(limited), version: version,
+		days: newSeenDays(rememberedDays),
 	}
 	s.records.Comma = limited.separator()
 	s.records.FieldsPerRecord = -1 // the validation of the message names missing fields
-	if s.columns, err = s.read(); errors.Is(err, io.EOF) {
+	if s.names, err = s.read(); errors.Is(err, io.EOF) {
 		return nil, registry.BadLine(1, booking.ProblemNoLines)
 	} else if err != nil {
+		return nil, err
+	}
+	if s.columns, err = s.header(s.names); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Next implements registry.MessageSource.
+// Next implements registry.MessageSource. It rejects with registry.BadLine if the rows of a
+// resource and a day do not follow each other.
 func (s *csvSource) Next() (registry.Message, error) {
-	first, err := s.take()
-	if err != nil {
-		return registry.Message{}, err
+	if len(s.stray) > 0 {
+		first := s.stray[0]
+		s.stray = s.stray[1:]
+		return first, nil
 	}
-	if s.cells {
+	first, err := s.take()
+	switch {
+	case err != nil:
+		return registry.Message{}, err
+	case s.cells && first.placed():
 		return s.nextDay(first)
+	case first.problem != nil:
+		return first.bad(), nil
 	}
 	body := s.fields(first)
 	body[versionColumn] = first.version
 	return encodeMessage(first.line, first.path, body)
 }
 
+// placed reports whether the resource and the day of a cell are known.
+func (r *csvRow) placed() bool { return r.path != "" && !r.day.IsZero() }
+
 // nextDay returns the message of first and of the next rows of the same resource and day.
 func (s *csvSource) nextDay(first *csvRow) (registry.Message, error) {
-	cells := []map[string]any{}
-	for row := first; ; {
-		if row.values[guidColumn] != "" || row.day.IsZero() {
-			cells = append(cells, s.fields(row))
-		}
+	if s.days.add(first.path, first.day) {
+		return registry.Message{}, registry.BadLine(first.line, booking.ProblemUnsorted)
+	}
+	day := csvDay{csvSource: s, first: first, cells: []map[string]any{}}
+	day.add(first)
+	for {
 		next, err := s.peek()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			return day.message()
+		case err != nil:
 			return registry.Message{}, err
+		case next.path == first.path && next.day.Equal(first.day):
+			if len(s.stray) > 0 && day.bad == nil {
+				day.bad = &s.stray[0] // it may be a row of the day
+			}
+			s.stray = nil
+			day.add(next)
+		case !next.placed() && len(s.stray) < maxStray:
+			s.stray = append(s.stray, next.bad())
+		default:
+			return day.message()
 		}
-		if next.path != first.path || next.version != first.version || next.day.IsZero() || !next.day.Equal(first.day) {
-			break
-		}
-		if row, err = s.take(); err != nil {
-			return registry.Message{}, err
-		}
+		s.next = nil
 	}
-	from := first.day
-	if from.IsZero() {
-		from = time.Unix(0, 0).UTC()
+}
+
+// csvDay is the rows of a resource and a day. If one of them is bad, all are: the others alone
+// would withdraw its cell.
+type csvDay struct {
+	*csvSource
+
+	first *csvRow
+	cells []map[string]any
+	size  int
+	bad   *registry.Message // the first bad row
+}
+
+func (d *csvDay) add(row *csvRow) {
+	if d.bad != nil {
+		return
 	}
+	for _, value := range row.values {
+		d.size += len(value)
+	}
+	switch {
+	case row.version != d.first.version:
+		row.reject(versionColumn, booking.ProblemDayDiffers)
+	case len(d.cells) == d.mostCells:
+		row.reject(cellsField, booking.ProblemTooMany(uint64(d.mostCells)))
+	case d.size > registry.MaxMessage:
+		row.reject(cellsField, booking.ProblemTooLong(registry.MaxMessage))
+	}
+	switch {
+	case row.problem != nil:
+		d.bad = new(row.bad())
+	case row.values[guidColumn] != "":
+		d.cells = append(d.cells, d.fields(row))
+	}
+}
+
+// message returns the message of the day.
+func (d *csvDay) message() (registry.Message, error) {
+	if d.bad != nil {
+		return *d.bad, nil
+	}
+	from := d.first.day
 	period := url.Values{"from": {from.Format(time.RFC3339)}, "to": {from.AddDate(0, 0, 1).Format(time.RFC3339)}}
-	body := map[string]any{versionColumn: first.version, "Cells": cells}
-	return encodeMessage(first.line, first.path+"?"+period.Encode(), body)
+	body := map[string]any{versionColumn: d.first.version, cellsField: d.cells}
+	return encodeMessage(d.first.line, d.first.path+"?"+period.Encode(), body)
 }
 
 // take returns the next row, or io.EOF.
@@ -165,43 +208,96 @@ func (s *csvSource) peek() (*csvRow, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.next = s.row(record)
+	return s.next, nil
+}
+
+// row returns the row of a record.
+func (s *csvSource) row(record []string) *csvRow {
 	line, _ := s.records.FieldPos(0)
-	row := &csvRow{line: int64(line), version: s.version, values: make(map[string]string, len(record))}
+	row := &csvRow{line: int64(line), path: s.path, version: s.version, values: make(map[string]string, len(record))}
 	for i, value := range record {
-		column := fmt.Sprintf("Column%d", i+1) // unknown, which the validation of the message finds
-		if i < len(s.columns) {
-			column = s.columns[i]
-		}
-		if value != "" {
-			row.values[column] = value
-		}
-	}
-	segments := strings.Split(s.path, "/")
-	for i, segment := range segments {
-		if column, isColumn := strings.CutPrefix(segment, "{"); isColumn {
-			column = strings.TrimSuffix(column, "}")
-			segments[i] = url.PathEscape(row.values[column])
-			delete(row.values, column)
+		switch {
+		case value == "":
+		case i >= len(s.names):
+			row.reject(unnamedColumn(i), booking.ProblemUnknown)
+		case !utf8.ValidString(value):
+			row.reject(s.names[i], booking.ProblemCharacters)
+		default:
+			row.values[s.names[i]] = value
 		}
 	}
-	row.path = strings.Join(segments, "/")
+	for _, column := range s.inPath {
+		text, given := row.values[column]
+		guid, err := uuid.Parse(text)
+		switch {
+		case !given:
+			row.reject(column, booking.ProblemMissing)
+			row.path = ""
+		case err != nil || len(text) != len(guid.String()): // it also parses other forms
+			row.reject(column, booking.ProblemNotGuid)
+			row.path = ""
+		default:
+			row.path = strings.Replace(row.path, "{"+column+"}", guid.String(), 1)
+		}
+	}
 	if text, given := row.values[versionColumn]; given {
 		row.version = typed(openapi3.NewInt64Schema(), text)
-		delete(row.values, versionColumn)
 	}
-	if start, err := time.Parse(time.RFC3339, row.values[startColumn]); err == nil {
+	if s.cells {
+		s.placeCell(row)
+	}
+	return row
+}
+
+// placeCell sets the day of a row, and rejects one that is neither a cell nor an empty day.
+func (s *csvSource) placeCell(row *csvRow) {
+	text, given := row.values[startColumn]
+	start, err := time.Parse(time.RFC3339, text)
+	switch {
+	case !given:
+		row.reject(startColumn, booking.ProblemMissing)
+	case err != nil || start.Year() <= 1: // the zero time is no day
+		row.reject(startColumn, booking.ProblemNotMoment)
+	default:
 		year, month, day := start.Date()
 		row.day = time.Date(year, month, day, 0, 0, 0, 0, start.Location())
 	}
-	s.next = row
-	return row, nil
+	isCell := slices.ContainsFunc(s.columns, func(column csvColumn) bool {
+		return column.name != startColumn && row.values[column.name] != ""
+	})
+	if isCell && row.values[guidColumn] == "" {
+		row.reject(guidColumn, booking.ProblemMissing)
+	}
 }
 
-// fields returns the body of a row.
+// fields returns the body of a row. Elements of lists without a value are left out.
 func (s *csvSource) fields(row *csvRow) map[string]any {
 	fields := map[string]any{}
-	for _, column := range slices.Sorted(maps.Keys(row.values)) { // elements of lists in their order
-		setField(fields, s.body, strings.Split(column, "."), row.values[column])
+	lists := map[string]map[int]map[string]any{}
+	for _, column := range s.columns {
+		text, given := row.values[column.name]
+		switch {
+		case !given:
+			continue
+		case column.list == "":
+			fields[column.field] = typed(column.schema, text)
+			continue
+		case lists[column.list] == nil:
+			lists[column.list] = map[int]map[string]any{}
+		}
+		elements := lists[column.list]
+		if elements[column.index] == nil {
+			elements[column.index] = map[string]any{}
+		}
+		elements[column.index][column.field] = typed(column.schema, text)
+	}
+	for list, elements := range lists {
+		ordered := make([]map[string]any, 0, len(elements))
+		for _, index := range slices.Sorted(maps.Keys(elements)) {
+			ordered = append(ordered, elements[index])
+		}
+		fields[list] = ordered
 	}
 	return fields
 }
@@ -225,32 +321,6 @@ func (s *csvSource) read() ([]string, error) {
 		return nil, registry.BadLine(int64(syntax.StartLine), booking.ProblemNotCSV)
 	default:
 		return record, err //nolint:wrapcheck // the reader's error, or io.EOF
-	}
-}
-
-// setField sets a field of a body. A path with three parts is a field of an element of a list,
-// whose index is the second. A field that does not exist is set as it is named, which the
-// validation of the message finds.
-func setField(object map[string]any, schema *openapi3.Schema, path []string, value string) {
-	field := schema.Properties[path[0]]
-	switch {
-	case len(path) == 1 && field != nil:
-		object[path[0]] = typed(field.Value, value)
-	case len(path) == 3 && field != nil && field.Value.Items != nil:
-		list, _ := object[path[0]].([]any)
-		index, err := strconv.Atoi(path[1])
-		if err == nil && index == len(list) {
-			list = append(list, map[string]any{})
-			object[path[0]] = list
-		}
-		if err == nil && 0 <= index && index < len(list) {
-			element, _ := list[index].(map[string]any)
-			setField(element, field.Value.Items.Value, path[2:], value)
-			return
-		}
-		fallthrough
-	default:
-		object[strings.Join(path, ".")] = value
 	}
 }
 

@@ -149,6 +149,10 @@ func (p *messagePass) caller(ctx context.Context) (auth.Caller, error) {
 // read parses a message. One that is malformed has a result.
 func (p *messagePass) read(m registry.Message, caller auth.Caller) line {
 	l := line{number: m.Line, Message: server.Message{Import: p.guid, Caller: caller}}
+	if m.Problem != nil {
+		l.status, l.body = p.messages.Reject(p.guid, booking.InvalidFields([]booking.FieldProblem{*m.Problem}))
+		return l
+	}
 	var parsed message
 	err := json.Unmarshal(m.Content, &parsed, json.RejectUnknownMembers(true))
 	if err != nil {
@@ -181,7 +185,7 @@ func malformedLine(err error) *booking.Refusal {
 		if errors.Is(err, json.ErrUnknownName) {
 			problem = booking.ProblemUnknown
 		}
-		return booking.InvalidField(semantic.JSONPointer.LastToken(), problem)
+		return booking.InvalidField(server.Shorten(semantic.JSONPointer.LastToken()), problem)
 	}
 	return server.Malformed(booking.ProblemBodySyntax)
 }

@@ -230,7 +230,9 @@ func (s *Imports) storeChunks(ctx context.Context, added *Import, source Message
 		case err != nil:
 			return err
 		}
-		writer.add(message)
+		if err := writer.add(message); err != nil {
+			return err
+		}
 		if writer.full() {
 			if err := store(); err != nil {
 				return err

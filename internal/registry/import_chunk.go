@@ -3,6 +3,7 @@ package registry
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,10 +17,12 @@ import (
 // MaxMessage is the maximum length of a line of an import, in bytes.
 const MaxMessage = 1 << 20
 
-// Message is a message of an import: a JSON object with the fields Method, Path and Body.
+// Message is a message of an import: a JSON object with the fields Method, Path and Body, or a line
+// of which none can be made.
 type Message struct {
 	Line    int64 // in the file, from 1
 	Content []byte
+	Problem *booking.FieldProblem // instead of the content
 }
 
 // MessageSource returns the messages of a file.
@@ -58,7 +61,7 @@ func (l *lines) Next() (Message, error) {
 			content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
 		}
 		if len(content) > 0 {
-			return Message{l.line, content}, nil
+			return Message{Line: l.line, Content: content}, nil
 		}
 	}
 	switch err := l.scanner.Err(); {
@@ -77,11 +80,14 @@ func (l *lines) Next() (Message, error) {
 const chunkSize = 4 << 20
 
 // chunkWriter collects messages: a line each, with the number of the line, a tab, and the content
-// without line breaks.
+// without line breaks. After the number of a line with a problem, there is badMark, and the problem
+// is the content.
 type chunkWriter struct {
 	content  bytes.Buffer
 	messages int64
 }
+
+const badMark = "!"
 
 // compression of chunks. Both are safe for concurrent use by EncodeAll and DecodeAll.
 var (
@@ -91,12 +97,21 @@ var (
 
 func newChunkWriter() *chunkWriter { return &chunkWriter{} }
 
-func (w *chunkWriter) add(m Message) {
-	w.content.WriteString(strconv.FormatInt(m.Line, 10))
+func (w *chunkWriter) add(m Message) error {
+	content, mark := m.Content, ""
+	if m.Problem != nil {
+		var err error
+		if content, err = json.Marshal(m.Problem); err != nil {
+			return fmt.Errorf("encode the problem of a line: %w", err)
+		}
+		mark = badMark
+	}
+	w.content.WriteString(strconv.FormatInt(m.Line, 10) + mark)
 	w.content.WriteByte('\t')
-	w.content.Write(m.Content)
+	w.content.Write(content)
 	w.content.WriteByte('\n')
 	w.messages++
+	return nil
 }
 
 func (w *chunkWriter) full() bool { return w.content.Len() >= chunkSize }
@@ -118,11 +133,19 @@ func readChunk(content []byte) ([]Message, error) {
 	var messages []Message
 	for line := range bytes.Lines(plain) {
 		number, message, found := bytes.Cut(line, []byte{'\t'})
+		number, bad := bytes.CutSuffix(number, []byte(badMark))
 		parsed, err := strconv.ParseInt(string(number), 10, 64)
 		if err != nil || !found {
 			return nil, errors.New("a part of the import has a line without a number")
 		}
-		messages = append(messages, Message{parsed, bytes.TrimSuffix(message, []byte{'\n'})})
+		read := Message{Line: parsed, Content: bytes.TrimSuffix(message, []byte{'\n'})}
+		if bad {
+			if err := json.Unmarshal(read.Content, &read.Problem); err != nil {
+				return nil, fmt.Errorf("read the stored problem of a line: %w", err)
+			}
+			read.Content = nil
+		}
+		messages = append(messages, read)
 	}
 	return messages, nil
 }

@@ -225,7 +225,7 @@ func TestImportCSV(t *testing.T) {
 		row(r.Slots[0], "2019-08-21T08:45:00+03:00", "2019-08-21T09:00:00+03:00") +
 		row(uuid.New(), "2019-08-21T09:00:00+03:00", "2019-08-21T09:15:00+03:00") +
 		row(uuid.New(), "2019-08-22T09:00:00+03:00", "2019-08-22T09:15:00+03:00") +
-		row("", "2019-08-23T00:00:00+03:00", "") +
+		fmt.Sprintf("%s;%s;;2019-08-23T00:00:00+03:00;;;;\n", r.To, r.Doctor) +
 		row(uuid.New(), "yesterday", "2019-08-22T09:15:00+03:00") +
 		row(uuid.New(), "2019-08-24T09:00:00+03:00", "2019-08-24T09:15:00+03:00") + "too;many;columns;;;;;;;;;;x\n"
 	state := r.finish(r.upload("?of=cells&version=7", "text/csv", "", []byte(file)))
@@ -233,13 +233,38 @@ func TestImportCSV(t *testing.T) {
 	found := r.errors(state)
 	require.Len(t, found, 2)
 	require.Equal(t, int64(6), found[0].Line)
-	require.Equal(t, "Cells.0.Start", (*found[0].Error.Details.Fields)[0].Name)
+	require.Equal(t, "Start", (*found[0].Error.Details.Fields)[0].Name)
 	require.Equal(t, int64(8), found[1].Line)
 
 	again := r.finish(r.upload("?of=cells&version=7", "text/csv", "", []byte(file)))
 	require.Equal(t, int64(0), again.Lines.Changed)
 	r.upload("", "text/csv", "", []byte(file)).RequireRefusal(t, "field_invalid")
 	r.upload("?of=cells", "text/csv", "", []byte(header+`"open`)).RequireRefusal(t, "field_invalid")
+}
+
+// Promise: a CSV file of cells that is not understood as a whole changes nothing: neither one whose
+// guids are not found, nor one whose rows of a day are scattered.
+func TestImportCSVKeepsTheSchedule(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	before := r.send(http.MethodGet, r.day(), nil).Raw
+	const header = "LpuGuid,ResourceGuid,Version,Guid,Start,End,Capacity,FlagAccess,BusyType\n"
+	row := func(day int, version string) string {
+		return fmt.Sprintf("%s,%s,%s,%s,2019-08-%dT09:00:00+03:00,2019-08-%dT09:15:00+03:00,1,12,1\n",
+			r.To, r.Doctor, version, uuid.New(), day, day)
+	}
+	for _, header := range []string{strings.Replace(header, ",Guid", ",guid", 1), strings.Replace(header, ",Guid", ",Id", 1)} {
+		a := r.upload("?of=cells", "text/csv", "", []byte(header+row(21, "1")))
+		a.RequireRefusal(t, "field_invalid")
+		require.Equal(t, "Поле Guid: в заголовке CSV нет такой колонки", a.Refusal.Message)
+	}
+	scattered := r.upload("?of=cells", "text/csv", "", []byte(header+row(21, "1")+row(22, "1")+row(21, "2")))
+	require.Equal(t, []string{"body line 4 unsorted"}, invalidFields(scattered))
+
+	state := r.finish(r.upload("?of=cells", "text/csv", "", []byte(header+row(21, "1")+row(21, "2")+
+		fmt.Sprintf("%s,%s,,,2019-08-22T00:00:00+03:00,2019-08-22T00:15:00+03:00,,,\n", r.To, r.Doctor))))
+	require.Equal(t, map[int64]string{3: "Version conflict", 4: "Guid required"}, r.fieldErrors(state))
+	require.Equal(t, before, r.send(http.MethodGet, r.day(), nil).Raw)
 }
 
 // Promise: a file that cannot be read is rejected with the line at which its bad record begins, and
@@ -404,10 +429,14 @@ func TestImportCommand(t *testing.T) {
 	require.Contains(t, stdout, "cells: 0 added, 1 changed, 3 withdrawn")
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window`))
 
-	csv := fmt.Sprintf("LpuGuid,ResourceGuid,Start\n%s,%s,2019-08-22T00:00:00+03:00\n", r.To, r.Doctor)
+	csv := fmt.Sprintf("LpuGuid,ResourceGuid,Guid,Start\n%s,%s,,2019-08-22T00:00:00+03:00\n", r.To, r.Doctor)
 	code, _, stderr = run(t, environ, "import", "--of", "cells", "--version", "2", write("day.csv", []byte(csv)))
 	require.Equal(t, 0, code, stderr)
 	require.Equal(t, 2, r.Count(`SELECT count(*) FROM schedule_window`))
+
+	code, _, stderr = run(t, environ, "import", "--of", "cells", write("day.csv", []byte(strings.ToLower(csv))))
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "LpuGuid")
 
 	for _, args := range [][]string{
 		{write("day.csv", nil)}, {"--resume", "x"}, {"--resume", uuid.NewString(), "file"}, {"a", "b"}, {"--dry-run"},

@@ -303,13 +303,13 @@ func checkJSON(body []byte) error {
 	}
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName) {
-		return Malformed(booking.ProblemDuplicateKey(shorten(syntax.JSONPointer.LastToken())))
+		return Malformed(booking.ProblemDuplicateKey(Shorten(syntax.JSONPointer.LastToken())))
 	}
 	return Malformed(booking.ProblemBodySyntax)
 }
 
-// shorten limits the client's own text in a message to 50 characters.
-func shorten(text string) string {
+// Shorten limits the client's own text in a message to 50 characters.
+func Shorten(text string) string {
 	const most = 50
 	if runes := []rune(text); len(runes) > most {
 		return string(runes[:most]) + "…"
@@ -323,7 +323,7 @@ func invalidFields(err error) []booking.FieldProblem {
 	var invalid []booking.FieldProblem
 	for _, violation := range schemaErrors(err) {
 		for _, field := range fieldsOf(violation) {
-			invalid = append(invalid, booking.FieldProblem{Name: shorten(field), Problem: problemOf(violation)})
+			invalid = append(invalid, booking.FieldProblem{Name: Shorten(field), Problem: problemOf(violation)})
 		}
 	}
 	return byName(invalid)

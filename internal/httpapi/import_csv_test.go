@@ -1,0 +1,187 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/gen/api"
+	"talon.example/internal/booking"
+	"talon.example/internal/registry"
+)
+
+const (
+	csvLpu      = "7a000000-0002-4000-8000-000000000001"
+	csvResource = "7a000000-0004-4000-8000-000000000001"
+	csvCell     = "7a000000-0009-4000-8000-000000000001"
+)
+
+// readCSV returns the messages of a file as texts: "line problem", or "line path body".
+func readCSV(of api.CreateImportParamsOf, file string) (messages []string, _ error) {
+	source, err := NewCSV(strings.NewReader(file), of, 7)
+	for err == nil {
+		var next registry.Message
+		next, err = source.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return messages, nil
+		case err == nil && next.Problem != nil:
+			messages = append(messages, fmt.Sprint(next.Line, " ", next.Problem.Name, " ", next.Problem.Code))
+		case err == nil:
+			var content message
+			if err = json.Unmarshal(next.Content, &content); err == nil {
+				messages = append(messages, fmt.Sprint(next.Line, " ", content.Path, " ", string(content.Body)))
+			}
+		}
+	}
+	return messages, err
+}
+
+// csvProblems returns the fields of a refusal, each as "name problem".
+func csvProblems(t *testing.T, err error) []string {
+	t.Helper()
+	var refusal *booking.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, booking.FieldInvalid, refusal.Rule)
+	var problems []string
+	for _, field := range refusal.Remedies.Fields {
+		problems = append(problems, field.Name+" "+field.Code)
+	}
+	return problems
+}
+
+// Promise: a file whose columns are not those of its objects is rejected by its header, which names
+// the columns.
+func TestCSVHeader(t *testing.T) {
+	t.Parallel()
+	for header, want := range map[string][]string{
+		"LpuGuid,ResourceGuid,guid,Start":       {"Guid required", "guid unknown"},
+		"LpuGuid,resource,Guid,Start":           {"ResourceGuid required", "resource unknown"},
+		"LpuGuid,ResourceGuid,Guid":             {"Start required"},
+		"LpuGuid,ResourceGuid,Guid,Start,Guid,": {"Guid repeated", "Column6 unknown"},
+		strings.Repeat("я", 60):                 {"LpuGuid required", "ResourceGuid required", "Guid required", "Start required", strings.Repeat("я", 50) + "… unknown"},
+	} {
+		_, err := readCSV(api.CreateImportParamsOfCells, header+"\n")
+		require.Equal(t, want, csvProblems(t, err), header)
+	}
+	const card = "LpuGuid,CardGuid,PersonGuid,Surname,Name,BirthDate,Sex,"
+	for _, column := range []string{
+		"Policies", "Policies.0", "Policies.x.Number", "Policies.20.Number", "Policies.-1.Number", "Policies.00.Number",
+		"Policies.0.number", "Policies.0.Number.1", "Surname.0.Number",
+	} {
+		_, err := readCSV(api.CreateImportParamsOfCards, card+column+"\n")
+		require.Equal(t, []string{column + " unknown"}, csvProblems(t, err))
+	}
+	_, err := readCSV(api.CreateImportParamsOfCards, strings.Repeat("x;", 100)+"\n")
+	require.Len(t, csvProblems(t, err), maxBadColumns)
+}
+
+// Promise: elements of lists are in the order of their numbers, and those without values are left
+// out.
+func TestCSVLists(t *testing.T) {
+	t.Parallel()
+	const card = csvLpu + "," + csvResource + ",p,s,n,b,male"
+	header, row, want := "LpuGuid,CardGuid,PersonGuid,Surname,Name,BirthDate,Sex", card, []string(nil)
+	for i := range 12 {
+		header += fmt.Sprintf(",Policies.%d.Number", i)
+		if i == 0 {
+			row += ","
+			continue
+		}
+		row += fmt.Sprintf(",%d", i)
+		want = append(want, fmt.Sprint(i))
+	}
+	source, err := NewCSV(strings.NewReader(header+"\n"+row+"\n"), api.CreateImportParamsOfCards, 7)
+	require.NoError(t, err)
+	read, err := source.Next()
+	require.NoError(t, err)
+	var content struct {
+		Body struct{ Policies []struct{ Number string } }
+	}
+	require.NoError(t, json.Unmarshal(read.Content, &content))
+	var numbers []string
+	for _, policy := range content.Body.Policies {
+		numbers = append(numbers, policy.Number)
+	}
+	require.Equal(t, want, numbers)
+}
+
+// Promise: a bad value names its column.
+func TestCSVRow(t *testing.T) {
+	t.Parallel()
+	messages, err := readCSV(api.CreateImportParamsOfResources, "LpuGuid,ResourceGuid,Kind,Name,SpecialityCode\n"+
+		","+csvResource+",doctor,a,1\n"+
+		csvLpu+",x,doctor,a,1\n"+
+		csvLpu+",{"+csvResource+"},doctor,a,1\n"+
+		csvLpu+","+csvResource+",doctor,\xcf\xe5\xf2\xf0\xee\xe2,1\n"+
+		csvLpu+","+csvResource+",doctor,a,1,2\n"+
+		csvLpu+","+strings.ToUpper(csvResource)+",doctor,a,1\n")
+	require.NoError(t, err)
+	require.Equal(t, []string{
+		"2 LpuGuid required", "3 ResourceGuid format", "4 ResourceGuid format", "5 Name characters", "6 Column6 unknown",
+		"7 /registry/lpus/" + csvLpu + "/resources/" + csvResource +
+			` {"Kind":"doctor","Name":"a","SpecialityCode":"1","Version":7}`,
+	}, messages)
+}
+
+// Promise: a day with a bad row, or with a row between its rows that may be one of it, is a bad line
+// as a whole. So no cell is withdrawn because its row is bad. Other days do not suffer.
+func TestCSVDays(t *testing.T) {
+	t.Parallel()
+	const header = "LpuGuid,ResourceGuid,Version,Guid,Start,End\n"
+	row := func(values string) string { return csvLpu + "," + csvResource + "," + values + "\n" }
+	cell := func(day string) string { return row("," + csvCell + "," + day + "T09:00:00+03:00,x") }
+	message := func(line int, day, next, cells string) string {
+		return fmt.Sprintf("%d /registry/lpus/%s/resources/%s/schedule?from=2019-08-%sT00%%3A00%%3A00%%2B03%%3A00"+
+			"&to=2019-08-%sT00%%3A00%%3A00%%2B03%%3A00 {\"Cells\":[%s],\"Version\":7}", line, csvLpu, csvResource, day, next, cells)
+	}
+	one := `{"End":"x","Guid":"` + csvCell + `","Start":"2019-08-21T09:00:00+03:00"}`
+	other := row(",,2019-08-22T00:00:00+03:00,")
+	stray := csvLpu + ",x,," + csvCell + ",2019-08-21T09:00:00+03:00,x\n"
+	for name, test := range map[string]struct {
+		rows string
+		want []string
+	}{
+		"good days":          {cell("2019-08-21") + cell("2019-08-21") + other, []string{message(2, "21", "22", one+","+one), message(4, "22", "23", "")}},
+		"another version":    {cell("2019-08-21") + row("8,"+csvCell+",2019-08-21T10:00:00+03:00,x") + other, []string{"3 Version conflict", message(4, "22", "23", "")}},
+		"no guid":            {cell("2019-08-21") + row(",,2019-08-21T10:00:00+03:00,x") + other, []string{"3 Guid required", message(4, "22", "23", "")}},
+		"a start between":    {cell("2019-08-21") + row(","+csvCell+",today,x") + cell("2019-08-21"), []string{"3 Start format"}},
+		"a resource between": {cell("2019-08-21") + stray + stray + cell("2019-08-21") + other, []string{"3 ResourceGuid format", message(6, "22", "23", "")}},
+		"a resource after": {cell("2019-08-21") + stray + stray + other, []string{
+			message(2, "21", "22", one), "3 ResourceGuid format", "4 ResourceGuid format", message(5, "22", "23", ""),
+		}},
+		"a resource first": {stray + other + stray, []string{"2 ResourceGuid format", message(3, "22", "23", ""), "4 ResourceGuid format"}},
+		"too many cells":   {strings.Repeat(cell("2019-08-21"), 2002) + other, []string{"2002 Cells too_many", message(2004, "22", "23", "")}},
+		"too long": {
+			strings.Repeat(row(","+csvCell+",2019-08-21T09:00:00+03:00,"+strings.Repeat("x", 600_000)), 3) + other,
+			[]string{"3 Cells too_long", message(5, "22", "23", "")},
+		},
+	} {
+		messages, err := readCSV(api.CreateImportParamsOfCells, header+test.rows)
+		require.NoError(t, err, name)
+		require.Equal(t, test.want, messages, name)
+	}
+	_, err := readCSV(api.CreateImportParamsOfCells, header+cell("2019-08-21")+other+strings.ToUpper(cell("2019-08-21")))
+	require.Equal(t, []string{"line 4 unsorted"}, csvProblems(t, err))
+}
+
+// Promise: a day is known while fewer others than are remembered follow it, and the memory is bounded.
+func TestSeenDays(t *testing.T) {
+	t.Parallel()
+	const limit = 10
+	days := newSeenDays(limit)
+	at := func(i int) time.Time { return time.Unix(int64(i)*86400, 0) }
+	for i := range 10 * limit {
+		require.False(t, days.add("a", at(i)))
+		require.True(t, days.add("a", at(max(0, i-limit+1))))
+		require.LessOrEqual(t, len(days.recent)+len(days.older), 2*limit)
+	}
+	require.False(t, days.add("b", at(10*limit-1)))
+	require.False(t, days.add("a", at(0)), "forgotten")
+}
