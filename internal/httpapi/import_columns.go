@@ -36,10 +36,11 @@ func CSVObjects() []string {
 }
 
 const (
-	versionColumn = "Version"
-	startColumn   = "Start"
-	guidColumn    = "Guid"
-	cellsField    = "Cells" // of the message that the rows of a day become
+	versionColumn  = "Version"
+	onBookedColumn = "OnBooked" // of cells: a field of the message that the rows of a day become
+	startColumn    = "Start"
+	guidColumn     = "Guid"
+	cellsField     = "Cells" // of that message
 )
 
 // csvFormat is the columns of a CSV file, by what a row is.
@@ -49,6 +50,7 @@ type csvFormat struct {
 	path      string   // of the operation, with the columns of the guids in braces
 	inPath    []string // these columns
 	required  []string
+	others    []string         // that are neither in the path nor fields of the body
 	body      *openapi3.Schema // the other columns are its fields
 }
 
@@ -57,7 +59,7 @@ func newCSVFormat(of api.CreateImportParamsOf) (csvFormat, error) {
 	if err != nil {
 		return csvFormat{}, err
 	}
-	f := csvFormat{cells: of == api.CreateImportParamsOfCells, path: path}
+	f := csvFormat{cells: of == api.CreateImportParamsOfCells, path: path, others: []string{versionColumn}}
 	for _, parameter := range operation.Parameters {
 		if name := parameter.Value.Name; parameter.Value.In == openapi3.ParameterInPath {
 			column := strings.ToUpper(name[:1]) + name[1:]
@@ -69,6 +71,7 @@ func newCSVFormat(of api.CreateImportParamsOf) (csvFormat, error) {
 	if f.cells {
 		cells := f.body.Properties[cellsField].Value
 		f.body, f.mostCells = cells.Items.Value, int(*cells.MaxItems)
+		f.others = append(f.others, onBookedColumn)
 		f.required = append(slices.Clone(f.inPath), guidColumn, startColumn) // a file may have only empty days
 		return f, nil
 	}
@@ -116,7 +119,7 @@ func (f *csvFormat) header(names []string) ([]csvColumn, error) {
 			reject(name, booking.ProblemRepeated)
 		case isField:
 			columns = append(columns, column)
-		case name != versionColumn && !slices.Contains(f.inPath, name):
+		case !slices.Contains(f.others, name) && !slices.Contains(f.inPath, name):
 			reject(name, booking.ProblemUnknown)
 		}
 		seen[name] = true
@@ -132,7 +135,7 @@ func (f *csvFormat) header(names []string) ([]csvColumn, error) {
 func (f *csvFormat) column(name string) (_ csvColumn, ok bool) {
 	list, rest, inList := strings.Cut(name, ".")
 	field := f.body.Properties[list]
-	if field == nil || name == versionColumn || inList != field.Value.Type.Is("array") {
+	if field == nil || slices.Contains(f.others, name) || inList != field.Value.Type.Is("array") {
 		return csvColumn{}, false
 	}
 	if !inList {

@@ -168,6 +168,8 @@ func (d *csvDay) add(row *csvRow) {
 	switch {
 	case row.version != d.first.version:
 		row.reject(versionColumn, booking.ProblemDayDiffers)
+	case row.values[onBookedColumn] != d.first.values[onBookedColumn]:
+		row.reject(onBookedColumn, booking.ProblemDayDiffers)
 	case len(d.cells) == d.mostCells:
 		row.reject(cellsField, booking.ProblemTooMany(uint64(d.mostCells)))
 	case d.size > registry.MaxMessage:
@@ -189,6 +191,9 @@ func (d *csvDay) message() (registry.Message, error) {
 	from := d.first.day
 	period := url.Values{"from": {from.Format(time.RFC3339)}, "to": {from.AddDate(0, 0, 1).Format(time.RFC3339)}}
 	body := map[string]any{versionColumn: d.first.version, cellsField: d.cells}
+	if onBooked, given := d.first.values[onBookedColumn]; given {
+		body[onBookedColumn] = onBooked
+	}
 	return encodeMessage(d.first.line, d.first.path+"?"+period.Encode(), body)
 }
 

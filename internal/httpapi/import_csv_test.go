@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
+	"talon.example/internal/httpapi/server"
 	"talon.example/internal/registry"
 )
 
@@ -130,8 +133,8 @@ func TestCSVRow(t *testing.T) {
 	}, messages)
 }
 
-// Promise: a day with a bad row, or with a row between its rows that may be one of it, is a bad line
-// as a whole. So no cell is withdrawn because its row is bad. Other days do not suffer.
+// Promise: a day with a bad row, or with a row between its rows that may be one of it, is a bad
+// line as a whole. So no cell is withdrawn because its row is bad. Other days do not suffer.
 func TestCSVDays(t *testing.T) {
 	t.Parallel()
 	const header = "LpuGuid,ResourceGuid,Version,Guid,Start,End\n"
@@ -171,7 +174,70 @@ func TestCSVDays(t *testing.T) {
 	require.Equal(t, []string{"line 4 unsorted"}, csvProblems(t, err))
 }
 
-// Promise: a day is known while fewer others than are remembered follow it, and the memory is bounded.
+// Promise: a file of cells can say what happens to cells with visits, for each day.
+func TestCSVOnBooked(t *testing.T) {
+	t.Parallel()
+	row := func(guid, day, onBooked string) string {
+		return strings.Join([]string{csvLpu, csvResource, guid, day + "T00:00:00Z", onBooked}, ",") + "\n"
+	}
+	messages, err := readCSV(api.CreateImportParamsOfCells, "LpuGuid,ResourceGuid,Guid,Start,OnBooked\n"+
+		row("", "2019-08-21", "refuse")+row("", "2019-08-22", "")+row("", "2019-08-23", "keep")+row("", "2019-08-23", ""))
+	require.NoError(t, err)
+	require.Len(t, messages, 3)
+	require.Contains(t, messages[0], `{"Cells":[],"OnBooked":"refuse","Version":7}`)
+	require.Contains(t, messages[1], `{"Cells":[],"Version":7}`)
+	require.Equal(t, "5 OnBooked conflict", messages[2])
+}
+
+// documentedColumns returns the table of columns in the description of createImport: by what a row
+// is, the required columns and the others.
+func documentedColumns(t *testing.T) map[string][2][]string {
+	t.Helper()
+	_, operation, err := server.Operation("createImport")
+	require.NoError(t, err)
+	columns := map[string][2][]string{}
+	for line := range strings.Lines(operation.Description) {
+		cells := strings.Split(line, "|")
+		if of := strings.Trim(cells[min(1, len(cells)-1)], " `"); len(cells) == 5 && csvOperations[api.CreateImportParamsOf(of)] != "" {
+			columns[of] = [2][]string{columnNames.FindAllString(cells[2], -1), columnNames.FindAllString(cells[3], -1)}
+		}
+	}
+	return columns
+}
+
+var columnNames = regexp.MustCompile(`[A-Za-z0-9.]+`)
+
+// Promise: the contract lists the columns of each kind of object: all of them, and which are
+// required.
+func TestCSVColumnsAreDocumented(t *testing.T) {
+	t.Parallel()
+	want := map[string][2][]string{}
+	for _, of := range CSVObjects() {
+		format, err := newCSVFormat(api.CreateImportParamsOf(of))
+		require.NoError(t, err)
+		others := format.others
+		for name, field := range format.body.Properties {
+			switch {
+			case slices.Contains(format.required, name) || name == versionColumn:
+			case field.Value.Type.Is("array"):
+				for inner := range field.Value.Items.Value.Properties {
+					others = append(others, name+".0."+inner)
+				}
+			default:
+				others = append(others, name)
+			}
+		}
+		want[of] = [2][]string{format.required, others}
+		for i, list := range documentedColumns(t)[of] {
+			require.ElementsMatch(t, want[of][i], list, "%s: %q", of, want[of][i])
+		}
+		_, err = format.header(slices.Concat(format.required, others))
+		require.NoError(t, err)
+	}
+}
+
+// Promise: a day is known while fewer others than are remembered follow it, and the memory is
+// bounded.
 func TestSeenDays(t *testing.T) {
 	t.Parallel()
 	const limit = 10

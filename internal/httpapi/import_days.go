@@ -7,7 +7,7 @@ import (
 
 // rememberedDays is how many days before a row are searched for the row's day. Twice as many take
 // 10 MB of memory.
-const rememberedDays = 150_000
+const rememberedDays = 200_000
 
 // seenDays remembers the days of resources, at least the last limit ones and at most twice as many.
 // It keeps hashes of 64 bits, of which two of a file are equal with a probability below 10⁻⁶.

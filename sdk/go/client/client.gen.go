@@ -4313,14 +4313,35 @@ type ClientInterface interface {
 	// line has the same rules, rights and errors as the request itself. Lines have at most 1 MiB;
 	// empty lines are skipped.
 	//
-	// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons. `of`
-	// says what a row is. `cells`: a row is a cell, with the columns `LpuGuid` and `ResourceGuid`
-	// and those of a cell in a schedule message. Consecutive rows of one resource and one day (in
-	// the offset of `Start`) become one schedule message for that day; a row without `Guid`, whose
-	// `Start` names a day, states that the day has no cells. Otherwise a row is a `PUT` of that
-	// object: a column is a part of its path (such as `LpuGuid`) or a field of its body; a field
-	// within a list is written as `Policies.0.Number`. Empty values count as absent. The column
-	// `Version` may be missing: `version` or the time of the import is then the version.
+	// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons, in any
+	// order. `of` says what a row is. A row is a `PUT` of that object, or, of `cells`, a part of a
+	// schedule message. A missing, unknown or repeated column rejects the file: `field_invalid`.
+	//
+	// | `of` | required columns | other columns |
+	// |---|---|---|
+	// | `cells` | `LpuGuid`, `ResourceGuid`, `Guid`, `Start` | `Version`, `OnBooked`, `Id`, `End`, `Capacity`, `FlagAccess`, `BusyType`, `Blocked`, `Restriction` |
+	// | `legal_entities` | `LegalEntityGuid`, `Name` | `Version` |
+	// | `institutions` | `LpuGuid`, `LegalEntityGuid`, `Code`, `Name`, `TimeZone` | `Version`, `Address`, `Phone` |
+	// | `resources` | `LpuGuid`, `ResourceGuid`, `Kind`, `Name`, `SpecialityCode` | `Version`, `Room`, `Preparation`, `Active` |
+	// | `persons` | `PersonGuid`, `BirthDate` | `Version`, `Surname`, `Name`, `Patronymic`, `Sex`, `Snils`, `PolicySeries`, `PolicyNumber` |
+	// | `cards` | `LpuGuid`, `CardGuid`, `PersonGuid`, `Surname`, `Name`, `BirthDate`, `Sex` | `Version`, `Patronymic`, `Snils`, `Disabled`, `Pregnant`, `Policies.0.Series`, `Policies.0.Number`, `Closed` |
+	// | `cases` | `LpuGuid`, `CaseGuid`, `CardGuid`, `OpenedOn` | `Version`, `ClosedOn` |
+	// | `referrals` | `LpuGuid`, `DirectionGuid`, `CardGuid`, `Type`, `Number`, `Date`, `DateEnd`, `DateCreate` | `Version`, `Id`, `AccessionNumber`, `DocPrvdSenderGuid`, `Reason`, `Comment`, `Urgent`, `Flags`, `SpecialityCode`, `SpecialityName`, `MkbCode`, `MkbName`, `LpuToGuid` |
+	//
+	// The columns are guids in the path and fields of the body. `Policies.0.Number` is a field within
+	// a list, `Policies.1.Number` that of the next element. The text is UTF-8. Empty values count as
+	// absent, and elements without values are left out. A row without a `Version` has that of the
+	// parameter `version`, or the time of the import.
+	//
+	// **Cells.** Consecutive rows of one resource and one day (in the offset of `Start`) are one
+	// schedule message for that day, with the same `Version` and `OnBooked`. A row states that the
+	// day has no cells if `Guid` and all columns of a cell apart from `Start` are empty. A bad row
+	// makes its day bad: no other row of the day is applied, and the error has the line of the bad
+	// row. A row whose resource or day cannot be read is a bad line of its own, or makes the day bad
+	// between whose rows it is. The rows of a day must follow each other: sort the file by resource
+	// and start. A row whose day has ended is found if fewer than 200,000 days of resources are between
+	// them; it rejects the file with `unsorted`, and nothing is applied. After more of them, the rows
+	// are another message for the day: `version_conflict`, if it has the same version.
 	//
 	// **Order.** Consecutive lines of the same operation run concurrently. Lines after them wait
 	// for them. A line that is rejected is tried once more after its neighbours, so that an order
@@ -5895,14 +5916,35 @@ func (c *Client) PutClientSettings(ctx context.Context, clientGUID ClientGUID, b
 // line has the same rules, rights and errors as the request itself. Lines have at most 1 MiB;
 // empty lines are skipped.
 //
-// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons. `of`
-// says what a row is. `cells`: a row is a cell, with the columns `LpuGuid` and `ResourceGuid`
-// and those of a cell in a schedule message. Consecutive rows of one resource and one day (in
-// the offset of `Start`) become one schedule message for that day; a row without `Guid`, whose
-// `Start` names a day, states that the day has no cells. Otherwise a row is a `PUT` of that
-// object: a column is a part of its path (such as `LpuGuid`) or a field of its body; a field
-// within a list is written as `Policies.0.Number`. Empty values count as absent. The column
-// `Version` may be missing: `version` or the time of the import is then the version.
+// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons, in any
+// order. `of` says what a row is. A row is a `PUT` of that object, or, of `cells`, a part of a
+// schedule message. A missing, unknown or repeated column rejects the file: `field_invalid`.
+//
+// | `of` | required columns | other columns |
+// |---|---|---|
+// | `cells` | `LpuGuid`, `ResourceGuid`, `Guid`, `Start` | `Version`, `OnBooked`, `Id`, `End`, `Capacity`, `FlagAccess`, `BusyType`, `Blocked`, `Restriction` |
+// | `legal_entities` | `LegalEntityGuid`, `Name` | `Version` |
+// | `institutions` | `LpuGuid`, `LegalEntityGuid`, `Code`, `Name`, `TimeZone` | `Version`, `Address`, `Phone` |
+// | `resources` | `LpuGuid`, `ResourceGuid`, `Kind`, `Name`, `SpecialityCode` | `Version`, `Room`, `Preparation`, `Active` |
+// | `persons` | `PersonGuid`, `BirthDate` | `Version`, `Surname`, `Name`, `Patronymic`, `Sex`, `Snils`, `PolicySeries`, `PolicyNumber` |
+// | `cards` | `LpuGuid`, `CardGuid`, `PersonGuid`, `Surname`, `Name`, `BirthDate`, `Sex` | `Version`, `Patronymic`, `Snils`, `Disabled`, `Pregnant`, `Policies.0.Series`, `Policies.0.Number`, `Closed` |
+// | `cases` | `LpuGuid`, `CaseGuid`, `CardGuid`, `OpenedOn` | `Version`, `ClosedOn` |
+// | `referrals` | `LpuGuid`, `DirectionGuid`, `CardGuid`, `Type`, `Number`, `Date`, `DateEnd`, `DateCreate` | `Version`, `Id`, `AccessionNumber`, `DocPrvdSenderGuid`, `Reason`, `Comment`, `Urgent`, `Flags`, `SpecialityCode`, `SpecialityName`, `MkbCode`, `MkbName`, `LpuToGuid` |
+//
+// The columns are guids in the path and fields of the body. `Policies.0.Number` is a field within
+// a list, `Policies.1.Number` that of the next element. The text is UTF-8. Empty values count as
+// absent, and elements without values are left out. A row without a `Version` has that of the
+// parameter `version`, or the time of the import.
+//
+// **Cells.** Consecutive rows of one resource and one day (in the offset of `Start`) are one
+// schedule message for that day, with the same `Version` and `OnBooked`. A row states that the
+// day has no cells if `Guid` and all columns of a cell apart from `Start` are empty. A bad row
+// makes its day bad: no other row of the day is applied, and the error has the line of the bad
+// row. A row whose resource or day cannot be read is a bad line of its own, or makes the day bad
+// between whose rows it is. The rows of a day must follow each other: sort the file by resource
+// and start. A row whose day has ended is found if fewer than 200,000 days of resources are between
+// them; it rejects the file with `unsorted`, and nothing is applied. After more of them, the rows
+// are another message for the day: `version_conflict`, if it has the same version.
 //
 // **Order.** Consecutive lines of the same operation run concurrently. Lines after them wait
 // for them. A line that is rejected is tried once more after its neighbours, so that an order
@@ -11370,14 +11412,35 @@ type ClientWithResponsesInterface interface {
 	// line has the same rules, rights and errors as the request itself. Lines have at most 1 MiB;
 	// empty lines are skipped.
 	//
-	// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons. `of`
-	// says what a row is. `cells`: a row is a cell, with the columns `LpuGuid` and `ResourceGuid`
-	// and those of a cell in a schedule message. Consecutive rows of one resource and one day (in
-	// the offset of `Start`) become one schedule message for that day; a row without `Guid`, whose
-	// `Start` names a day, states that the day has no cells. Otherwise a row is a `PUT` of that
-	// object: a column is a part of its path (such as `LpuGuid`) or a field of its body; a field
-	// within a list is written as `Policies.0.Number`. Empty values count as absent. The column
-	// `Version` may be missing: `version` or the time of the import is then the version.
+	// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons, in any
+	// order. `of` says what a row is. A row is a `PUT` of that object, or, of `cells`, a part of a
+	// schedule message. A missing, unknown or repeated column rejects the file: `field_invalid`.
+	//
+	// | `of` | required columns | other columns |
+	// |---|---|---|
+	// | `cells` | `LpuGuid`, `ResourceGuid`, `Guid`, `Start` | `Version`, `OnBooked`, `Id`, `End`, `Capacity`, `FlagAccess`, `BusyType`, `Blocked`, `Restriction` |
+	// | `legal_entities` | `LegalEntityGuid`, `Name` | `Version` |
+	// | `institutions` | `LpuGuid`, `LegalEntityGuid`, `Code`, `Name`, `TimeZone` | `Version`, `Address`, `Phone` |
+	// | `resources` | `LpuGuid`, `ResourceGuid`, `Kind`, `Name`, `SpecialityCode` | `Version`, `Room`, `Preparation`, `Active` |
+	// | `persons` | `PersonGuid`, `BirthDate` | `Version`, `Surname`, `Name`, `Patronymic`, `Sex`, `Snils`, `PolicySeries`, `PolicyNumber` |
+	// | `cards` | `LpuGuid`, `CardGuid`, `PersonGuid`, `Surname`, `Name`, `BirthDate`, `Sex` | `Version`, `Patronymic`, `Snils`, `Disabled`, `Pregnant`, `Policies.0.Series`, `Policies.0.Number`, `Closed` |
+	// | `cases` | `LpuGuid`, `CaseGuid`, `CardGuid`, `OpenedOn` | `Version`, `ClosedOn` |
+	// | `referrals` | `LpuGuid`, `DirectionGuid`, `CardGuid`, `Type`, `Number`, `Date`, `DateEnd`, `DateCreate` | `Version`, `Id`, `AccessionNumber`, `DocPrvdSenderGuid`, `Reason`, `Comment`, `Urgent`, `Flags`, `SpecialityCode`, `SpecialityName`, `MkbCode`, `MkbName`, `LpuToGuid` |
+	//
+	// The columns are guids in the path and fields of the body. `Policies.0.Number` is a field within
+	// a list, `Policies.1.Number` that of the next element. The text is UTF-8. Empty values count as
+	// absent, and elements without values are left out. A row without a `Version` has that of the
+	// parameter `version`, or the time of the import.
+	//
+	// **Cells.** Consecutive rows of one resource and one day (in the offset of `Start`) are one
+	// schedule message for that day, with the same `Version` and `OnBooked`. A row states that the
+	// day has no cells if `Guid` and all columns of a cell apart from `Start` are empty. A bad row
+	// makes its day bad: no other row of the day is applied, and the error has the line of the bad
+	// row. A row whose resource or day cannot be read is a bad line of its own, or makes the day bad
+	// between whose rows it is. The rows of a day must follow each other: sort the file by resource
+	// and start. A row whose day has ended is found if fewer than 200,000 days of resources are between
+	// them; it rejects the file with `unsorted`, and nothing is applied. After more of them, the rows
+	// are another message for the day: `version_conflict`, if it has the same version.
 	//
 	// **Order.** Consecutive lines of the same operation run concurrently. Lines after them wait
 	// for them. A line that is rejected is tried once more after its neighbours, so that an order
@@ -22023,14 +22086,35 @@ func (c *ClientWithResponses) PutClientSettingsWithResponse(ctx context.Context,
 // line has the same rules, rights and errors as the request itself. Lines have at most 1 MiB;
 // empty lines are skipped.
 //
-// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons. `of`
-// says what a row is. `cells`: a row is a cell, with the columns `LpuGuid` and `ResourceGuid`
-// and those of a cell in a schedule message. Consecutive rows of one resource and one day (in
-// the offset of `Start`) become one schedule message for that day; a row without `Guid`, whose
-// `Start` names a day, states that the day has no cells. Otherwise a row is a `PUT` of that
-// object: a column is a part of its path (such as `LpuGuid`) or a field of its body; a field
-// within a list is written as `Policies.0.Number`. Empty values count as absent. The column
-// `Version` may be missing: `version` or the time of the import is then the version.
+// **CSV** (`text/csv`): the header names the columns, separated by commas or semicolons, in any
+// order. `of` says what a row is. A row is a `PUT` of that object, or, of `cells`, a part of a
+// schedule message. A missing, unknown or repeated column rejects the file: `field_invalid`.
+//
+// | `of` | required columns | other columns |
+// |---|---|---|
+// | `cells` | `LpuGuid`, `ResourceGuid`, `Guid`, `Start` | `Version`, `OnBooked`, `Id`, `End`, `Capacity`, `FlagAccess`, `BusyType`, `Blocked`, `Restriction` |
+// | `legal_entities` | `LegalEntityGuid`, `Name` | `Version` |
+// | `institutions` | `LpuGuid`, `LegalEntityGuid`, `Code`, `Name`, `TimeZone` | `Version`, `Address`, `Phone` |
+// | `resources` | `LpuGuid`, `ResourceGuid`, `Kind`, `Name`, `SpecialityCode` | `Version`, `Room`, `Preparation`, `Active` |
+// | `persons` | `PersonGuid`, `BirthDate` | `Version`, `Surname`, `Name`, `Patronymic`, `Sex`, `Snils`, `PolicySeries`, `PolicyNumber` |
+// | `cards` | `LpuGuid`, `CardGuid`, `PersonGuid`, `Surname`, `Name`, `BirthDate`, `Sex` | `Version`, `Patronymic`, `Snils`, `Disabled`, `Pregnant`, `Policies.0.Series`, `Policies.0.Number`, `Closed` |
+// | `cases` | `LpuGuid`, `CaseGuid`, `CardGuid`, `OpenedOn` | `Version`, `ClosedOn` |
+// | `referrals` | `LpuGuid`, `DirectionGuid`, `CardGuid`, `Type`, `Number`, `Date`, `DateEnd`, `DateCreate` | `Version`, `Id`, `AccessionNumber`, `DocPrvdSenderGuid`, `Reason`, `Comment`, `Urgent`, `Flags`, `SpecialityCode`, `SpecialityName`, `MkbCode`, `MkbName`, `LpuToGuid` |
+//
+// The columns are guids in the path and fields of the body. `Policies.0.Number` is a field within
+// a list, `Policies.1.Number` that of the next element. The text is UTF-8. Empty values count as
+// absent, and elements without values are left out. A row without a `Version` has that of the
+// parameter `version`, or the time of the import.
+//
+// **Cells.** Consecutive rows of one resource and one day (in the offset of `Start`) are one
+// schedule message for that day, with the same `Version` and `OnBooked`. A row states that the
+// day has no cells if `Guid` and all columns of a cell apart from `Start` are empty. A bad row
+// makes its day bad: no other row of the day is applied, and the error has the line of the bad
+// row. A row whose resource or day cannot be read is a bad line of its own, or makes the day bad
+// between whose rows it is. The rows of a day must follow each other: sort the file by resource
+// and start. A row whose day has ended is found if fewer than 200,000 days of resources are between
+// them; it rejects the file with `unsorted`, and nothing is applied. After more of them, the rows
+// are another message for the day: `version_conflict`, if it has the same version.
 //
 // **Order.** Consecutive lines of the same operation run concurrently. Lines after them wait
 // for them. A line that is rejected is tried once more after its neighbours, so that an order

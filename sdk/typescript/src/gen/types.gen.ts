@@ -2193,12 +2193,12 @@ export type FieldProblem = {
      * | `problem` | meaning |
      * |---|---|
      * | `required` | It is missing. |
-     * | `empty` | The parameter has no value. |
+     * | `empty` | The parameter has no value, or the file no lines. |
      * | `null` | It must not be `null`. |
      * | `unknown` | The contract has no such field. |
      * | `repeated` | The parameter is given more than once. |
      * | `type` | The value has another type, or is out of the range of its type. |
-     * | `format` | The text is no guid, date or time. |
+     * | `format` | The text is no guid, date, time or path, or the line is no CSV. |
      * | `characters` | The text has characters that are not allowed. |
      * | `too_long`, `too_many` | There are more characters, or values, than allowed. |
      * | `too_small`, `too_large` | The number is out of its bounds. |
@@ -2208,7 +2208,7 @@ export type FieldProblem = {
      * | `skipped_time` | The clocks skip this local time. |
      * | `period` | The period is empty, over, or too long. |
      * | `cursor` | It is no `next` of this list. |
-     * | `conflict` | It cannot be used together with another parameter of the request. |
+     * | `conflict` | It cannot be used together with another parameter of the request, or with another row of the same day. |
      * | `lpu_unknown`, `lpu_foreign` | The institution does not exist, or may not serve the referral. |
      * | `busy_type_unknown` | The kind of cell (тип занятости) does not exist. |
      * | `legal_entity_unknown` | No legal entity has this guid. |
@@ -2217,11 +2217,12 @@ export type FieldProblem = {
      * | `setting_unknown` | The owner cannot have such a setting. |
      * | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
      * | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
-     * | `not_supported` | This version does not support the value yet. |
+     * | `not_supported` | The value cannot be used here, or not in this version yet. |
+     * | `unsorted` | The rows of one resource and day do not follow each other. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'legal_entity_unknown' | 'time_zone_unknown' | 'code_taken' | 'setting_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'not_supported' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'legal_entity_unknown' | 'time_zone_unknown' | 'code_taken' | 'setting_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'not_supported' | 'unsorted' | 'invalid' | Unknown;
 };
 
 /**
