@@ -21,11 +21,13 @@ RETURNING guid;
 INSERT INTO import_chunk (import_guid, number, content)
 VALUES (@import_guid, @number, @content);
 
--- name: ImportSetState :batchexec
--- Changes the state of an import that has not ended.
+-- name: ImportSetState :batchone
+-- Changes the state of an import that has not ended. Returns no row if it has, or if it is not the
+-- worker's. Without a worker, it does not matter whose it is.
 UPDATE import
 SET state = @state, problem = @problem, finished_at = sqlc.narg(finished_at)::timestamptz, reserved_until = @at
-WHERE guid = @guid AND finished_at IS NULL;
+WHERE guid = @guid AND finished_at IS NULL AND (sqlc.narg(worker)::uuid IS NULL OR worker = sqlc.narg(worker))
+RETURNING guid;
 
 -- name: ImportChunksDelete :batchexec
 DELETE FROM import_chunk WHERE import_guid = @import_guid;
@@ -72,7 +74,7 @@ WHERE guid = @guid AND worker = @worker AND finished_at IS NULL
 FOR UPDATE;
 
 -- name: ImportErrorsAdd :batchexec
--- Adds errors. A line that was tried again keeps its first one.
+-- Adds errors. One of a line that has an error is not added: the progress was stored before.
 INSERT INTO import_error (import_guid, line, error)
 SELECT @import_guid, unnest(@lines::bigint[]), unnest(@errors::jsonb[])
 ON CONFLICT DO NOTHING;

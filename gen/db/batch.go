@@ -2834,7 +2834,7 @@ type ImportErrorsAddParams struct {
 	Errors     [][]byte
 }
 
-// Adds errors. A line that was tried again keeps its first one.
+// Adds errors. One of a line that has an error is not added: the progress was stored before.
 //
 //	INSERT INTO import_error (import_guid, line, error)
 //	SELECT $1, unnest($2::bigint[]), unnest($3::jsonb[])
@@ -3060,10 +3060,11 @@ func (b *ImportSaveProgressBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const importSetState = `-- name: ImportSetState :batchexec
+const importSetState = `-- name: ImportSetState :batchone
 UPDATE import
 SET state = $1, problem = $2, finished_at = $3::timestamptz, reserved_until = $4
-WHERE guid = $5 AND finished_at IS NULL
+WHERE guid = $5 AND finished_at IS NULL AND ($6::uuid IS NULL OR worker = $6)
+RETURNING guid
 `
 
 type ImportSetStateBatchResults struct {
@@ -3078,13 +3079,16 @@ type ImportSetStateParams struct {
 	FinishedAt *time.Time
 	At         time.Time
 	Guid       uuid.UUID
+	Worker     *uuid.UUID
 }
 
-// Changes the state of an import that has not ended.
+// Changes the state of an import that has not ended. Returns no row if it has, or if it is not the
+// worker's. Without a worker, it does not matter whose it is.
 //
 //	UPDATE import
 //	SET state = $1, problem = $2, finished_at = $3::timestamptz, reserved_until = $4
-//	WHERE guid = $5 AND finished_at IS NULL
+//	WHERE guid = $5 AND finished_at IS NULL AND ($6::uuid IS NULL OR worker = $6)
+//	RETURNING guid
 func (q *Queries) ImportSetState(ctx context.Context, arg []ImportSetStateParams) *ImportSetStateBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -3094,6 +3098,7 @@ func (q *Queries) ImportSetState(ctx context.Context, arg []ImportSetStateParams
 			a.FinishedAt,
 			a.At,
 			a.Guid,
+			a.Worker,
 		}
 		batch.Queue(importSetState, vals...)
 	}
@@ -3101,18 +3106,20 @@ func (q *Queries) ImportSetState(ctx context.Context, arg []ImportSetStateParams
 	return &ImportSetStateBatchResults{br, len(arg), false}
 }
 
-func (b *ImportSetStateBatchResults) Exec(f func(int, error)) {
+func (b *ImportSetStateBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
 		if b.closed {
 			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
+				f(t, guid, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		_, err := b.br.Exec()
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
 		if f != nil {
-			f(t, err)
+			f(t, guid, err)
 		}
 	}
 }

@@ -68,20 +68,29 @@ func (s *Store) AddChunk(
 
 // SetState implements registry.ImportStore.
 func (s *Store) SetState(
-	ctx context.Context, guid uuid.UUID, state registry.ImportState, problem registry.ImportProblem, now time.Time,
-) error {
-	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
+	ctx context.Context, guid, worker uuid.UUID, state registry.ImportState, problem registry.ImportProblem,
+	now time.Time,
+) (bool, error) {
+	return write(ctx, s, func(t *tx) (changed bool, err error) {
 		change := db.ImportSetStateParams{Guid: guid, State: string(state), Problem: string(problem), At: now}
+		if worker != uuid.Nil {
+			change.Worker = &worker
+		}
 		if state.Final() {
 			change.FinishedAt = &now
 		}
-		exec(t, t.ImportSetState(ctx, []db.ImportSetStateParams{change}).Exec)
+		row(t, t.ImportSetState(ctx, []db.ImportSetStateParams{change}).QueryRow, func(_ uuid.UUID, err error) error {
+			changed = err == nil
+			return ignoreAbsent(err)
+		})
+		if err := t.send(); err != nil || !changed {
+			return false, err
+		}
 		if state.Final() {
 			exec(t, t.ImportChunksDelete(ctx, []uuid.UUID{guid}).Exec)
 		}
-		return struct{}{}, nil
+		return true, nil
 	})
-	return err
 }
 
 // Import implements registry.ImportStore.
@@ -196,7 +205,8 @@ func (s *Store) SaveProgress(
 func (s *Store) EndCutOffImports(ctx context.Context, now time.Time, limit int) (int, error) {
 	cutOff, err := db.New(s.pool).ImportsCutOff(ctx, now, int32(limit))
 	for _, guid := range cutOff {
-		err = firstError(err, s.SetState(ctx, guid, registry.ImportFailed, registry.ProblemUpload, now))
+		_, failure := s.SetState(ctx, guid, uuid.Nil, registry.ImportFailed, registry.ProblemUpload, now)
+		err = firstError(err, failure)
 	}
 	return len(cutOff), interpretError(err)
 }

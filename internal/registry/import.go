@@ -126,7 +126,11 @@ type ImportStore interface {
 	// AddChunk stores the next chunk of an import that is uploaded, with its number of messages.
 	AddChunk(ctx context.Context, guid uuid.UUID, number int, messages int64, content []byte, now time.Time) error
 	// SetState changes the state of an import that has not ended. now is its end in a final state.
-	SetState(ctx context.Context, guid uuid.UUID, state ImportState, problem ImportProblem, now time.Time) error
+	// It returns false, and changes nothing, if the import has ended, or if it is not the worker's.
+	// With the zero guid as worker it changes the import of any worker, or of none.
+	SetState(
+		ctx context.Context, guid, worker uuid.UUID, state ImportState, problem ImportProblem, now time.Time,
+	) (bool, error)
 	// Import returns an import of a client application, and rejects with ImportAbsent.
 	Import(ctx context.Context, client, guid uuid.UUID) (Import, error)
 	// ImportErrors returns up to limit errors after a line, in order.
@@ -192,11 +196,11 @@ func (s *Imports) Upload(
 		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		// Otherwise the sweep ends it later.
-		_ = s.store.SetState(cleanup, added.Guid, ImportFailed, ProblemUpload, s.now())
+		_, _ = s.store.SetState(cleanup, added.Guid, uuid.Nil, ImportFailed, ProblemUpload, s.now())
 		return Import{}, err
 	}
 	added.State = ImportWaiting
-	if err := s.store.SetState(ctx, added.Guid, ImportWaiting, "", s.now()); err != nil {
+	if _, err := s.store.SetState(ctx, added.Guid, uuid.Nil, ImportWaiting, "", s.now()); err != nil {
 		return Import{}, fmt.Errorf("complete the import: %w", err)
 	}
 	select {
@@ -256,7 +260,7 @@ func (s *Imports) Cancel(ctx context.Context, client, guid uuid.UUID) (Import, e
 	if _, err := s.Import(ctx, client, guid); err != nil {
 		return Import{}, err
 	}
-	if err := s.store.SetState(ctx, guid, ImportCancelled, "", s.now()); err != nil {
+	if _, err := s.store.SetState(ctx, guid, uuid.Nil, ImportCancelled, "", s.now()); err != nil {
 		return Import{}, fmt.Errorf("cancel the import: %w", err)
 	}
 	return s.Import(ctx, client, guid)

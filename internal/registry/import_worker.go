@@ -20,9 +20,12 @@ const (
 	// importPoll is the pause between two looks for imports of other instances.
 	importPoll = time.Second
 	// importPatience is how long a worker waits for a service that is not available, and
-	// importPause is the longest pause between two attempts.
-	importPatience = time.Minute
-	importPause    = 2 * time.Second
+	// importPause is the longest pause between two attempts. A worker then goes on when the
+	// reservation ends, and the import fails when it is older than importEndurance: the file of the
+	// next night has the same lines.
+	importPatience  = time.Minute
+	importPause     = 2 * time.Second
+	importEndurance = 24 * time.Hour
 )
 
 // errLost means that the import was cancelled, or is reserved by another worker.
@@ -88,11 +91,15 @@ func (s *Imports) workOnce(
 		// The worker stops. Another one can go on at once.
 		released, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
-		return true, errors.Join(err, s.store.SetState(released, claimed.Guid, claimed.State, "", s.now()))
-	case err != nil:
-		// The service was not available for long. The file can be sent again.
-		problem := s.store.SetState(ctx, claimed.Guid, ImportFailed, ProblemUnavailable, s.now())
-		return true, errors.Join(fmt.Errorf("apply the import %s: %w", claimed.Guid, err), problem)
+		_, failure := s.store.SetState(released, claimed.Guid, worker, claimed.State, "", s.now())
+		return true, errors.Join(err, failure)
+	case err == nil:
+		return true, nil
+	}
+	err = fmt.Errorf("apply the import %s: %w", claimed.Guid, err)
+	if s.now().Sub(claimed.CreatedAt) > importEndurance {
+		_, failure := s.store.SetState(ctx, claimed.Guid, worker, ImportFailed, ProblemUnavailable, s.now())
+		err = errors.Join(err, failure)
 	}
 	return true, err
 }
@@ -107,10 +114,10 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 			return err
 		}
 		if i.DryRun {
-			return s.end(ctx, i, ImportCompleted)
+			return s.end(ctx, i, worker, ImportCompleted)
 		}
 		if i.Done.Failed > 0 {
-			return s.end(ctx, i, ImportRejected)
+			return s.end(ctx, i, worker, ImportRejected)
 		}
 		i.NextChunk, i.Done = 0, ImportCounts{}
 	}
@@ -118,7 +125,7 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 	if err := s.pass(ctx, i, worker, false, progress); err != nil {
 		return err
 	}
-	return s.end(ctx, i, ImportCompleted)
+	return s.end(ctx, i, worker, ImportCompleted)
 }
 
 // pass runs the chunks without a result.
@@ -151,7 +158,7 @@ func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, wor
 	}
 	messages, err := readChunk(content)
 	if err != nil {
-		return ImportResult{}, backoff.Permanent(err)
+		return ImportResult{}, err
 	}
 	var renewal sync.WaitGroup
 	defer renewal.Wait() // a late renewal would overwrite newer progress
@@ -191,10 +198,15 @@ func (s *Imports) save(ctx context.Context, i *Import, lineErrors []LineError, w
 	return nil
 }
 
-// end stores the final state of an import.
-func (s *Imports) end(ctx context.Context, i *Import, state ImportState) error {
+// end stores the final state of an import. A repetition after a commit of unknown outcome finds the
+// import ended, and returns errLost.
+func (s *Imports) end(ctx context.Context, i *Import, worker uuid.UUID, state ImportState) error {
 	_, err := patiently(ctx, func() (struct{}, error) {
-		return struct{}{}, s.store.SetState(ctx, i.Guid, state, "", s.now())
+		kept, err := s.store.SetState(ctx, i.Guid, worker, state, "", s.now())
+		if err == nil && !kept {
+			err = backoff.Permanent(errLost)
+		}
+		return struct{}{}, err
 	})
 	if err != nil {
 		return fmt.Errorf("end the import: %w", err)
