@@ -26,7 +26,7 @@ var Program = command.Program{
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": serve, "migrate": migrate, "client": client, "import": importFile,
+		"serve": command.Service(serve), "migrate": migrate, "client": client, "import": importFile,
 	},
 }
 

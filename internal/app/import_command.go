@@ -68,7 +68,10 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 	defer closeAll()
 	guid := flags.resume
 	if guid == uuid.Nil {
-		if guid, err = uploadFile(ctx, env, imports, flags); err != nil {
+		guid, err = uploadFile(ctx, env, imports, flags)
+		if err != nil && ctx.Err() != nil {
+			return fmt.Errorf("%w: the file was not read to its end; nothing is imported", context.Cause(ctx))
+		} else if err != nil {
 			return err
 		}
 	}
@@ -78,8 +81,11 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 		_ = bar.Set64(i.Done.Lines)
 	})
 	_ = bar.Clear()
-	if err != nil {
-		return fmt.Errorf("the import %s has not ended (--resume %s goes on): %w", guid, guid, err)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: the import has not ended; it goes on with: talon import --resume %s", context.Cause(ctx), guid)
+	case err != nil:
+		return fmt.Errorf("the import has not ended; it goes on with: talon import --resume %s: %w", guid, err)
 	}
 	return printImport(ctx, env, imports, &result)
 }
@@ -142,7 +148,7 @@ func uploadFile(
 		file = opened
 	}
 	bar := newBar(env, size, "reading")
-	content, err := decompress(flags.file, io.TeeReader(file, bar))
+	content, err := decompress(flags.file, interruptible(ctx, io.TeeReader(file, bar)))
 	if err != nil {
 		return uuid.Nil, err
 	}
@@ -159,6 +165,18 @@ func uploadFile(
 	}
 	fmt.Fprintf(env.Stderr, "import %s: %d lines\n", accepted.Guid, accepted.Total)
 	return accepted.Guid, nil
+}
+
+// interruptible returns a reader of content that fails when ctx is done, also while it waits for
+// content. Its goroutine ends at the end of content, or with the process.
+func interruptible(ctx context.Context, content io.Reader) io.Reader {
+	reader, writer := io.Pipe()
+	context.AfterFunc(ctx, func() { _ = writer.CloseWithError(context.Cause(ctx)) })
+	go func() {
+		_, err := io.Copy(writer, content)
+		_ = writer.CloseWithError(err) // nil: the end
+	}()
+	return reader
 }
 
 // badFile returns the error of a file, with the message of a refusal, which names the line.

@@ -42,10 +42,26 @@ func (p *Program) Main() {
 	os.Exit(p.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
+// interrupted is the exit code of a command that SIGINT or SIGTERM has ended before its work was
+// done, as shells report it.
+const interrupted = 130
+
+// Service returns a command that serves until it is cancelled: that is no failure, also during the
+// start.
+func Service(serve func(context.Context, *Env, []string) error) func(context.Context, *Env, []string) error {
+	return func(ctx context.Context, env *Env, args []string) error {
+		err := serve(ctx, env, args)
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return err
+	}
+}
+
 // Run runs the subcommand named by args[0], or Default, and returns the exit code: 0 after success,
-// 1 after a failure, 2 for an invalid command line. environ has the format of os.Environ. Run
-// prints the error of a failed command to stderr. It returns 0 if the command ends because ctx is
-// cancelled.
+// 1 after a failure, 2 for an invalid command line, 130 if ctx is cancelled before the command has
+// succeeded. environ has the format of os.Environ. Run prints the error of a failed command to
+// stderr.
 func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
 	name, rest := p.Default, args
@@ -67,12 +83,12 @@ func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stder
 		return 0
 	case errors.Is(err, errUsage):
 		return 2
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return 0 // cancelled during the start
-	default:
-		fmt.Fprintf(stderr, "%s %s: %v\n", p.Name, name, err)
-		return 1
 	}
+	fmt.Fprintf(stderr, "%s %s: %v\n", p.Name, name, err)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return interrupted
+	}
+	return 1
 }
 
 // IsHelp reports whether the name of a subcommand asks for the usage.

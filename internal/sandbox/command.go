@@ -36,7 +36,7 @@ exist. The other settings are those of talon.
 `,
 	Default: "serve",
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": serve, "reset": reset, "token": token,
+		"serve": command.Service(serve), "reset": reset, "token": token,
 	},
 }
 

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -462,6 +465,46 @@ func TestImportCommand(t *testing.T) {
 	code, _, stderr = run(t, environ, "import", "--resume", uuid.NewString())
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "import_absent")
+}
+
+// Promise: a signal ends talon import with 130, and with the command that goes on. While the file is
+// read, nothing is imported. Neither is logged as a failure.
+func TestImportCommandIsInterrupted(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	environ := []string{"DATABASE_URL=" + r.DB.Config().ConnString()}
+	interrupt := func(process *exec.Cmd, signal os.Signal, state string) string {
+		var stdout, stderr bytes.Buffer
+		process.Stdout, process.Stderr = &stdout, &stderr
+		require.NoError(t, process.Start())
+		require.Eventually(t, func() bool {
+			return r.Count(`SELECT count(*) FROM import WHERE state = $1`, state) == 1
+		}, 20*time.Second, 10*time.Millisecond, state)
+		require.NoError(t, process.Process.Signal(signal))
+		_ = process.Wait() // an error for each code but 0
+		require.Equal(t, 130, process.ProcessState.ExitCode(), stderr.String())
+		require.Empty(t, stdout.String())
+		require.NotContains(t, stderr.String(), "level=")
+		return stderr.String()
+	}
+
+	waiting := talonProcess(t, environ, "import", "-")
+	_, err := waiting.StdinPipe() // stays open
+	require.NoError(t, err)
+	stderr := interrupt(waiting, syscall.SIGTERM, "uploading")
+	require.Contains(t, stderr, "nothing is imported")
+	require.Equal(t, 1, r.Count(`SELECT count(*) FROM import WHERE state = 'failed'`))
+
+	file := filepath.Join(t.TempDir(), "two.ndjson")
+	require.NoError(t, os.WriteFile(file, r.twoChunks(), 0o600))
+	unlock := r.lockSchedule()
+	stderr = interrupt(talonProcess(t, environ, "import", file), os.Interrupt, "running")
+	unlock()
+	resume := regexp.MustCompile(`talon (import --resume \S+)`).FindStringSubmatch(stderr)
+	require.NotNil(t, resume, stderr)
+	code, stdout, _ := run(t, environ, strings.Fields(resume[1])...)
+	require.Equal(t, 1, code) // lines are bad
+	require.Contains(t, stdout, "completed: 6 of 6 ")
 }
 
 // institution is a new institution as messages of a file: everything that its first visit needs.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -121,11 +122,13 @@ func (m *Messages) requireBody(c *gin.Context) {
 	}
 }
 
-// logFailure logs the cause of a failure of the service.
+// logFailure logs the cause of a failure of the service. A cancelled message has not failed: it is
+// run again.
 func (m *Messages) logFailure(c *gin.Context) {
 	c.Next()
 	outcome, _ := c.Get(outcomeKey)
-	if refusal, ok := outcome.(*booking.Refusal); ok && refusal.Status >= http.StatusInternalServerError {
+	refusal, ok := outcome.(*booking.Refusal)
+	if ok && refusal.Status >= http.StatusInternalServerError && !errors.Is(c.Request.Context().Err(), context.Canceled) {
 		m.server.log.LogAttrs(c.Request.Context(), slog.LevelError, "message of an import",
 			slog.String("import", RequestID(c.Request.Context()).String()), slog.String("route", c.FullPath()),
 			slog.String("rule", string(refusal.Rule)), slog.Any("cause", refusal.Unwrap()))
