@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,8 +34,9 @@ const shownErrors = 20
 
 const importUsage = `talon import loads a file of messages into the database (загрузка), with all rights.
 
-  talon import [flags] FILE   FILE is NDJSON (.ndjson, .jsonl) or CSV (.csv), plain or compressed (.gz, .zst);
-                              - reads standard input
+  talon import [flags] FILE     FILE is CSV with --of, else NDJSON; .gz and .zst are decompressed;
+                                - reads standard input
+  talon import --resume GUID    go on with an import that was interrupted
 
 POST /registry/imports in the contract describes the lines and the columns. DATABASE_URL is the address of the database.
 `
@@ -49,10 +52,6 @@ type importFlags struct {
 
 // importFile uploads a file and applies it, like an import of a client application.
 func importFile(ctx context.Context, env *command.Env, args []string) error {
-	if len(args) == 0 {
-		fmt.Fprint(env.Stdout, importUsage)
-		return nil
-	}
 	flags, err := parseImport(env, args)
 	if err != nil {
 		return err
@@ -84,8 +83,10 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w: the import has not ended; it goes on with: talon import --resume %s", context.Cause(ctx), guid)
+	case isRefusal(err, booking.ImportAbsent):
+		return fmt.Errorf("--resume %s: the administrator has no such import (any more)", guid)
 	case err != nil:
-		return fmt.Errorf("the import has not ended; it goes on with: talon import --resume %s: %w", guid, err)
+		return fmt.Errorf("the import has not ended; it goes on with: talon import --resume %s: %w", guid, databaseError(err))
 	}
 	return printImport(ctx, env, imports, &result)
 }
@@ -99,36 +100,46 @@ func parseImport(env *command.Env, args []string) (*importFlags, error) {
 	var parsed importFlags
 	flags.BoolVar(&parsed.options.DryRun, "dry-run", false, "check the lines, apply none")
 	all := flags.Bool("all-or-nothing", false, "apply the lines only if all of them are good")
-	flags.StringVar(&parsed.of, "of", "", "what a row of a CSV file is: "+strings.Join(httpapi.CSVObjects(), ", "))
-	flags.Int64Var(&parsed.version, "version", time.Now().UnixMilli(),
-		"version of the rows of a CSV file that have none")
-	resume := flags.String("resume", "", "guid of an import that was interrupted, instead of FILE")
+	objects := strings.Join(httpapi.CSVObjects(), ", ")
+	flags.StringVar(&parsed.of, "of", "", "FILE is CSV; what a row is: "+objects)
+	flags.Int64Var(&parsed.version, "version", 0,
+		"version of the rows of a CSV file that have none (default: the time in milliseconds since 1970)")
+	resume := flags.String("resume", "", "guid of an import that was interrupted, instead of FILE and the other flags")
 	if err := env.ParseUpTo(flags, args, 1); err != nil {
 		return nil, err
 	}
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	parsed.options.OnError, parsed.file = registry.SkipBad, flags.Arg(0)
 	if *all {
 		parsed.options.OnError = registry.RejectBad
 	}
 	var err error
-	if *resume != "" {
+	if given["resume"] {
 		parsed.resume, err = env.Guid(flags, "resume", *resume)
 	}
+	if !given["version"] {
+		parsed.version = time.Now().UnixMilli()
+	}
+	plain := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(parsed.file), ".gz"), ".zst")
+	isCSV := given["of"] || filepath.Ext(plain) == ".csv"
 	switch {
 	case err != nil:
 		return nil, err
-	case (parsed.file == "") == (*resume == ""):
-		return nil, env.UsageError(flags, "FILE or --resume must be given")
-	case parsed.isCSV() && !slices.Contains(httpapi.CSVObjects(), parsed.of):
-		return nil, env.UsageError(flags, "--of must be one of %s", strings.Join(httpapi.CSVObjects(), ", "))
+	case given["resume"] && (len(given) > 1 || parsed.file != ""):
+		return nil, env.UsageError(flags, "--resume goes on with the file and the flags of the import: nothing else can be given")
+	case !given["resume"] && parsed.file == "":
+		err := env.UsageError(flags, "FILE or --resume must be given")
+		flags.Usage()
+		return nil, err
+	case isCSV && !slices.Contains(httpapi.CSVObjects(), parsed.of):
+		return nil, env.UsageError(flags, "--of must be one of %s", objects)
+	case given["version"] && !isCSV:
+		return nil, env.UsageError(flags, "--version is for CSV files: --of must be given")
+	case parsed.version < 1:
+		return nil, env.UsageError(flags, "--version must be at least 1")
 	}
 	return &parsed, nil
-}
-
-// isCSV reports whether the file is CSV: by its name, or of standard input by the flag --of.
-func (f *importFlags) isCSV() bool {
-	name := strings.TrimSuffix(strings.TrimSuffix(f.file, ".gz"), ".zst")
-	return filepath.Ext(name) == ".csv" || f.file == "-" && f.of != ""
 }
 
 // uploadFile stores a file as an import, and returns its guid.
@@ -153,7 +164,7 @@ func uploadFile(
 		return uuid.Nil, err
 	}
 	source := registry.Lines(content)
-	if flags.isCSV() {
+	if flags.of != "" {
 		if source, err = httpapi.NewCSV(content, api.CreateImportParamsOf(flags.of), flags.version); err != nil {
 			return uuid.Nil, badFile(flags.file, err)
 		}
@@ -163,7 +174,7 @@ func uploadFile(
 	if err != nil {
 		return uuid.Nil, badFile(flags.file, err)
 	}
-	fmt.Fprintf(env.Stderr, "import %s: %d lines\n", accepted.Guid, accepted.Total)
+	fmt.Fprintf(env.Stderr, "import %s: %d messages\n", accepted.Guid, accepted.Total)
 	return accepted.Guid, nil
 }
 
@@ -181,29 +192,54 @@ func interruptible(ctx context.Context, content io.Reader) io.Reader {
 
 // badFile returns the error of a file, with the message of a refusal, which names the line.
 func badFile(file string, err error) error {
-	if refusal := new(booking.Refusal); errors.As(err, &refusal) {
+	refusal := new(booking.Refusal)
+	switch {
+	case !errors.As(err, &refusal):
+		return fmt.Errorf("read %s: %w", file, err)
+	case refusal.Status >= http.StatusInternalServerError:
+		return databaseError(err)
+	default:
 		return fmt.Errorf("read %s: %s (%w)", file, refusal.Message, err)
 	}
-	return fmt.Errorf("read %s: %w", file, err)
+}
+
+// databaseError returns an error that names the setting, if the database is not available.
+func databaseError(err error) error {
+	if refusal := new(booking.Refusal); errors.As(err, &refusal) && refusal.Status == http.StatusServiceUnavailable {
+		return fmt.Errorf("the database of DATABASE_URL: %w", err)
+	}
+	return err
+}
+
+// isRefusal reports whether err is the refusal of a rule.
+func isRefusal(err error, rule booking.Name) bool {
+	refusal := new(booking.Refusal)
+	return errors.As(err, &refusal) && refusal.Rule == rule
 }
 
 // decompress returns the plain content of a file by the end of its name.
 func decompress(name string, content io.Reader) (io.Reader, error) {
-	switch filepath.Ext(name) {
+	ending := strings.ToLower(filepath.Ext(name))
+	if ending != ".gz" && ending != ".zst" {
+		return content, nil
+	}
+	buffered := bufio.NewReader(content)
+	if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("decompress %s: the file has no content", name)
+	}
+	switch ending {
 	case ".gz":
-		plain, err := gzip.NewReader(content)
+		plain, err := gzip.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("decompress %s: %w", name, err)
 		}
 		return plain, nil
-	case ".zst":
-		plain, err := zstd.NewReader(content)
+	default:
+		plain, err := zstd.NewReader(buffered)
 		if err != nil {
 			return nil, fmt.Errorf("decompress %s: %w", name, err)
 		}
 		return plain.IOReadCloser(), nil
-	default:
-		return content, nil
 	}
 }
 
@@ -238,10 +274,15 @@ func printImport(ctx context.Context, env *command.Env, imports *registry.Import
 		fmt.Fprintf(env.Stdout, "line %d: %s: %s\n", one.Line, body.Rule, body.Message)
 	}
 	if more := i.Done.Failed - int64(len(lineErrors)); more > 0 {
-		fmt.Fprintf(env.Stdout, "and %d more\n", more)
+		fmt.Fprintf(env.Stdout, "and %d more: the table import_error has the first 10000, with import_guid = '%s'\n",
+			more, i.Guid)
 	}
-	fmt.Fprintf(env.Stdout, "%s: %d of %d lines, %d have changed something, %d are bad\n",
-		i.State, i.Done.Lines, i.Total, i.Done.Changed, i.Done.Failed)
+	changed := "have changed something"
+	if i.DryRun || i.State == registry.ImportRejected {
+		changed = "would change something"
+	}
+	fmt.Fprintf(env.Stdout, "%s: %d of %d messages, %d %s, %d are bad\n",
+		i.State, i.Done.Lines, i.Total, i.Done.Changed, changed, i.Done.Failed)
 	fmt.Fprintf(env.Stdout,
 		"cells: %d added, %d changed, %d withdrawn, %d unchanged, %d superseded, %d in conflict with visits\n",
 		i.Done.CellsAdded, i.Done.CellsChanged, i.Done.CellsWithdrawn, i.Done.CellsUnchanged, i.Done.CellsSuperseded,

@@ -54,18 +54,22 @@ func (s *Imports) Work(ctx context.Context, log *slog.Logger) {
 }
 
 // Finish applies one import of the administrator, or waits until another worker has done so, and
-// returns it when it has ended. It calls progress after each chunk.
+// returns it when it has ended. It calls progress after each chunk. It rejects with ImportAbsent.
 func (s *Imports) Finish(ctx context.Context, guid uuid.UUID, progress func(*Import)) (Import, error) {
 	worker := uuid.New()
 	for {
-		if _, err := s.workOnce(ctx, guid, worker, progress); err != nil && !errors.Is(err, errLost) {
-			return Import{}, err
-		}
 		found, err := s.Import(ctx, uuid.Nil, guid)
 		if err != nil || found.State.Final() {
 			return found, err
 		}
 		progress(&found)
+		worked, err := s.workOnce(ctx, guid, worker, progress)
+		if err != nil {
+			return found, err
+		}
+		if worked {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return found, ctx.Err()

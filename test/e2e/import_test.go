@@ -416,33 +416,39 @@ func TestImportCommand(t *testing.T) {
 
 	code, stdout, stderr := run(t, environ, "import", "--dry-run", write("day.ndjson", good))
 	require.Equal(t, 0, code, stderr)
-	require.Contains(t, stdout, "completed: 1 of 1 lines, 1 have changed something, 0 are bad\n")
+	require.Contains(t, stdout, "completed: 1 of 1 messages, 1 would change something, 0 are bad\n")
 	require.Zero(t, r.Count(`SELECT count(*) FROM schedule_window`))
 
 	code, stdout, _ = run(t, environ, "import", "--all-or-nothing", write("day.jsonl", bad))
 	require.Equal(t, 1, code)
 	require.Contains(t, stdout, "line 1: body_malformed: ")
-	require.Contains(t, stdout, "rejected: 2 of 2 lines")
+	require.Contains(t, stdout, "rejected: 2 of 2 messages, 1 would change something")
 	require.Zero(t, r.Count(`SELECT count(*) FROM schedule_window`))
 
 	encoder, err := zstd.NewWriter(nil)
 	require.NoError(t, err)
-	code, stdout, stderr = run(t, environ, "import", write("day.ndjson.zst", encoder.EncodeAll(good, nil)))
+	code, stdout, stderr = run(t, environ, "import", write("day.ndjson.ZST", encoder.EncodeAll(good, nil)))
 	require.Equal(t, 0, code, stderr)
+	require.Contains(t, stdout, "1 have changed something")
 	require.Contains(t, stdout, "cells: 0 added, 1 changed, 3 withdrawn")
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window`))
 
 	csv := fmt.Sprintf("LpuGuid,ResourceGuid,Guid,Start\n%s,%s,,2019-08-22T00:00:00+03:00\n", r.To, r.Doctor)
-	code, _, stderr = run(t, environ, "import", "--of", "cells", "--version", "2", write("day.csv", []byte(csv)))
-	require.Equal(t, 0, code, stderr)
-	require.Equal(t, 2, r.Count(`SELECT count(*) FROM schedule_window`))
+	for _, name := range []string{"DAY.CSV", "day.txt"} {
+		code, _, stderr = run(t, environ, "import", "--of", "cells", "--version", "2", write(name, []byte(csv)))
+		require.Equal(t, 0, code, stderr)
+		require.Equal(t, 2, r.Count(`SELECT count(*) FROM schedule_window`))
+	}
 
 	code, _, stderr = run(t, environ, "import", "--of", "cells", write("day.csv", []byte(strings.ToLower(csv))))
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "LpuGuid")
 
 	for _, args := range [][]string{
-		{write("day.csv", nil)}, {"--resume", "x"}, {"--resume", uuid.NewString(), "file"}, {"a", "b"}, {"--dry-run"},
+		nil, {write("day.csv", nil)}, {write("DAY.CSV.GZ", nil)}, {"a", "b"}, {"--dry-run"}, {"--of", "x", "day.csv"},
+		{"--resume", "x"}, {"--resume", ""}, {"--resume", uuid.NewString(), "file"},
+		{"--dry-run", "--resume", uuid.NewString()}, {"--version", "1", "--resume", uuid.NewString()},
+		{"--of", "cells", "--version", "0", "day.csv"}, {"--version", "1", "day.ndjson"},
 	} {
 		code, _, _ = run(t, environ, append([]string{"import"}, args...)...)
 		require.Equal(t, 2, code, args)
@@ -462,13 +468,49 @@ func TestImportCommand(t *testing.T) {
 	code, _, stderr = run(t, environ, "import", "--of", "cells", cut)
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, "unexpected EOF")
-	code, _, stderr = run(t, environ, "import", "--resume", uuid.NewString())
+	for _, name := range []string{"day.ndjson.gz", "day.ndjson.zst"} {
+		code, _, stderr = run(t, environ, "import", write(name, nil))
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "no content")
+	}
+	code, stdout, _ = run(t, environ, "import", write("bad.ndjson", bytes.Repeat([]byte("x\n"), 25)))
 	require.Equal(t, 1, code)
-	require.Contains(t, stderr, "import_absent")
+	require.Regexp(t, `(?m)^and 5 more: .*import_guid = '[-0-9a-f]{36}'$`, stdout)
 }
 
-// Promise: a signal ends talon import with 130, and with the command that goes on. While the file is
-// read, nothing is imported. Neither is logged as a failure.
+// Promise: the errors of talon import name what is wrong: the flags that are missing, the import
+// that does not exist, or the database.
+func TestImportCommandNamesTheProblem(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	database := r.DB.Config().ConnString()
+	code, stdout, stderr := run(t, nil, "import")
+	require.Equal(t, 2, code)
+	require.Empty(t, stdout)
+	for _, text := range []string{"FILE or --resume must be given\n", "-all-or-nothing", "milliseconds since 1970)\n"} {
+		require.Contains(t, stderr, text)
+	}
+
+	others := r.importLines("", r.dayLine(1, r.cell(0)))
+	for _, guid := range []string{uuid.NewString(), others.GUID.String()} {
+		code, _, stderr = run(t, []string{"DATABASE_URL=" + database}, "import", "--resume", guid)
+		require.Equal(t, 1, code)
+		require.Contains(t, stderr, "no such import")
+		require.NotContains(t, stderr, "has not ended")
+	}
+
+	wrong := regexp.MustCompile(`//[^:@/]*`).ReplaceAllString(database, "//nobody")
+	require.NotEqual(t, database, wrong)
+	file := filepath.Join(t.TempDir(), "day.ndjson")
+	require.NoError(t, os.WriteFile(file, []byte(r.dayLine(1)), 0o600))
+	code, _, stderr = run(t, []string{"DATABASE_URL=" + wrong}, "import", file)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, "DATABASE_URL")
+	require.NotContains(t, stderr, file)
+}
+
+// Promise: a signal ends talon import with 130, and with the command that goes on. While the file
+// is read, nothing is imported. Neither is logged as a failure.
 func TestImportCommandIsInterrupted(t *testing.T) {
 	t.Parallel()
 	r := startRegistrar(t)
