@@ -87,6 +87,10 @@ func serve(ctx context.Context, env *command.Env, args []string) (err error) {
 	defer service.Close()
 	return service.ListenAndServe(ctx, func(addr net.Addr) {
 		fmt.Fprint(env.Stdout, welcome(addr, token, keyFile, state))
+		if env.Variables["DATABASE_URL"] == "" { // the private one, which has no password
+			fmt.Fprintf(env.Stdout, administration, database)
+		}
+		fmt.Fprint(env.Stdout, "Ctrl-C stops the sandbox.\n\n")
 	})
 }
 
@@ -308,8 +312,14 @@ curl -s %s/registry/lpus/%s -H 'Authorization: Bearer …'
 			"make demo-reset resets the demo data.\n"
 	}
 	return text + fmt.Sprintf(
-		"Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n"+
-			"Ctrl-C stops the sandbox.\n\n",
-		keyFile,
+		"Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n\n", keyFile,
 	)
 }
+
+// administration is the text that serve prints after welcome, with the address of the database.
+const administration = `Load files and add client applications in another shell (docs/integrate.md):
+
+export DATABASE_URL='%s'
+bin/talon client list
+
+`

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -286,6 +287,37 @@ func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 		cancel()
 		require.Zero(t, <-ended, stderr.String())
 	}
+}
+
+// Promise: with the address that talon-sandbox prints for its private PostgreSQL, talon works next
+// to it.
+func TestDemoPrintsItsDatabase(t *testing.T) {
+	t.Parallel()
+	cache, err := os.MkdirTemp("", "talon-demo-") //nolint:usetesting // whose parent the server's account may enter
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(cache)) })
+	require.NoError(t, os.Chmod(cache, 0o755)) //nolint:gosec // the same
+	demo := newProcess(t, "talon-sandbox", append(os.Environ(), "DATABASE_URL=", "TALON_ADDR=127.0.0.1:0",
+		"XDG_CACHE_HOME="+cache, "TALON_DATABASE_MAX_CONNS=2"))
+	out, err := demo.StdoutPipe()
+	require.NoError(t, err)
+	var stderr bytes.Buffer
+	demo.Stderr = &stderr
+	require.NoError(t, demo.Start())
+	var text strings.Builder
+	for lines := bufio.NewScanner(out); !strings.Contains(text.String(), "Ctrl-C"); {
+		require.True(t, lines.Scan(), "%s", &stderr)
+		text.WriteString(lines.Text() + "\n")
+	}
+	database := regexp.MustCompile(`(?m)^export (DATABASE_URL=)'(.*)'$`).FindStringSubmatch(text.String())
+	require.NotNil(t, database, text.String())
+	code, stdout, errs := run(t, []string{database[1] + database[2]}, "client", "list")
+	require.Zero(t, code, errs)
+	require.Contains(t, stdout, sandbox.SystemClient.String())
+	require.NoError(t, demo.Process.Signal(os.Interrupt))
+	_, err = io.Copy(io.Discard, out)
+	require.NoError(t, err)
+	require.NoError(t, demo.Wait(), "%s", &stderr)
 }
 
 // Promise: talon-sandbox rejects a database with foreign data and changes nothing there.

@@ -530,7 +530,7 @@ func TestImportCommandIsInterrupted(t *testing.T) {
 		return stderr.String()
 	}
 
-	waiting := talonProcess(t, environ, "import", "-")
+	waiting := newProcess(t, "talon", environ, "import", "-")
 	_, err := waiting.StdinPipe() // stays open
 	require.NoError(t, err)
 	stderr := interrupt(waiting, syscall.SIGTERM, "uploading")
@@ -540,7 +540,7 @@ func TestImportCommandIsInterrupted(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "two.ndjson")
 	require.NoError(t, os.WriteFile(file, r.twoChunks(), 0o600))
 	unlock := r.lockSchedule()
-	stderr = interrupt(talonProcess(t, environ, "import", file), os.Interrupt, "running")
+	stderr = interrupt(newProcess(t, "talon", environ, "import", file), os.Interrupt, "running")
 	unlock()
 	resume := regexp.MustCompile(`talon (import --resume \S+)`).FindStringSubmatch(stderr)
 	require.NotNil(t, resume, stderr)

@@ -24,8 +24,9 @@ func TestIntegrationGuide(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/integrate.md")
 	require.NoError(t, err)
+	database := "DATABASE_URL=" + testdb.Fresh(t)
 	text, stop := runDemo(t, []string{
-		"DATABASE_URL=" + testdb.Fresh(t), "TALON_ADDR=127.0.0.1:0",
+		database, "TALON_ADDR=127.0.0.1:0",
 		"TALON_SANDBOX_KEY_FILE=" + filepath.Join(t.TempDir(), "key.pem"),
 		"TALON_DATABASE_MAX_CONNS=2",
 	})
@@ -42,6 +43,11 @@ func TestIntegrationGuide(t *testing.T) {
 	command := exec.CommandContext(t.Context(), "bash", "-euc",
 		strings.ReplaceAll(script.String(), "http://127.0.0.1:8080", address))
 	command.Dir = t.TempDir()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(command.Dir, "bin"), 0o700))
+	require.NoError(t, os.Symlink(self, filepath.Join(command.Dir, "bin", "talon")))
+	command.Env = append(os.Environ(), database, testProgram+"=talon")
 	output, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	results := strings.Split(string(output), mark+"\n")
