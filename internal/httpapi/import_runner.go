@@ -7,9 +7,7 @@ import (
 	"hash/maphash"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -33,8 +31,6 @@ const (
 	// the message's own duration.
 	busyRest = 2
 	maxRest  = 100 * time.Millisecond
-	// maxBroughtIn bounds the objects that a check remembers.
-	maxBroughtIn = 1_000_000
 )
 
 // MessageRunner implements registry.MessageRunner: it runs the messages of imports as the requests
@@ -67,7 +63,7 @@ func NewMessageRunner(
 func (r *MessageRunner) Start(i *registry.Import, check bool) registry.MessagePass {
 	p := &messagePass{runnerMode: r.apply, clients: r.clients, owner: i.ImportOwner, guid: i.Guid}
 	if check {
-		p.runnerMode, p.broughtIn = r.check, map[uuid.UUID]struct{}{}
+		p.runnerMode, p.check = r.check, newImportCheck()
 	}
 	return p
 }
@@ -80,8 +76,7 @@ type messagePass struct {
 	owner   registry.ImportOwner
 	guid    uuid.UUID
 
-	mu        sync.Mutex
-	broughtIn map[uuid.UUID]struct{} // in a check, the objects of messages before; else nil
+	check *importCheck // nil if the messages are applied
 }
 
 // line is a message with its result.
@@ -102,7 +97,7 @@ type message struct {
 }
 
 // Run implements registry.MessagePass. Consecutive messages of one operation run concurrently,
-// those of one path in order. Rejected ones are tried again, in order.
+// those of one path in order. Rejected ones are tried again, in order, and have the second result.
 func (p *messagePass) Run(ctx context.Context, messages []registry.Message) (registry.ImportResult, error) {
 	caller, err := p.caller(ctx)
 	if err != nil {
@@ -317,76 +312,16 @@ func (p *messagePass) runWithin(ctx context.Context, places *semaphore.Weighted,
 // errUnavailable means that a message could not be tried.
 var errUnavailable = errors.New("the service is not available")
 
-// run runs a line. In a check, it counts as good if it needs an object of a line before.
+// run runs a line.
 func (p *messagePass) run(ctx context.Context, l *line) error {
 	l.status, l.body = p.messages.Run(ctx, l.Message)
-	switch {
-	case l.status == http.StatusServiceUnavailable:
+	if l.status == http.StatusServiceUnavailable {
 		return fmt.Errorf("%w: %s", errUnavailable, l.body)
-	case p.broughtIn == nil:
-		return nil
-	case l.status >= http.StatusBadRequest && p.needsEarlier(l):
-		l.status, l.body = http.StatusOK, []byte(`{"changed":true}`)
 	}
-	if guid, err := uuid.Parse(l.path[strings.LastIndexByte(l.path, '/')+1:]); err == nil &&
-		l.Method == http.MethodPut && l.status == http.StatusOK {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if len(p.broughtIn) < maxBroughtIn {
-			p.broughtIn[guid] = struct{}{}
-		}
+	if p.check != nil {
+		p.check.judge(l)
 	}
 	return nil
-}
-
-// collections are the parts of a path before the guid of an object, by the rule that rejects a
-// request because there is no such object.
-var collections = map[booking.Name]string{
-	booking.LpuAbsent: "lpus", booking.ResourceAbsent: "resources",
-}
-
-// unknownObjects are the problems of fields that name an object that does not exist.
-var unknownObjects = []string{
-	booking.ProblemEntityUnknown.Code, booking.ProblemCardUnknown.Code, booking.ProblemLpuUnknown.Code,
-}
-
-// missing returns the guids of the objects for whose absence alone a line was rejected.
-func (l *line) missing() []string {
-	var response api.Error
-	if err := json.Unmarshal(l.body, &response); err != nil {
-		return nil
-	}
-	if collection, ok := collections[booking.Name(response.Rule)]; ok {
-		segments := strings.Split(l.path, "/")
-		at := slices.Index(segments, collection)
-		return segments[at+1 : min(at+2, len(segments))]
-	}
-	if response.Details == nil || response.Details.Fields == nil {
-		return nil
-	}
-	var body map[string]any
-	_ = json.Unmarshal(l.Body, &body) // it was valid
-	var guids []string
-	for _, field := range *response.Details.Fields {
-		guid, _ := body[field.Name].(string)
-		if !slices.Contains(unknownObjects, field.Problem) {
-			return nil
-		}
-		guids = append(guids, guid)
-	}
-	return guids
-}
-
-// needsEarlier reports whether a line was rejected only because it needs objects of lines before.
-func (p *messagePass) needsEarlier(l *line) bool {
-	missing := l.missing()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(missing) > 0 && !slices.ContainsFunc(missing, func(text string) bool {
-		guid, err := uuid.Parse(text)
-		_, known := p.broughtIn[guid]
-		return err != nil || !known
-	})
 }
 
 // result returns the results of all lines.

@@ -216,6 +216,39 @@ func TestImportDryRun(t *testing.T) {
 	require.NotEqual(t, before, r.send(http.MethodGet, r.day(), nil).Raw)
 }
 
+// Promise: a check counts a line as good that needs a cell or an absence of an earlier line, and
+// only such a line.
+func TestImportCheckKnowsCellsAndAbsences(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	cell := r.cell(0)
+	cell["Guid"], cell["Start"], cell["End"] = uuid.New(), "2019-08-21T18:00:00+03:00", "2019-08-21T18:15:00+03:00"
+	delete(cell, "Id")
+	absence := uuid.New()
+	block := func(cell any) string {
+		return r.line(http.MethodPatch, fmt.Sprint("/slots/", cell), harness.Fields{"Version": 2, "Blocked": true})
+	}
+	file := []string{
+		r.dayLine(1, r.cell(0), cell),
+		block(cell["Guid"]),
+		r.line(http.MethodPost, r.resource()+"/absences", harness.Fields{
+			"AbsenceGuid": absence, "From": "2019-08-23T00:00:00Z", "To": "2019-08-24T00:00:00Z",
+		}),
+		r.line(http.MethodDelete, r.resource()+"/absences/"+absence.String(), nil),
+	}
+	for _, unknown := range []string{
+		block(uuid.New()), r.line(http.MethodDelete, r.resource()+"/absences/"+uuid.NewString(), nil),
+	} {
+		rejected := r.importLines("?onError=reject", append(slices.Clone(file), unknown)...)
+		require.Equal(t, "rejected", rejected.State)
+		require.Len(t, r.errors(rejected), 1)
+		require.Equal(t, int64(5), r.errors(rejected)[0].Line)
+	}
+	applied := r.importLines("?onError=reject", file...)
+	require.Empty(t, r.errors(applied))
+	require.Equal(t, "completed", applied.State)
+}
+
 // Promise: the rows of a resource and a day are one message, and a bad row is named.
 func TestImportCSV(t *testing.T) {
 	t.Parallel()

@@ -1041,14 +1041,23 @@ export const deletePerson = (
  *
  * **Bad lines.** `onError=skip`: good lines are applied, each in its own transaction, and bad
  * ones are listed. `onError=reject`: all lines are checked first, as with `dryRun`, and applied
- * only if all are good. `dryRun`: nothing is applied; the counts and errors are those that the
- * import would have. A line that needs an object of an earlier line counts as good.
+ * only if all are good. `dryRun`: nothing is applied.
  *
  * A file without lines is rejected, and so is one of which a line cannot be read: the field of
  * the error is then `line 3`, for example, and nothing is applied.
  *
- * **Repetition.** An import that is interrupted goes on after its last stored progress. A file
- * can be sent again: what is already applied changes nothing.
+ * **A check compares each line with the stored data**, not with what the lines before it will
+ * change. A line that needs an institution, a resource, a card, a cell or an absence of an
+ * earlier line counts as good, and so do lines that contradict each other
+ * (`version_conflict`); those are found when they are applied. Other lines that depend on
+ * earlier ones are reported as bad: a card that is opened after another one of the person is
+ * closed (`mkab_open`), an object that is deleted after those that refer to it
+ * (`object_in_use`). Send these without a check, or in a file of their own. A check remembers
+ * a million objects and a million cells.
+ *
+ * **Repetition.** An import that is interrupted goes on after its last stored progress, also
+ * after an outage of up to a day; then it is `failed`. A file can be sent again: what is
+ * already applied changes nothing.
  *
  * The body may be compressed (`Content-Encoding: gzip` or `zstd`) and has at most 16 GiB. A
  * client application has at most 10 unfinished imports. Finished imports are deleted after 7
