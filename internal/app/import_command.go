@@ -80,13 +80,14 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 		_ = bar.Set64(i.Done.Lines)
 	})
 	_ = bar.Clear()
+	const notEnded = "the import has not ended; it goes on with: talon import --resume"
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w: the import has not ended; it goes on with: talon import --resume %s", context.Cause(ctx), guid)
+		return fmt.Errorf("%w: %s %s", context.Cause(ctx), notEnded, guid)
 	case isRefusal(err, booking.ImportAbsent):
 		return fmt.Errorf("--resume %s: the administrator has no such import (any more)", guid)
 	case err != nil:
-		return fmt.Errorf("the import has not ended; it goes on with: talon import --resume %s: %w", guid, databaseError(err))
+		return fmt.Errorf("%w: %s %s", databaseError(err), notEnded, guid)
 	}
 	return printImport(ctx, env, imports, &result)
 }
@@ -127,7 +128,7 @@ func parseImport(env *command.Env, args []string) (*importFlags, error) {
 	case err != nil:
 		return nil, err
 	case given["resume"] && (len(given) > 1 || parsed.file != ""):
-		return nil, env.UsageError(flags, "--resume goes on with the file and the flags of the import: nothing else can be given")
+		return nil, env.UsageError(flags, "--resume has the file and the flags of the import; give nothing else")
 	case !given["resume"] && parsed.file == "":
 		err := env.UsageError(flags, "FILE or --resume must be given")
 		flags.Usage()

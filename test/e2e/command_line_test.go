@@ -293,10 +293,10 @@ func runDemo(t *testing.T, environ []string) (text string, stop func()) {
 // to it.
 func TestDemoPrintsItsDatabase(t *testing.T) {
 	t.Parallel()
-	cache, err := os.MkdirTemp("", "talon-demo-") //nolint:usetesting // whose parent the server's account may enter
+	cache, err := os.MkdirTemp("", "talon-demo-") // the server's account may enter its parent
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(cache)) })
-	require.NoError(t, os.Chmod(cache, 0o755)) //nolint:gosec // the same
+	require.NoError(t, os.Chmod(cache, 0o755))
 	demo := newProcess(t, "talon-sandbox", append(os.Environ(), "DATABASE_URL=", "TALON_ADDR=127.0.0.1:0",
 		"XDG_CACHE_HOME="+cache, "TALON_DATABASE_MAX_CONNS=2"))
 	out, err := demo.StdoutPipe()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -36,6 +37,6 @@ func newProcess(t *testing.T, program string, environ []string, args ...string) 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	process := exec.CommandContext(ctx, self, args...)
-	process.Env = append(environ, testProgram+"="+program)
+	process.Env = append(slices.Clone(environ), testProgram+"="+program)
 	return process
 }

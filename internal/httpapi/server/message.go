@@ -127,8 +127,10 @@ func (m *Messages) requireBody(c *gin.Context) {
 func (m *Messages) logFailure(c *gin.Context) {
 	c.Next()
 	outcome, _ := c.Get(outcomeKey)
-	refusal, ok := outcome.(*booking.Refusal)
-	if ok && refusal.Status >= http.StatusInternalServerError && !errors.Is(c.Request.Context().Err(), context.Canceled) {
+	if errors.Is(c.Request.Context().Err(), context.Canceled) {
+		return
+	}
+	if refusal, ok := outcome.(*booking.Refusal); ok && refusal.Status >= http.StatusInternalServerError {
 		m.server.log.LogAttrs(c.Request.Context(), slog.LevelError, "message of an import",
 			slog.String("import", RequestID(c.Request.Context()).String()), slog.String("route", c.FullPath()),
 			slog.String("rule", string(refusal.Rule)), slog.Any("cause", refusal.Unwrap()))
