@@ -144,7 +144,8 @@ func (f *csvFormat) column(name string) (_ csvColumn, ok bool) {
 	number, inner, _ := strings.Cut(rest, ".")
 	index, err := strconv.Atoi(number)
 	element := field.Value.Items.Value.Properties[inner]
-	if err != nil || strconv.Itoa(index) != number || index < 0 || uint64(index) >= *field.Value.MaxItems || element == nil {
+	if err != nil || strconv.Itoa(index) != number || element == nil ||
+		index < 0 || uint64(index) >= *field.Value.MaxItems {
 		return csvColumn{}, false
 	}
 	return csvColumn{name, list, index, inner, element.Value}, true

@@ -37,7 +37,10 @@ func readCSV(of api.CreateImportParamsOf, file string) (messages []string, _ err
 		case err == nil && next.Problem != nil:
 			messages = append(messages, fmt.Sprint(next.Line, " ", next.Problem.Name, " ", next.Problem.Code))
 		case err == nil:
-			var content message
+			var content struct {
+				Path string          `json:"Path"`
+				Body json.RawMessage `json:"Body"`
+			}
 			if err = json.Unmarshal(next.Content, &content); err == nil {
 				messages = append(messages, fmt.Sprint(next.Line, " ", content.Path, " ", string(content.Body)))
 			}
@@ -98,21 +101,12 @@ func TestCSVLists(t *testing.T) {
 			continue
 		}
 		row += fmt.Sprintf(",%d", i)
-		want = append(want, fmt.Sprint(i))
+		want = append(want, fmt.Sprintf(`{"Number":"%d"}`, i))
 	}
-	source, err := NewCSV(strings.NewReader(header+"\n"+row+"\n"), api.CreateImportParamsOfCards, 7)
+	messages, err := readCSV(api.CreateImportParamsOfCards, header+"\n"+row+"\n")
 	require.NoError(t, err)
-	read, err := source.Next()
-	require.NoError(t, err)
-	var content struct {
-		Body struct{ Policies []struct{ Number string } }
-	}
-	require.NoError(t, json.Unmarshal(read.Content, &content))
-	var numbers []string
-	for _, policy := range content.Body.Policies {
-		numbers = append(numbers, policy.Number)
-	}
-	require.Equal(t, want, numbers)
+	require.Len(t, messages, 1)
+	require.Contains(t, messages[0], `"Policies":[`+strings.Join(want, ",")+`],`)
 }
 
 // Promise: a bad value names its column.
@@ -127,7 +121,8 @@ func TestCSVRow(t *testing.T) {
 		csvLpu+","+strings.ToUpper(csvResource)+",doctor,a,1\n")
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"2 LpuGuid required", "3 ResourceGuid format", "4 ResourceGuid format", "5 Name characters", "6 Column6 unknown",
+		"2 LpuGuid required", "3 ResourceGuid format", "4 ResourceGuid format", "5 Name characters",
+		"6 Column6 unknown",
 		"7 /registry/lpus/" + csvLpu + "/resources/" + csvResource +
 			` {"Kind":"doctor","Name":"a","SpecialityCode":"1","Version":7}`,
 	}, messages)
@@ -139,38 +134,50 @@ func TestCSVDays(t *testing.T) {
 	t.Parallel()
 	const header = "LpuGuid,ResourceGuid,Version,Guid,Start,End\n"
 	row := func(values string) string { return csvLpu + "," + csvResource + "," + values + "\n" }
-	cell := func(day string) string { return row("," + csvCell + "," + day + "T09:00:00+03:00,x") }
-	message := func(line int, day, next, cells string) string {
-		return fmt.Sprintf("%d /registry/lpus/%s/resources/%s/schedule?from=2019-08-%sT00%%3A00%%3A00%%2B03%%3A00"+
-			"&to=2019-08-%sT00%%3A00%%3A00%%2B03%%3A00 {\"Cells\":[%s],\"Version\":7}", line, csvLpu, csvResource, day, next, cells)
-	}
-	one := `{"End":"x","Guid":"` + csvCell + `","Start":"2019-08-21T09:00:00+03:00"}`
+	cell := row("," + csvCell + ",2019-08-21T09:00:00+03:00,x")
+	const one = `{"End":"x","Guid":"` + csvCell + `","Start":"2019-08-21T09:00:00+03:00"}`
 	other := row(",,2019-08-22T00:00:00+03:00,")
 	stray := csvLpu + ",x,," + csvCell + ",2019-08-21T09:00:00+03:00,x\n"
+	message := func(line, day int, cells string) string {
+		return fmt.Sprintf("%d /registry/lpus/%s/resources/%s/schedule?from=2019-08-%dT00%%3A00%%3A00%%2B03%%3A00"+
+			"&to=2019-08-%dT00%%3A00%%3A00%%2B03%%3A00 {\"Cells\":[%s],\"Version\":7}",
+			line, csvLpu, csvResource, day, day+1, cells)
+	}
 	for name, test := range map[string]struct {
 		rows string
 		want []string
 	}{
-		"good days":          {cell("2019-08-21") + cell("2019-08-21") + other, []string{message(2, "21", "22", one+","+one), message(4, "22", "23", "")}},
-		"another version":    {cell("2019-08-21") + row("8,"+csvCell+",2019-08-21T10:00:00+03:00,x") + other, []string{"3 Version conflict", message(4, "22", "23", "")}},
-		"no guid":            {cell("2019-08-21") + row(",,2019-08-21T10:00:00+03:00,x") + other, []string{"3 Guid required", message(4, "22", "23", "")}},
-		"a start between":    {cell("2019-08-21") + row(","+csvCell+",today,x") + cell("2019-08-21"), []string{"3 Start format"}},
-		"a resource between": {cell("2019-08-21") + stray + stray + cell("2019-08-21") + other, []string{"3 ResourceGuid format", message(6, "22", "23", "")}},
-		"a resource after": {cell("2019-08-21") + stray + stray + other, []string{
-			message(2, "21", "22", one), "3 ResourceGuid format", "4 ResourceGuid format", message(5, "22", "23", ""),
+		"good days": {cell + cell + other, []string{message(2, 21, one+","+one), message(4, 22, "")}},
+		"another version": {
+			cell + row("8,"+csvCell+",2019-08-21T10:00:00+03:00,x") + other,
+			[]string{"3 Version conflict", message(4, 22, "")},
+		},
+		"no guid": {
+			cell + row(",,2019-08-21T10:00:00+03:00,x") + other, []string{"3 Guid required", message(4, 22, "")},
+		},
+		"a start between": {cell + row(","+csvCell+",today,x") + cell, []string{"3 Start format"}},
+		"a resource between": {
+			cell + stray + stray + cell + other, []string{"3 ResourceGuid format", message(6, 22, "")},
+		},
+		"a resource after": {cell + stray + stray + other, []string{
+			message(2, 21, one), "3 ResourceGuid format", "4 ResourceGuid format", message(5, 22, ""),
 		}},
-		"a resource first": {stray + other + stray, []string{"2 ResourceGuid format", message(3, "22", "23", ""), "4 ResourceGuid format"}},
-		"too many cells":   {strings.Repeat(cell("2019-08-21"), 2002) + other, []string{"2002 Cells too_many", message(2004, "22", "23", "")}},
+		"a resource first": {
+			stray + other + stray, []string{"2 ResourceGuid format", message(3, 22, ""), "4 ResourceGuid format"},
+		},
+		"too many cells": {
+			strings.Repeat(cell, 2002) + other, []string{"2002 Cells too_many", message(2004, 22, "")},
+		},
 		"too long": {
 			strings.Repeat(row(","+csvCell+",2019-08-21T09:00:00+03:00,"+strings.Repeat("x", 600_000)), 3) + other,
-			[]string{"3 Cells too_long", message(5, "22", "23", "")},
+			[]string{"3 Cells too_long", message(5, 22, "")},
 		},
 	} {
 		messages, err := readCSV(api.CreateImportParamsOfCells, header+test.rows)
 		require.NoError(t, err, name)
 		require.Equal(t, test.want, messages, name)
 	}
-	_, err := readCSV(api.CreateImportParamsOfCells, header+cell("2019-08-21")+other+strings.ToUpper(cell("2019-08-21")))
+	_, err := readCSV(api.CreateImportParamsOfCells, header+cell+other+strings.ToUpper(cell))
 	require.Equal(t, []string{"line 4 unsorted"}, csvProblems(t, err))
 }
 
@@ -181,7 +188,8 @@ func TestCSVOnBooked(t *testing.T) {
 		return strings.Join([]string{csvLpu, csvResource, guid, day + "T00:00:00Z", onBooked}, ",") + "\n"
 	}
 	messages, err := readCSV(api.CreateImportParamsOfCells, "LpuGuid,ResourceGuid,Guid,Start,OnBooked\n"+
-		row("", "2019-08-21", "refuse")+row("", "2019-08-22", "")+row("", "2019-08-23", "keep")+row("", "2019-08-23", ""))
+		row("", "2019-08-21", "refuse")+row("", "2019-08-22", "")+
+		row("", "2019-08-23", "keep")+row("", "2019-08-23", ""))
 	require.NoError(t, err)
 	require.Len(t, messages, 3)
 	require.Contains(t, messages[0], `{"Cells":[],"OnBooked":"refuse","Version":7}`)
@@ -198,7 +206,11 @@ func documentedColumns(t *testing.T) map[string][2][]string {
 	columns := map[string][2][]string{}
 	for line := range strings.Lines(operation.Description) {
 		cells := strings.Split(line, "|")
-		if of := strings.Trim(cells[min(1, len(cells)-1)], " `"); len(cells) == 5 && csvOperations[api.CreateImportParamsOf(of)] != "" {
+		if len(cells) != 5 {
+			continue
+		}
+		of := strings.Trim(cells[1], " `")
+		if slices.Contains(CSVObjects(), of) {
 			columns[of] = [2][]string{columnNames.FindAllString(cells[2], -1), columnNames.FindAllString(cells[3], -1)}
 		}
 	}

@@ -89,6 +89,13 @@ type chunkWriter struct {
 
 const badMark = "!"
 
+// storedProblem is a problem of a line in a chunk.
+type storedProblem struct {
+	Name string `json:"name"`
+	Code string `json:"code"`
+	Text string `json:"text"`
+}
+
 // compression of chunks. Both are safe for concurrent use by EncodeAll and DecodeAll.
 var (
 	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
@@ -101,7 +108,7 @@ func (w *chunkWriter) add(m Message) error {
 	content, mark := m.Content, ""
 	if m.Problem != nil {
 		var err error
-		if content, err = json.Marshal(m.Problem); err != nil {
+		if content, err = json.Marshal(storedProblem{m.Problem.Name, m.Problem.Code, m.Problem.Text}); err != nil {
 			return fmt.Errorf("encode the problem of a line: %w", err)
 		}
 		mark = badMark
@@ -140,10 +147,12 @@ func readChunk(content []byte) ([]Message, error) {
 		}
 		read := Message{Line: parsed, Content: bytes.TrimSuffix(message, []byte{'\n'})}
 		if bad {
-			if err := json.Unmarshal(read.Content, &read.Problem); err != nil {
+			var stored storedProblem
+			if err := json.Unmarshal(read.Content, &stored); err != nil {
 				return nil, fmt.Errorf("read the stored problem of a line: %w", err)
 			}
-			read.Content = nil
+			problem := booking.Problem{Code: stored.Code, Text: stored.Text}
+			read.Content, read.Problem = nil, &booking.FieldProblem{Problem: problem, Name: stored.Name}
 		}
 		messages = append(messages, read)
 	}
