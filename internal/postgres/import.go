@@ -164,7 +164,7 @@ func (s *Store) ClaimImport(
 // Chunk implements registry.ImportStore.
 func (s *Store) Chunk(ctx context.Context, guid uuid.UUID, number int) ([]byte, error) {
 	content, err := db.New(s.pool).ImportChunkGet(ctx, guid, int32(number))
-	return content, interpretError(err)
+	return content, interpretError(ignoreAbsent(err))
 }
 
 // SaveProgress implements registry.ImportStore.

@@ -138,7 +138,7 @@ type ImportStore interface {
 	// ClaimImport reserves an import that waits, or whose worker has died, until a time. It returns
 	// nil if there is none. If only is not the zero guid, no other import is claimed.
 	ClaimImport(ctx context.Context, only, worker uuid.UUID, now, until time.Time) (*Import, error)
-	// Chunk returns the content of a chunk.
+	// Chunk returns the content of a chunk, or nil if the import has ended, which deletes them.
 	Chunk(ctx context.Context, guid uuid.UUID, number int) ([]byte, error)
 	// SaveProgress stores the results of the next chunk, or of the start of a pass, and extends the
 	// reservation. It returns false if the import was cancelled, or reserved by another worker.

@@ -160,6 +160,9 @@ func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, wor
 	if err != nil {
 		return ImportResult{}, fmt.Errorf("read a part of the import: %w", err)
 	}
+	if content == nil { // it was cancelled
+		return ImportResult{}, backoff.Permanent(errLost)
+	}
 	messages, err := readChunk(content)
 	if err != nil {
 		return ImportResult{}, err

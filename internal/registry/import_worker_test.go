@@ -87,3 +87,29 @@ func TestImportWaitsForTheService(t *testing.T) {
 		})
 	}
 }
+
+// cancelledStore has an import that is cancelled after its worker has stored that it is running.
+type cancelledStore struct{ ImportStore }
+
+func (cancelledStore) SaveProgress(context.Context, *Import, []LineError, uuid.UUID, time.Time) (bool, error) {
+	return true, nil
+}
+
+func (cancelledStore) Chunk(context.Context, uuid.UUID, int) ([]byte, error) {
+	return nil, nil //nolint:nilnil // as the interface says
+}
+
+type noMessages struct{ MessageRunner }
+
+func (noMessages) Start(*Import, bool) MessagePass { return nil }
+
+// Promise: a worker leaves an import that was cancelled before its next chunk was read. It does not
+// try again for a minute, while other imports wait.
+func TestWorkerLeavesCancelledImport(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	imports := NewImports(cancelledStore{}, noMessages{}, time.Now)
+	err := imports.apply(ctx, &Import{State: ImportWaiting, Chunks: 1}, uuid.New(), func(*Import) {})
+	require.ErrorIs(t, err, errLost)
+}
