@@ -157,9 +157,9 @@ func TestImportStreams(t *testing.T) {
 func TestImportFile(t *testing.T) {
 	t.Parallel()
 	api := newSystem(server, talon.Options{})
-	file := &fileReader{Reader: strings.NewReader("\n")}
+	file := &fileReader{Reader: strings.NewReader("{}\n")}
 	state := finish(t, must(talon.ImportFile(t.Context(), api, file, talon.ImportOptions{})), nil)
-	require.Zero(t, state.Lines.Total)
+	require.Equal(t, client.ImportLines{Total: 1, Done: 1, Failed: 1}, state.Lines)
 	require.False(t, file.closed)
 
 	start := midnight(50)
