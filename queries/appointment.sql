@@ -3,9 +3,9 @@
 -- names the visit. FOR SHARE keeps the resource and the card in that state until the transaction
 -- ends.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
+    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
 SELECT d.lpu_guid, @guid, d.guid, @direction_lpu_guid, m.guid, @person_guid, r.guid, @client_guid, @start_at, @end_at,
-    cardinality(@slot_guids::uuid[]) = 0, @is_cito, @comment, @created_at, @updated_at, @slot_guids::uuid[]
+    cardinality(@slot_guids::uuid[]) = 0, @is_cito, @comment, @created_at, @updated_at, @slot_guids::uuid[], @version
 FROM direction d, resource r, mkab m
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @direction_guid AND d.appointment_guid = @guid
     AND r.lpu_guid = @lpu_guid AND r.guid = @resource_guid AND r.active
@@ -43,7 +43,7 @@ WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 -- Returns a person's visit in any of the given institutions, with the columns that decide whether
 -- it can be cancelled or moved.
 SELECT
-    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -67,7 +67,7 @@ LIMIT 1;
 -- name: AppointmentCancel :batchone
 -- Cancels a visit. Returns no row if the visit was not active.
 UPDATE appointment
-SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason)
+SET version = version + 1, cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason)
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
 RETURNING guid;
 

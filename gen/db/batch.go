@@ -305,7 +305,7 @@ func (b *AbsencesOfPeriodBatchResults) Close() error {
 
 const appointmentCancel = `-- name: AppointmentCancel :batchone
 UPDATE appointment
-SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+SET version = version + 1, cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
 WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
 RETURNING guid
 `
@@ -327,7 +327,7 @@ type AppointmentCancelParams struct {
 // Cancels a visit. Returns no row if the visit was not active.
 //
 //	UPDATE appointment
-//	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+//	SET version = version + 1, cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
 //	WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
@@ -371,13 +371,13 @@ func (b *AppointmentCancelBatchResults) Close() error {
 
 const appointmentCreate = `-- name: AppointmentCreate :batchone
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
+    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
 SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
-    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[]
+    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12
 FROM direction d, resource r, mkab m
-WHERE d.lpu_guid = $12 AND d.guid = $13 AND d.appointment_guid = $1
-    AND r.lpu_guid = $12 AND r.guid = $14 AND r.active
-    AND m.lpu_guid = $12 AND m.guid = $15 AND m.closed_at IS NULL
+WHERE d.lpu_guid = $13 AND d.guid = $14 AND d.appointment_guid = $1
+    AND r.lpu_guid = $13 AND r.guid = $15 AND r.active
+    AND m.lpu_guid = $13 AND m.guid = $16 AND m.closed_at IS NULL
 FOR SHARE OF r, m
 RETURNING guid
 `
@@ -400,6 +400,7 @@ type AppointmentCreateParams struct {
 	Comment          string
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
+	Version          int64
 	LpuGuid          uuid.UUID
 	DirectionGuid    uuid.UUID
 	ResourceGuid     uuid.UUID
@@ -411,13 +412,13 @@ type AppointmentCreateParams struct {
 // ends.
 //
 //	INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-//	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids)
+//	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
 //	SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
-//	    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[]
+//	    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12
 //	FROM direction d, resource r, mkab m
-//	WHERE d.lpu_guid = $12 AND d.guid = $13 AND d.appointment_guid = $1
-//	    AND r.lpu_guid = $12 AND r.guid = $14 AND r.active
-//	    AND m.lpu_guid = $12 AND m.guid = $15 AND m.closed_at IS NULL
+//	WHERE d.lpu_guid = $13 AND d.guid = $14 AND d.appointment_guid = $1
+//	    AND r.lpu_guid = $13 AND r.guid = $15 AND r.active
+//	    AND m.lpu_guid = $13 AND m.guid = $16 AND m.closed_at IS NULL
 //	FOR SHARE OF r, m
 //	RETURNING guid
 func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreateParams) *AppointmentCreateBatchResults {
@@ -435,6 +436,7 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 			a.Comment,
 			a.CreatedAt,
 			a.UpdatedAt,
+			a.Version,
 			a.LpuGuid,
 			a.DirectionGuid,
 			a.ResourceGuid,
@@ -526,7 +528,7 @@ func (b *AppointmentDeleteBatchResults) Close() error {
 
 const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
-    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
+    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -560,6 +562,7 @@ type AppointmentFindRow struct {
 	Comment          string
 	CreatedAt        time.Time
 	SlotGuids        []uuid.UUID
+	Version          int64
 	Cancelled        bool
 	Type             DirectionType
 	SpecialityCode   string
@@ -569,7 +572,7 @@ type AppointmentFindRow struct {
 // it can be cancelled or moved.
 //
 //	SELECT
-//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids,
+//	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code
 //	FROM appointment a
@@ -614,6 +617,7 @@ func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, e
 			&i.Comment,
 			&i.CreatedAt,
 			&i.SlotGuids,
+			&i.Version,
 			&i.Cancelled,
 			&i.Type,
 			&i.SpecialityCode,

@@ -315,6 +315,8 @@ type Appointment struct {
 	CancelReason *string
 	// The cells of the visit in order of time: one, Difficulty adjacent ones (сложная ячейка), or none (вне расписания, out of schedule). A cancelled visit keeps them. They are no references: a cell that is over may be deleted.
 	SlotGuids []uuid.UUID
+	// Counts the changes of the visit: 1 when it is booked, 1 more with each move, cancel and change of its attendance.
+	Version int64
 }
 
 // The kinds of cells (тип занятости); only reception kinds take visits.

@@ -21,21 +21,21 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 		if err != nil {
 			return nil, err
 		}
-		return t.book(a, holds, a.CreatedAt)
+		return t.book(a, holds, a.CreatedAt, 1)
 	})
 }
 
 // book claims the referral and the speciality, takes the cells, copies the referral, writes the
-// visit and reads it back. createdAt is when the visit was first booked. Each of these statements
-// returns a row only if what the rules checked is still true. Otherwise book returns a
-// *booking.Refusal.
+// visit and reads it back. createdAt is when the visit was first booked, and version counts its
+// changes. Each of these statements returns a row only if what the rules checked is still true.
+// Otherwise book returns a *booking.Refusal.
 //
 // All transactions lock in one order: referral, speciality, cells by their guid, the patient's
 // holds, copy, resource and card, key. So bookings wait for each other but do not deadlock. The
 // patient's own holds on the cells are released first, so that their places are free for this
 // booking.
 func (t *tx) book(
-	a booking.NewAppointment, holds []booking.Hold, createdAt time.Time,
+	a booking.NewAppointment, holds []booking.Hold, createdAt time.Time, version int64,
 ) (held *booking.HeldDirection, err error) {
 	t.claimDirection(a)
 	if a.Request.Type == booking.Consult {
@@ -47,7 +47,7 @@ func (t *tx) book(
 	if a.Request.LpuTo != a.Request.LpuFrom {
 		t.copyDirection(a)
 	}
-	t.createAppointment(a, createdAt)
+	t.createAppointment(a, createdAt, version)
 	exec(t, t.PersonAppointmentAdd(t.ctx, []db.PersonAppointmentAddParams{{
 		PersonGuid: a.Patient.Person, Guid: a.Guid,
 	}}).Exec)
@@ -170,7 +170,7 @@ func (t *tx) copyDirection(a booking.NewAppointment) {
 
 // createAppointment queues the statement that writes the visit. It loses with
 // AppointmentNotCreated.
-func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
+func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time, version int64) {
 	row(t, t.AppointmentCreate(t.ctx, []db.AppointmentCreateParams{{
 		LpuGuid:          a.Request.LpuTo,
 		Guid:             a.Guid,
@@ -187,6 +187,7 @@ func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time) {
 		CreatedAt:        createdAt,
 		UpdatedAt:        a.CreatedAt,
 		SlotGuids:        guids(a.Slots),
+		Version:          version,
 	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.AppointmentNotCreated) })
 }
 

@@ -95,6 +95,7 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 		Comment:        row.Comment,
 		IsCito:         row.IsCito,
 		CreatedAt:      row.CreatedAt,
+		Version:        row.Version,
 		Cancelled:      row.Cancelled,
 		Person:         person,
 		AfterStart:     settings.AfterStart,

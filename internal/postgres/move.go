@@ -41,7 +41,7 @@ func (s *Store) Move(
 		t.releaseClaims(a.Patient.Person, locked)
 		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: current.Lpu, Guid: current.Guid}}).Exec)
 		t.freeSlots(current)
-		return t.book(a, holds, current.CreatedAt)
+		return t.book(a, holds, current.CreatedAt, current.Version+1)
 	})
 }
 

@@ -146,3 +146,27 @@ func TestMoveIsTooLate(t *testing.T) {
 	requireRefusal(t, err, booking.AppointmentCancelled)
 	require.Equal(t, written, w.countWritten())
 }
+
+// Promise: the version of a visit is 1 when it is booked, and 1 more after a move and its cancel.
+// What changes nothing does not count.
+func TestVersionOfAVisit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	requireVersion := func(version int) {
+		t.Helper()
+		require.Equal(t, version, w.count(`SELECT version FROM appointment`))
+	}
+	visit := w.mustBook(1)
+	requireVersion(1)
+	for i := range 2 {
+		a := w.moveTo(visit, firstSlot+int64(i)+1, 1)
+		_, err := w.store().Move(t.Context(), a, moveRequest(a), visit)
+		require.NoError(t, err)
+		requireVersion(i + 2)
+	}
+	for range 2 {
+		cancellation := booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}
+		require.NoError(t, w.store().Cancel(t.Context(), cancellation))
+		requireVersion(4)
+	}
+}
