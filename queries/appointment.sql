@@ -67,7 +67,7 @@ LIMIT 1;
 -- name: AppointmentCancel :batchone
 -- Cancels a visit. Returns no row if the visit was not active.
 UPDATE appointment
-SET version = version + 1, cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason)
+SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason), version = version + 1
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
 RETURNING guid;
 
@@ -120,8 +120,10 @@ WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab
 ORDER BY guid
 LIMIT @most;
 
--- name: AppointmentTransfer :batchexec
--- Transfers visits of a card to another one. Their referrals must be locked.
+-- name: AppointmentTransfer :batchmany
+-- Transfers visits of a card to another one, and returns them with their versions. Their referrals
+-- must be locked.
 UPDATE appointment
-SET mkab_guid = @into_guid
-WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab_guid;
+SET mkab_guid = @into_guid, version = version + 1
+WHERE lpu_guid = @lpu_guid AND guid = ANY(@visits::uuid[]) AND mkab_guid = @mkab_guid
+RETURNING guid, direction_guid, resource_guid, version;

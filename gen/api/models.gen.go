@@ -294,6 +294,45 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListEventsParamsType.
+const (
+	ListEventsParamsTypeAppointmentBooked    ListEventsParamsType = "appointment.booked"
+	ListEventsParamsTypeAppointmentCancelled ListEventsParamsType = "appointment.cancelled"
+	ListEventsParamsTypeAppointmentChanged   ListEventsParamsType = "appointment.changed"
+	ListEventsParamsTypeAppointmentMoved     ListEventsParamsType = "appointment.moved"
+	ListEventsParamsTypeReferralBooked       ListEventsParamsType = "referral.booked"
+	ListEventsParamsTypeReferralChanged      ListEventsParamsType = "referral.changed"
+	ListEventsParamsTypeReferralReleased     ListEventsParamsType = "referral.released"
+	ListEventsParamsTypeReferralWithdrawn    ListEventsParamsType = "referral.withdrawn"
+	ListEventsParamsTypeScheduleChanged      ListEventsParamsType = "schedule.changed"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsType enum.
+func (e ListEventsParamsType) Valid() bool {
+	switch e {
+	case ListEventsParamsTypeAppointmentBooked:
+		return true
+	case ListEventsParamsTypeAppointmentCancelled:
+		return true
+	case ListEventsParamsTypeAppointmentChanged:
+		return true
+	case ListEventsParamsTypeAppointmentMoved:
+		return true
+	case ListEventsParamsTypeReferralBooked:
+		return true
+	case ListEventsParamsTypeReferralChanged:
+		return true
+	case ListEventsParamsTypeReferralReleased:
+		return true
+	case ListEventsParamsTypeReferralWithdrawn:
+		return true
+	case ListEventsParamsTypeScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CreateImportParamsOnError.
 const (
 	CreateImportParamsOnErrorReject CreateImportParamsOnError = "reject"
@@ -1152,6 +1191,98 @@ type ErrorDetails struct {
 
 	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
 	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
+}
+
+// Event Something that has happened (событие), as a CloudEvent 1.0.
+type Event struct {
+	// Specversion Version of CloudEvents.
+	//
+	// Example: 1.0
+	Specversion string `json:"specversion"`
+
+	// ID Unique in the region, always the same for the event.
+	//
+	// Example: 1042
+	ID string `json:"id"`
+
+	// Source The institution that the event is for.
+	//
+	// Example: /lpus/4cb4f1c8-386d-410d-ac5d-fa232bd2afb9
+	Source string `json:"source"`
+
+	// Type What has happened.
+	//
+	// Example: appointment.booked
+	Type string `json:"type"`
+
+	// Time Time of the change, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	Time time.Time `json:"time"`
+
+	// Subject Guid of the visit, the referral or the resource, by the type.
+	//
+	// Example: df554d5b-40d4-4946-bb99-b8db15c87b70
+	Subject string `json:"subject"`
+
+	// Sequence Number of the event among those of the institution, without gaps from 1, in 20 digits.
+	//
+	// Example: 00000000000000000317
+	Sequence string `json:"sequence"`
+
+	// Datacontenttype Media type of `data`.
+	//
+	// Example: application/json
+	Datacontenttype string `json:"datacontenttype"`
+
+	// Data What it is about.
+	Data EventData `json:"data"`
+}
+
+// EventData The objects that an event is about. Fields that do not apply are absent.
+type EventData struct {
+	// LpuGUID The institution that the event is for.
+	LpuGUID GUID `json:"lpuGuid"`
+
+	// AppointmentGUID Guid of the visit.
+	AppointmentGUID *GUID `json:"appointmentGuid,omitempty"`
+
+	// DirectionGUID Guid of the referral.
+	DirectionGUID *GUID `json:"directionGuid,omitempty"`
+
+	// ResourceGUID Guid of the resource.
+	ResourceGUID *GUID `json:"resourceGuid,omitempty"`
+
+	// From Start of the period of the schedule, in UTC.
+	//
+	// Example: 2019-08-20T21:00:00Z
+	From *time.Time `json:"from,omitempty"`
+
+	// To End of the period of the schedule, in UTC.
+	//
+	// Example: 2019-08-21T21:00:00Z
+	To *time.Time `json:"to,omitempty"`
+
+	// Version Version of the visit, or of the message of the source. Absent for an absence.
+	//
+	// Example: 1
+	Version *int64 `json:"version,omitempty"`
+}
+
+// EventPage A part of the feed (лента событий).
+type EventPage struct {
+	// Items Events, in order.
+	Items []Event `json:"items"`
+
+	// Next `after` of the next request.
+	//
+	// Example: eyJhdCI6MTU2NjI5MTYwMDAwMDAwMCwibiI6MTA0Mn0
+	Next string `json:"next"`
+
+	// More Whether more events follow already.
+	//
+	// Example: false
+	More bool `json:"more"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
@@ -3064,6 +3195,9 @@ type ClientRefused = Error
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
+// EventsExpired The body of every error response.
+type EventsExpired = Error
+
 // Failure The body of every error response.
 type Failure = Error
 
@@ -3201,7 +3335,7 @@ type ListAppointmentsParams struct {
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
 	// Limit Maximum number of items in a page.
@@ -3336,6 +3470,27 @@ type ListDirectionSlotsParams struct {
 	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// After `next` of the previous response, or `latest`: the end of the feed. Default: the first event that is kept.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Type Only events of these types. Repeat the parameter for several. Default: all.
+	Type *[]ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// LpuGUID Only events of this institution. Not the zero guid. Default: all institutions of the token.
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// Limit Maximum number of events that are looked at. Those of other types do not appear.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Wait How many seconds to wait for an event if there is none. Default: 0.
+	Wait *int32 `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// ListEventsParamsType defines parameters for ListEvents.
+type ListEventsParamsType string
 
 // CreateImportParams defines parameters for CreateImport.
 type CreateImportParams struct {

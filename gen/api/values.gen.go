@@ -64,6 +64,19 @@ const (
 	ErrorTypeError      = "Error"
 )
 
+// The values of EventType. A newer version of the contract may have more.
+const (
+	EventTypeAppointmentBooked    = "appointment.booked"
+	EventTypeAppointmentMoved     = "appointment.moved"
+	EventTypeAppointmentCancelled = "appointment.cancelled"
+	EventTypeAppointmentChanged   = "appointment.changed"
+	EventTypeReferralChanged      = "referral.changed"
+	EventTypeReferralWithdrawn    = "referral.withdrawn"
+	EventTypeReferralBooked       = "referral.booked"
+	EventTypeReferralReleased     = "referral.released"
+	EventTypeScheduleChanged      = "schedule.changed"
+)
+
 // The values of FieldProblemIn. A newer version of the contract may have more.
 const (
 	FieldProblemInBody   = "body"
@@ -235,6 +248,7 @@ const (
 	RuleObjectAbsent             = "object_absent"
 	RuleObjectInUse              = "object_in_use"
 	RuleImportAbsent             = "import_absent"
+	RuleEventsExpired            = "events_expired"
 	RuleTooManyImports           = "too_many_imports"
 	RuleVersionStale             = "version_stale"
 	RuleVersionConflict          = "version_conflict"

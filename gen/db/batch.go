@@ -305,7 +305,7 @@ func (b *AbsencesOfPeriodBatchResults) Close() error {
 
 const appointmentCancel = `-- name: AppointmentCancel :batchone
 UPDATE appointment
-SET version = version + 1, cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3, version = version + 1
 WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
 RETURNING guid
 `
@@ -327,7 +327,7 @@ type AppointmentCancelParams struct {
 // Cancels a visit. Returns no row if the visit was not active.
 //
 //	UPDATE appointment
-//	SET version = version + 1, cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3
+//	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3, version = version + 1
 //	WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
@@ -903,10 +903,11 @@ func (b *AppointmentTargetBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const appointmentTransfer = `-- name: AppointmentTransfer :batchexec
+const appointmentTransfer = `-- name: AppointmentTransfer :batchmany
 UPDATE appointment
-SET mkab_guid = $1
+SET mkab_guid = $1, version = version + 1
 WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+RETURNING guid, direction_guid, resource_guid, version
 `
 
 type AppointmentTransferBatchResults struct {
@@ -922,11 +923,20 @@ type AppointmentTransferParams struct {
 	MkabGuid uuid.UUID
 }
 
-// Transfers visits of a card to another one. Their referrals must be locked.
+type AppointmentTransferRow struct {
+	Guid          uuid.UUID
+	DirectionGuid uuid.UUID
+	ResourceGuid  uuid.UUID
+	Version       int64
+}
+
+// Transfers visits of a card to another one, and returns them with their versions. Their referrals
+// must be locked.
 //
 //	UPDATE appointment
-//	SET mkab_guid = $1
+//	SET mkab_guid = $1, version = version + 1
 //	WHERE lpu_guid = $2 AND guid = ANY($3::uuid[]) AND mkab_guid = $4
+//	RETURNING guid, direction_guid, resource_guid, version
 func (q *Queries) AppointmentTransfer(ctx context.Context, arg []AppointmentTransferParams) *AppointmentTransferBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -942,18 +952,38 @@ func (q *Queries) AppointmentTransfer(ctx context.Context, arg []AppointmentTran
 	return &AppointmentTransferBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentTransferBatchResults) Exec(f func(int, error)) {
+func (b *AppointmentTransferBatchResults) Query(f func(int, []AppointmentTransferRow, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
+		items := []AppointmentTransferRow{}
 		if b.closed {
 			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
+				f(t, items, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		_, err := b.br.Exec()
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i AppointmentTransferRow
+				if err := rows.Scan(
+					&i.Guid,
+					&i.DirectionGuid,
+					&i.ResourceGuid,
+					&i.Version,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
 		if f != nil {
-			f(t, err)
+			f(t, items, err)
 		}
 	}
 }
@@ -2239,6 +2269,76 @@ func (b *DirectionStateBatchResults) QueryRow(f func(int, DirectionStateRow, err
 }
 
 func (b *DirectionStateBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const eventAdd = `-- name: EventAdd :batchexec
+INSERT INTO event_outbox (lpu_guid, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
+VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz,
+    $8::timestamptz, $9)
+`
+
+type EventAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type EventAddParams struct {
+	LpuGuid         uuid.UUID
+	Type            string
+	At              time.Time
+	AppointmentGuid *uuid.UUID
+	DirectionGuid   *uuid.UUID
+	ResourceGuid    *uuid.UUID
+	FromAt          *time.Time
+	ToAt            *time.Time
+	Version         int64
+}
+
+// Adds an event of the transaction to those that wait for a place in the feed.
+//
+//	INSERT INTO event_outbox (lpu_guid, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz,
+//	    $8::timestamptz, $9)
+func (q *Queries) EventAdd(ctx context.Context, arg []EventAddParams) *EventAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Type,
+			a.At,
+			a.AppointmentGuid,
+			a.DirectionGuid,
+			a.ResourceGuid,
+			a.FromAt,
+			a.ToAt,
+			a.Version,
+		}
+		batch.Queue(eventAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &EventAddBatchResults{br, len(arg), false}
+}
+
+func (b *EventAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *EventAddBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -410,6 +410,56 @@ type Direction struct {
 	AppointmentEndAt *time.Time
 }
 
+// The feed of events (лента событий), in daily partitions.
+type Event struct {
+	// When it got its place in the feed; never before that of an earlier position.
+	RecordedAt time.Time
+	// Its place in the feed of the region.
+	Position int64
+	LpuGuid  uuid.UUID
+	// Its place in the feed of the institution, without gaps from 1.
+	Sequence int64
+	Type     string
+	// When the change was made.
+	At              time.Time
+	AppointmentGuid *uuid.UUID
+	DirectionGuid   *uuid.UUID
+	ResourceGuid    *uuid.UUID
+	FromAt          *time.Time
+	ToAt            *time.Time
+	// The version of the visit, the referral or the schedule message.
+	Version int64
+}
+
+// Events that are not in the feed yet.
+type EventOutbox struct {
+	Number          int64
+	LpuGuid         uuid.UUID
+	Type            string
+	At              time.Time
+	AppointmentGuid *uuid.UUID
+	DirectionGuid   *uuid.UUID
+	ResourceGuid    *uuid.UUID
+	FromAt          *time.Time
+	ToAt            *time.Time
+	Version         int64
+}
+
+// The last place in the feed. The instance that has locked the row records events.
+type EventRecorder struct {
+	OnlyRow    bool
+	Position   int64
+	RecordedAt time.Time
+	// The last place whose event is not kept any more.
+	Dropped int64
+}
+
+// The last place in the feed of an institution.
+type EventSequence struct {
+	LpuGuid  uuid.UUID
+	Sequence int64
+}
+
 // Token requests that identified no patient; they bound how long anybody can guess.
 type FailedIdentification struct {
 	// Who guesses, a client application (its guid, 16 bytes); or whose data are guessed (SHA-256 of the patient data of the request, 32 bytes).

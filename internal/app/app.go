@@ -16,6 +16,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/httpapi"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/mip"
@@ -30,6 +31,7 @@ type App struct {
 	longest  time.Duration // of a request, from the end of its body to the response
 	log      *slog.Logger
 	imports  *registry.Imports
+	feed     *events.Feed
 	booking  *booking.Service
 	handler  http.Handler
 	close    []func()
@@ -143,12 +145,32 @@ func New(
 		return nil, err
 	}
 	api.Imports = a.imports
+	if a.feed, err = a.newFeed(ctx, store, now); err != nil {
+		return nil, err
+	}
+	api.Feed = a.feed
 	httpapi.Register(handler, api)
 	a.handler = handler
 	if wrap.Handler != nil {
 		a.handler = wrap.Handler(handler, verifier)
 	}
 	return a, nil
+}
+
+// recorderConns are the connections for giving events their places and for reading them. Bookings
+// that wait for locks must not delay the feed.
+const recorderConns = 4
+
+// newFeed returns the feed of events.
+func (a *App) newFeed(ctx context.Context, store *postgres.Store, now func() time.Time) (*events.Feed, error) {
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: string(a.config.DatabaseURL), MaxConns: recorderConns, StatementTimeout: a.longest,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the database for events: %w", err)
+	}
+	a.close = append(a.close, pool.Close)
+	return events.NewFeed(store.Over(pool), now), nil
 }
 
 // audiences returns the audiences of the assertions that authenticate client applications.
@@ -254,6 +276,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	go func() { served <- server.Serve(listener) }()
 	defer a.background(ctx, a.sweep)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
+	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
 	a.log.Info("serving", "addr", listener.Addr().String())
 
 	select {

@@ -71,14 +71,21 @@ type AppointmentFilter struct {
 	Lpu              *uuid.UUID // the institution of the visit
 	Statuses         []AppointmentStatus
 	DateFrom, DateTo *time.Time // days of the visit in its institution's zone, both inclusive
-	UpdatedSince     *time.Time
+	UpdatedSince     *time.Time // or at most LateChange before it
 }
+
+// LateChange is the longest time from that of a change, which is taken when the request begins,
+// until others can see it: twice the longest time of a request, for its statements and its commit.
+const LateChange = 2 * time.Minute
 
 // Appointments returns a page of the patient's appointments over all institutions, the newest start
 // first, and the position of the next page, or nil if there is none.
 func (s *Service) Appointments(
 	ctx context.Context, patient Patient, filter AppointmentFilter, page Page,
 ) ([]PatientAppointment, *Position, error) {
+	if filter.UpdatedSince != nil {
+		filter.UpdatedSince = new(filter.UpdatedSince.Add(-LateChange))
+	}
 	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, filter, page.plusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the appointments: %w", err)

@@ -30,8 +30,8 @@ type BookedVisit struct {
 	Comment        string
 	IsCito         bool
 	CreatedAt      time.Time
-	Version        int64 // 1 when it was booked, 1 more with each change
 	Cancelled      bool
+	Version        int64 // 1 when it was booked, 1 more with each change
 	Person         PersonRows
 	AfterStart     bool // the setting DeleteOldTime: cancel and move are allowed after the start
 }

@@ -60,6 +60,7 @@ const (
 	ObjectAbsent             Name = "object_absent"
 	ObjectInUse              Name = "object_in_use"
 	ImportAbsent             Name = "import_absent"
+	EventsExpired            Name = "events_expired"
 	TooManyImports           Name = "too_many_imports"
 	VersionStale             Name = "version_stale"
 	VersionConflict          Name = "version_conflict"
@@ -451,107 +452,113 @@ var catalogue = []Rule{
 		Title:   "The client application has no such import",
 	},
 	{
-		Order: 65, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
+		Order: 65, Name: EventsExpired, Group: GroupRegistry, Status: 410, Code: "4101", Type: TypeError, Mender: MenderClient,
+		Ours:    true,
+		Message: "События после указанного места уже удалены. Перечитайте данные и начните с конца ленты.",
+		Title:   "Events after the given place are not kept any more",
+	},
+	{
+		Order: 66, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много незавершенных загрузок. Дождитесь их окончания или отмените их.",
 		Title:     "The client application has too many unfinished imports; retry after Retry-After seconds",
 	},
 	{
-		Order: 66, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
+		Order: 67, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Получены более новые данные, чем в этом сообщении.",
 		Title:   "A newer message covers the whole of this one",
 	},
 	{
-		Order: 67, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
+		Order: 68, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "С этой версией уже переданы другие данные.",
 		Title:   "A message of this version has other content",
 	},
 	{
-		Order: 68, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
+		Order: 69, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Ячейки расписания {Slot} и {Other} пересекаются по времени.",
 		Title:   "Two cells of the message overlap in time",
 	},
 	{
-		Order: 69, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
+		Order: 70, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Идентификатор ячейки расписания уже принадлежит другой ячейке.",
 		Title:   "The guid or the number belongs to another cell of the institution",
 	},
 	{
-		Order: 70, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
+		Order: 71, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "На ячейки расписания есть записи.",
 		Title:   "Cells with visits would be withdrawn, moved or reduced; details.conflicts lists them",
 	},
 	{
-		Order: 71, Name: ObjectBooked, Group: GroupRegistry, Status: 409, Code: "4097", Type: TypeValidation, Mender: MenderClient,
+		Order: 72, Name: ObjectBooked, Group: GroupRegistry, Status: 409, Code: "4097", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "По направлению есть запись на прием.",
 		Title:   "The referral has a visit, which details.appointment names",
 	},
 	{
-		Order: 72, Name: MkabOpen, Group: GroupRegistry, Status: 409, Code: "4098", Type: TypeValidation, Mender: MenderClient,
+		Order: 73, Name: MkabOpen, Group: GroupRegistry, Status: 409, Code: "4098", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "У пациента уже есть открытая медицинская карта {MkabGuid}.",
 		Title:   "The person has another open card in the institution; the message names it",
 	},
 	{
-		Order: 73, Name: GuidForeign, Group: GroupRegistry, Status: 409, Code: "4099", Type: TypeValidation, Mender: MenderClient,
+		Order: 74, Name: GuidForeign, Group: GroupRegistry, Status: 409, Code: "4099", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Идентификатор уже принадлежит другому объекту.",
 		Title:   "The guid or the number belongs to another object, or the card was merged into another",
 	},
 	{
-		Order: 74, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
+		Order: 75, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Код авторизации не верен",
 		Title:   "No client application has this guid and this secret",
 	},
 	{
-		Order: 75, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
+		Order: 76, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Неподдерживаемый grant_type: ожидается client_credentials",
 		Title:   "grant_type is not client_credentials",
 	},
 	{
-		Order: 76, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
+		Order: 77, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Запрошенные области доступа приложению недоступны",
 		Title:   "The client application may not have this scope, or has none at all",
 	},
 	{
-		Order: 77, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
+		Order: 78, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
 		Ours:    true,
 		Message: "Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.",
 		Title:   "No person, or more than one, has an open card with these data",
 	},
 	{
-		Order: 78, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
+		Order: 79, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много неудачных попыток. Повторите попытку позже.",
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
 	},
 	{
-		Order: 82, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 83, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис временно недоступен. Повторите попытку позже.",
 		Title:     "The database is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 83, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 84, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис МИП временно недоступен. Повторите попытку позже.",
 		Title:     "The master patient index is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 85, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 86, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис перегружен. Повторите попытку позже.",

@@ -13,6 +13,7 @@ import (
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/registry"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	Booking    *booking.Service
 	Registry   *registry.Service
 	Imports    *registry.Imports
+	Feed       *events.Feed
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
@@ -36,6 +38,7 @@ type handlers struct {
 	booking    *booking.Service
 	registry   *registry.Service
 	imports    *registry.Imports
+	feed       *events.Feed
 	issuer     *auth.Issuer
 	assertions *auth.AssertionVerifier
 	ready      func(context.Context) error
@@ -58,8 +61,8 @@ func Register(s *server.Server, config Config) {
 
 func newHandlers(config Config) *handlers {
 	return &handlers{
-		booking: config.Booking, registry: config.Registry, imports: config.Imports, issuer: config.Issuer,
-		assertions: config.Assertions, ready: config.Ready, now: config.Now,
+		booking: config.Booking, registry: config.Registry, imports: config.Imports, feed: config.Feed,
+		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
 	}
 }
 

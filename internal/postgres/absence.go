@@ -39,7 +39,7 @@ func (s *Store) WriteAbsence(
 		exec(t, t.AbsenceAdd(ctx, []db.AbsenceAddParams{{
 			LpuGuid: a.Lpu, Guid: a.Guid, ResourceGuid: a.Resource, FromAt: a.From, ToAt: a.To, Reason: a.Reason,
 		}}).Exec)
-		t.apply(w, &registry.Plan{Change: changed})
+		t.apply(w, &registry.Plan{Change: changed}, now)
 		return registry.AbsenceResult{Changed: len(changed), Conflicts: conflicts}, nil
 	})
 }
@@ -63,7 +63,8 @@ func (s *Store) LiftAbsence(
 		others := slices.DeleteFunc(absences, func(a registry.Absence) bool { return a.Guid == guid })
 		changed := registry.Reclose(cells, others, now)
 		exec(t, t.AbsenceLift(ctx, []db.AbsenceLiftParams{{LpuGuid: lpu, Guid: guid, At: &now}}).Exec)
-		t.apply(&registry.Window{Lpu: lpu, Resource: resource}, &registry.Plan{Change: changed})
+		w := &registry.Window{Period: known.Period, Lpu: lpu, Resource: resource}
+		t.apply(w, &registry.Plan{Change: changed}, now)
 		return registry.AbsenceResult{Changed: len(changed)}, nil
 	})
 }

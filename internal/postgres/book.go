@@ -10,6 +10,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 )
 
 // Create implements booking.BookStore. It runs one transaction in two round trips: the statements,
@@ -26,8 +27,8 @@ func (s *Store) Create(ctx context.Context, a booking.NewAppointment) (*booking.
 }
 
 // book claims the referral and the speciality, takes the cells, copies the referral, writes the
-// visit and reads it back. createdAt is when the visit was first booked, and version counts its
-// changes. Each of these statements returns a row only if what the rules checked is still true.
+// visit and reads it back. createdAt is when the visit was first booked, and version the number of
+// this change. Each of these statements returns a row only if what the rules checked is still true.
 // Otherwise book returns a *booking.Refusal.
 //
 // All transactions lock in one order: referral, speciality, cells by their guid, the patient's
@@ -63,11 +64,26 @@ func (t *tx) book(
 		held = writtenDirection(a, row.ID, createdAt)
 		return nil
 	})
+	t.tellBooked(a, version)
 	if err := t.send(); err != nil {
 		return nil, t.explainLoss(a, err)
 	}
 	t.storeResponse(a.Key, held)
 	return held, nil
+}
+
+// tellBooked queues the events of a visit that was booked, or moved if the version is above 1.
+func (t *tx) tellBooked(a booking.NewAppointment, version int64) {
+	visit := events.Event{
+		Lpu: a.Request.LpuTo, Type: events.AppointmentBooked, At: a.CreatedAt, Appointment: a.Guid,
+		Direction: a.Direction.Guid, Resource: a.Resource.Guid, Version: version,
+	}
+	if version > 1 {
+		visit.Type = events.AppointmentMoved
+	}
+	referral := visit
+	referral.Lpu, referral.Type, referral.Resource = a.Request.LpuFrom, events.ReferralBooked, uuid.Nil
+	t.tell(visit, referral)
 }
 
 // claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if

@@ -11,6 +11,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 )
 
 // Visit implements booking.FactReader. It takes two round trips: one for the person's institutions
@@ -117,11 +118,23 @@ func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 			}).QueryRow, func(_ uuid.UUID, err error) error { return err })
 			t.lockSlots(v.Lpu, v.Slots)
 			t.freeSlots(v)
+			t.tellCancelled(v, c.At)
 		}
 		t.storeResponse(c.Key, nil)
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// tellCancelled queues the events of a visit that was cancelled.
+func (t *tx) tellCancelled(v *booking.BookedVisit, at time.Time) {
+	visit := events.Event{
+		Lpu: v.Lpu, Type: events.AppointmentCancelled, At: at, Appointment: v.Guid, Direction: v.Direction,
+		Version: v.Version + 1,
+	}
+	referral := visit
+	referral.Lpu, referral.Type = v.DirectionLpu, events.ReferralReleased
+	t.tell(visit, referral)
 }
 
 // lockedVisit is a visit that no other transaction can change until this one ends.

@@ -37,7 +37,7 @@ func TestVisit(t *testing.T) {
 	require.Equal(t, w.firstStart, visit.Start.UTC())
 	require.Equal(t, &booking.BookedVisit{
 		Guid: visit.Guid, Lpu: w.to, Direction: w.direction, DirectionLpu: w.from, Type: booking.Consult,
-		SpecialityCode: "92", Start: visit.Start, End: visit.End,
+		SpecialityCode: "92", Start: visit.Start, End: visit.End, Version: 1,
 		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt,
 		Person: booking.PersonRows{Lpus: sortedByBytes(w.from, w.to), Visits: []uuid.UUID{visit.Guid}},
 	}, visit)

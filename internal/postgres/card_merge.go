@@ -12,6 +12,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/registry"
 )
 
@@ -45,14 +46,14 @@ func (s *Store) MergeCard(
 		if !again.equal(contents) {
 			return registry.ObjectResult{}, errCardChanging
 		}
-		t.transfer(&w, into, contents)
+		t.transfer(&w, into, contents, now)
 		exec(t, t.MkabMergeEarlier(ctx, []db.MkabMergeEarlierParams{{
 			LpuGuid: w.Owner, PersonGuid: person, Guid: w.Guid, IntoGuid: into,
 		}}).Exec)
 		exec(t, t.MkabMerge(ctx, []db.MkabMergeParams{{
 			LpuGuid: w.Owner, Guid: w.Guid, IntoGuid: into, At: now,
 		}}).Exec)
-		return registry.ObjectResult{Changed: true}, nil
+		return registry.ObjectResult{Changed: true}, t.send() // which queues the events
 	})
 }
 
@@ -159,14 +160,25 @@ func (t *tx) lockMergedCards(w *registry.Write, into uuid.UUID) error {
 	return nil
 }
 
-// transfer queues the statements that give the contents of a card to another one.
-func (t *tx) transfer(w *registry.Write, into uuid.UUID, contents cardContents) {
+// transfer queues the statements that give the contents of a card to another one. When they have
+// been sent, it queues the events of the visits.
+func (t *tx) transfer(w *registry.Write, into uuid.UUID, contents cardContents, now time.Time) {
 	exec(t, t.ReferralTransfer(t.ctx, []db.ReferralTransferParams{{
 		LpuGuid: w.Owner, Guids: slices.Concat(contents.originals, contents.copies), MkabGuid: w.Guid, IntoGuid: into,
 	}}).Exec)
-	exec(t, t.AppointmentTransfer(t.ctx, []db.AppointmentTransferParams{{
+	rows(t, t.AppointmentTransfer(t.ctx, []db.AppointmentTransferParams{{
 		LpuGuid: w.Owner, Visits: contents.visits, MkabGuid: w.Guid, IntoGuid: into,
-	}}).Exec)
+	}}).Query, func(visits []db.AppointmentTransferRow) error {
+		changed := make([]events.Event, len(visits))
+		for i, visit := range visits {
+			changed[i] = events.Event{
+				Lpu: w.Owner, Type: events.AppointmentChanged, At: now, Appointment: visit.Guid,
+				Direction: visit.DirectionGuid, Resource: visit.ResourceGuid, Version: visit.Version,
+			}
+		}
+		t.tell(changed...)
+		return nil
+	})
 	exec(t, t.TapTransfer(t.ctx, []db.TapTransferParams{{
 		LpuGuid: w.Owner, MkabGuid: w.Guid, IntoGuid: into,
 	}}).Exec)

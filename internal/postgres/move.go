@@ -9,6 +9,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 )
 
 // Move implements booking.MoveStore. It cancels and books in one transaction of three round trips.
@@ -41,6 +42,12 @@ func (s *Store) Move(
 		t.releaseClaims(a.Patient.Person, locked)
 		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: current.Lpu, Guid: current.Guid}}).Exec)
 		t.freeSlots(current)
+		if current.Lpu != a.Request.LpuTo {
+			t.tell(events.Event{
+				Lpu: current.Lpu, Type: events.AppointmentMoved, At: a.CreatedAt, Appointment: current.Guid,
+				Direction: current.Direction, Version: current.Version + 1,
+			})
+		}
 		return t.book(a, holds, current.CreatedAt, current.Version+1)
 	})
 }

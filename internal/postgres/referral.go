@@ -8,6 +8,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/registry"
 )
 
@@ -16,7 +17,7 @@ import (
 // does before anything else. So whether it has a visit is known for certain, and its copy can be
 // written.
 func (s *Store) WriteReferral(
-	ctx context.Context, w registry.Write, referral registry.Referral,
+	ctx context.Context, w registry.Write, referral registry.Referral, now time.Time,
 ) (registry.ObjectResult, error) {
 	return write(ctx, s, func(t *tx) (result registry.ObjectResult, err error) {
 		var known *db.Direction
@@ -35,6 +36,7 @@ func (s *Store) WriteReferral(
 			t.changeCopy(known, &referral)
 		}
 		t.writeReferral(&w, &referral)
+		t.tellReferral(&w, events.ReferralChanged, now)
 		return result, nil
 	})
 }
@@ -122,6 +124,11 @@ func (t *tx) changeCopy(known *db.Direction, r *registry.Referral) {
 	}}).Exec)
 }
 
+// tellReferral queues the event of a referral that its source has written.
+func (t *tx) tellReferral(w *registry.Write, what events.Type, now time.Time) {
+	t.tell(events.Event{Lpu: w.Owner, Type: what, At: now, Direction: w.Guid, Version: w.Version})
+}
+
 func storedReferral(d *db.Direction) registry.Referral {
 	return registry.Referral{
 		ID: d.ID, Card: d.MkabGuid, Type: booking.DirectionType(d.Type), Number: d.Number,
@@ -153,6 +160,7 @@ func (s *Store) WithdrawReferral(
 			return registry.ObjectResult{}, t.rejectBooked(known)
 		}
 		exec(t, t.ReferralWithdraw(ctx, []db.ReferralWithdrawParams{{LpuGuid: w.Owner, Guid: w.Guid, At: now}}).Exec)
+		t.tellReferral(&w, events.ReferralWithdrawn, now)
 		return result, nil
 	})
 }

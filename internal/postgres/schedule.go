@@ -14,6 +14,7 @@ import (
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/registry"
 )
 
@@ -151,7 +152,7 @@ func (t *tx) writeWindow(
 	if err := t.checkConflicts(w, plan.Result.Conflicts); err != nil {
 		return registry.WindowResult{}, err
 	}
-	t.apply(w, plan)
+	t.apply(w, plan, now)
 	return plan.Result, nil
 }
 
@@ -277,9 +278,9 @@ func (t *tx) policy(lpu uuid.UUID, given registry.OnBooked) (registry.OnBooked, 
 	return registry.OnBooked(settings.OnBooked), err
 }
 
-// apply queues the statements of a plan. Cells are deleted, or get new numbers, before others can
-// get their numbers.
-func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
+// apply queues the statements of a plan, and its event if cells change. Cells are deleted, or get
+// new numbers, before others can get their numbers.
+func (t *tx) apply(w *registry.Window, plan *registry.Plan, now time.Time) {
 	if len(plan.Cut) > 0 {
 		from := make([]time.Time, len(plan.Cut))
 		for i := range plan.Cut {
@@ -314,6 +315,12 @@ func (t *tx) apply(w *registry.Window, plan *registry.Plan) {
 	if len(plan.Add) > 0 {
 		columns := slotColumns(w, plan.Add)
 		exec(t, t.ScheduleSlotsAdd(t.ctx, []db.ScheduleSlotsAddParams{db.ScheduleSlotsAddParams(columns)}).Exec)
+	}
+	if len(plan.Delete)+len(plan.Renumber)+len(plan.Change)+len(plan.Add) > 0 {
+		t.tell(events.Event{
+			Lpu: w.Lpu, Type: events.ScheduleChanged, At: now, Resource: w.Resource, From: w.From, To: w.To,
+			Version: w.Version,
+		})
 	}
 }
 

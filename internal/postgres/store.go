@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -24,12 +25,17 @@ type Store struct {
 	pool      *pgxpool.Pool
 	reference *referenceCache
 	dryRun    bool // write rolls back
+
+	partitions *atomic.Pointer[time.Time] // the day for which those of events exist
 }
 
 // NewStore returns a store that uses the pool. The caller closes the pool. referenceAge is the
 // maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
-	return &Store{pool: pool, reference: &referenceCache{pool: pool, maxAge: referenceAge}}
+	return &Store{
+		pool: pool, reference: &referenceCache{pool: pool, maxAge: referenceAge},
+		partitions: new(atomic.Pointer[time.Time]),
+	}
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
@@ -38,11 +44,15 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool }
 
 // Over returns a store on another pool that shares the reference data.
-func (s *Store) Over(pool *pgxpool.Pool) *Store { return &Store{pool: pool, reference: s.reference} }
+func (s *Store) Over(pool *pgxpool.Pool) *Store {
+	return &Store{pool: pool, reference: s.reference, partitions: s.partitions}
+}
 
 // DryRun returns a store that rolls back what the registry writes, and returns what it would have
 // changed.
-func (s *Store) DryRun() *Store { return &Store{pool: s.pool, reference: s.reference, dryRun: true} }
+func (s *Store) DryRun() *Store {
+	return &Store{pool: s.pool, reference: s.reference, partitions: s.partitions, dryRun: true}
+}
 
 // ForgetReference makes requests that arrive later read the reference data again, for a caller that
 // has changed them and does not want to wait until they are too old.

@@ -37,7 +37,7 @@ type StoredReferral struct {
 
 // ReferralStore writes referrals as CardStore writes cards.
 type ReferralStore interface {
-	WriteReferral(ctx context.Context, w Write, referral Referral) (ObjectResult, error)
+	WriteReferral(ctx context.Context, w Write, referral Referral, now time.Time) (ObjectResult, error)
 	WithdrawReferral(ctx context.Context, w Write, onBooked OnBooked, now time.Time) (ObjectResult, error)
 	Referral(ctx context.Context, lpu, guid uuid.UUID) (StoredReferral, error)
 }
@@ -66,7 +66,7 @@ func (s *Service) WriteReferral(
 	if err != nil {
 		return ObjectResult{}, err
 	}
-	result, err := s.store.WriteReferral(ctx, w, referral)
+	result, err := s.store.WriteReferral(ctx, w, referral, s.now())
 	if err != nil {
 		return ObjectResult{}, fmt.Errorf("write the referral: %w", err)
 	}

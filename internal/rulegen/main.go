@@ -281,7 +281,7 @@ func writeRows(page *strings.Builder, rules []rule, layer, pkg string) {
 // goName converts a snake_case name to CamelCase.
 func goName(name string) string {
 	var camel strings.Builder
-	for word := range strings.SplitSeq(name, "_") {
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == '_' || r == '.' }) {
 		if word == "url" {
 			camel.WriteString("URL")
 			continue

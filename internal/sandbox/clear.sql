@@ -1,9 +1,14 @@
 -- Deletes all data, also during concurrent bookings. The lock mode lets readers continue with the
 -- old data. The locks are taken in the order in which a message of the registry and a booking write,
--- so that those in progress end first.
+-- so that those in progress end first. No event gets its place meanwhile.
+SELECT FROM event_recorder FOR UPDATE;
 LOCK TABLE import, import_chunk, import_error, source_object, schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
     failed_identification, client_assertion IN SHARE ROW EXCLUSIVE MODE;
 
+DELETE FROM event_outbox;
+DELETE FROM event;
+DELETE FROM event_sequence;
+UPDATE event_recorder SET position = 0, recorded_at = '1970-01-01Z', dropped = 0;
 DELETE FROM client_assertion;
 DELETE FROM import_error;
 DELETE FROM import_chunk;

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -340,6 +341,9 @@ func (s *scenarios) addRegistryRefusals() {
 	inUse := legalEntityPath(1) + "?version=2"
 	s.refuse(booking.ObjectInUse, "deleteLegalEntity", noPatient, http.MethodDelete, inUse, "", byRegion)
 	s.refuse(booking.ImportAbsent, "getImport", noPatient, http.MethodGet, importPath(unknownNumber), "", bySystem)
+	s.refuse(booking.EventsExpired, "listEvents", noPatient, http.MethodGet,
+		"/events?after="+base64.RawURLEncoding.EncodeToString([]byte(`{"at":0,"n":9007199254740991}`)), "",
+		s.byRegion(booking.ScopeEventsRead))
 	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
 		ndjson, s.byClient(importingClient, booking.ScopeScheduleWrite))
 	schedule(booking.VersionStale, 3, decided, 1, scheduleMessage{Version: decidedVersion - 1})
@@ -371,6 +375,8 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("import_completed", "getImport", http.MethodGet, importPath(1), "")
 	add("import_errors", "listImportErrors", http.MethodGet, importPath(1)+"/errors", "")
 	add("import_cancelled", "cancelImport", http.MethodDelete, importPath(2), "")
+	s.add("events", "listEvents", http.StatusOK, noPatient, http.MethodGet, "/events?limit=10", "",
+		s.byRegion(booking.ScopeEventsRead))
 	add("absences", "listAbsences", http.MethodGet, resourcePath(3)+"/absences?"+period(farDay, 1), "")
 	add("absence_lifted", "liftAbsence", http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", 1).String(), "")

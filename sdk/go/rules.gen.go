@@ -93,6 +93,7 @@ func KnownRule(rule client.Rule) bool {
 		client.RuleObjectAbsent,
 		client.RuleObjectInUse,
 		client.RuleImportAbsent,
+		client.RuleEventsExpired,
 		client.RuleTooManyImports,
 		client.RuleVersionStale,
 		client.RuleVersionConflict,

@@ -337,6 +337,12 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		r := startRegistrar(t)
 		return r.importRequest(http.MethodGet, uuid.NewString())
 	},
+	booking.EventsExpired: func(t *testing.T) harness.Answer {
+		r := startRegistrar(t)
+		f := r.startFollower(r.To)
+		r.Exec(`UPDATE event_recorder SET dropped = 2, position = 2`)
+		return f.get("after=" + f.next)
+	},
 	booking.TooManyImports: func(t *testing.T) harness.Answer {
 		r := startRegistrar(t)
 		r.Exec(`INSERT INTO import (guid, client_guid, scopes, lpu_guids, every_lpu, dry_run, on_error, state, created_at, reserved_until)

@@ -158,7 +158,8 @@ func TestSandboxResetDuringRequests(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- senders.Wait() }()
 	reset := func() {
-		require.Equal(t, http.StatusNoContent, s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil)).StatusCode)
+		a := s.Do(s.NewRequest(http.MethodPost, "/sandbox/reset", nil))
+		require.Equal(t, http.StatusNoContent, a.StatusCode, "%s", s.Logs)
 	}
 	for running := true; running; {
 		reset()

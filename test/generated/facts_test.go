@@ -33,6 +33,7 @@ var synonyms = map[string][]string{
 	"dateto":       {"end", "slotend"},
 	"updatedsince": {"updatetime"},
 	"cursor":       {"next"},
+	"after":        {"next"},
 	"ifnonematch":  {"etag"},
 	"mkab":         {"mkabguid"},
 }

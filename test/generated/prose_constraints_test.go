@@ -94,6 +94,11 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
 			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.OperationID
 		}},
+		proseConstraint{[]string{"listEvents"}, []string{"after"}, "`next` of the previous response, or `latest`",
+			func(d *draft) bool {
+				after := fmt.Sprint(d.value("after"))
+				return after != "latest" && g.cursors[after] != d.OperationID
+			}},
 		proseConstraint{
 			slots, []string{"lpuGuid"},
 			"An institution that may not serve the referral, or that there is not, is `field_invalid`.",

@@ -52,6 +52,7 @@ type limits struct {
 	Body    int64 `json:"body"`    // bytes; 0 for an operation without a body
 	Seconds int   `json:"seconds"` // until the response; 0 for an operation without security
 	Stream  bool  `json:"stream"`  // the handler reads the body while it arrives; Seconds limits each pause
+	Wait    bool  `json:"wait"`    // the handler may wait for something to happen
 }
 
 // loadContract parses the embedded document once per process. The result is never changed.
@@ -118,7 +119,7 @@ func (s *Server) Contract31JSON() *static.File { return s.contract.json31 }
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
 
 // LongestTimeout returns the longest timeout of an operation in the contract. Streams set their own
-// deadlines.
+// deadlines, and an operation that waits does not work meanwhile.
 func LongestTimeout() (time.Duration, error) {
 	contract, err := loadContract()
 	if err != nil {
@@ -126,7 +127,7 @@ func LongestTimeout() (time.Duration, error) {
 	}
 	var longest time.Duration
 	for _, r := range contract.routes {
-		if !r.Stream {
+		if !r.Stream && !r.Wait {
 			longest = max(longest, r.timeout())
 		}
 	}

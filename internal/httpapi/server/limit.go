@@ -12,7 +12,8 @@ import (
 // limit limits how many requests run at once and how long each may take, including the wait for a
 // database connection. It rejects a request immediately if the service is full. It runs after the
 // body has been read, so that slow clients occupy no place. Operations without security, such as
-// the health checks, are not limited. Streams have places of their own, because they take long.
+// the health checks, are not limited. Streams and requests that wait for something to happen have
+// places of their own, because they take long.
 func (s *Server) limit(c *gin.Context) {
 	route := s.contract.route(c)
 	if len(security(route)) == 0 {
@@ -21,6 +22,9 @@ func (s *Server) limit(c *gin.Context) {
 	places, timeout := s.inFlight, cmp.Or(s.timeout, route.timeout())
 	if route.Stream {
 		places, timeout = s.streams, maxStreamTime
+	}
+	if route.Wait {
+		places, timeout = s.waiting, route.timeout()
 	}
 	select {
 	case places <- struct{}{}:

@@ -56,12 +56,17 @@ type Server struct {
 	contract *contract
 	inFlight chan struct{}
 	streams  chan struct{} // bodies that are being read by handlers
+	waiting  chan struct{} // requests that may wait for something to happen
 	cors     gin.HandlerFunc
 }
 
 // releaseMode keeps gin from printing its routes to standard output. The mode is global, and
 // servers may be created concurrently.
 var releaseMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
+
+// maxWaiting is the maximum number of requests that wait for something to happen. Each costs some
+// memory and a connection of its client, and nothing else.
+const maxWaiting = 4096
 
 // New returns a server without routes.
 func New(config Config) (*Server, error) {
@@ -77,6 +82,7 @@ func New(config Config) (*Server, error) {
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
 		streams:  make(chan struct{}, maxStreams),
+		waiting:  make(chan struct{}, maxWaiting),
 		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
 	s.engine = s.newRouter(s.observe, s.recover, s.cors)

@@ -16,6 +16,9 @@ var keys = map[string]string{
 	"schedule_window":       "lpu_guid",
 	"absence":               "lpu_guid",
 	"source_object":         "owner_guid",
+	"event_outbox":          "lpu_guid",
+	"event":                 "lpu_guid",
+	"event_sequence":        "lpu_guid",
 	"import":                "guid",
 	"import_chunk":          "import_guid",
 	"import_error":          "import_guid",
@@ -39,6 +42,12 @@ var keys = map[string]string{
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
+	"EventList":                 "the feed of a system of the region",
+	"EventOutboxDelete":         "the recorder, of which there is one",
+	"EventOutboxNumbers":        "the recorder, of which there is one",
+	"EventRecord":               "the recorder, of which there is one",
+	"EventSequenceAdvance":      "the recorder, of which there is one",
+	"EventsWait":                "a recorder looks for work ten times a second",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",

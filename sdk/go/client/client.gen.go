@@ -303,6 +303,45 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListEventsParamsType.
+const (
+	ListEventsParamsTypeAppointmentBooked    ListEventsParamsType = "appointment.booked"
+	ListEventsParamsTypeAppointmentCancelled ListEventsParamsType = "appointment.cancelled"
+	ListEventsParamsTypeAppointmentChanged   ListEventsParamsType = "appointment.changed"
+	ListEventsParamsTypeAppointmentMoved     ListEventsParamsType = "appointment.moved"
+	ListEventsParamsTypeReferralBooked       ListEventsParamsType = "referral.booked"
+	ListEventsParamsTypeReferralChanged      ListEventsParamsType = "referral.changed"
+	ListEventsParamsTypeReferralReleased     ListEventsParamsType = "referral.released"
+	ListEventsParamsTypeReferralWithdrawn    ListEventsParamsType = "referral.withdrawn"
+	ListEventsParamsTypeScheduleChanged      ListEventsParamsType = "schedule.changed"
+)
+
+// Valid indicates whether the value is a known member of the ListEventsParamsType enum.
+func (e ListEventsParamsType) Valid() bool {
+	switch e {
+	case ListEventsParamsTypeAppointmentBooked:
+		return true
+	case ListEventsParamsTypeAppointmentCancelled:
+		return true
+	case ListEventsParamsTypeAppointmentChanged:
+		return true
+	case ListEventsParamsTypeAppointmentMoved:
+		return true
+	case ListEventsParamsTypeReferralBooked:
+		return true
+	case ListEventsParamsTypeReferralChanged:
+		return true
+	case ListEventsParamsTypeReferralReleased:
+		return true
+	case ListEventsParamsTypeReferralWithdrawn:
+		return true
+	case ListEventsParamsTypeScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CreateImportParamsOnError.
 const (
 	CreateImportParamsOnErrorReject CreateImportParamsOnError = "reject"
@@ -1161,6 +1200,98 @@ type ErrorDetails struct {
 
 	// Conflicts With `cell_booked`: up to 100 cells with visits that the message would change.
 	Conflicts *[]CellConflict `json:"conflicts,omitempty"`
+}
+
+// Event Something that has happened (событие), as a CloudEvent 1.0.
+type Event struct {
+	// Specversion Version of CloudEvents.
+	//
+	// Example: 1.0
+	Specversion string `json:"specversion"`
+
+	// ID Unique in the region, always the same for the event.
+	//
+	// Example: 1042
+	ID string `json:"id"`
+
+	// Source The institution that the event is for.
+	//
+	// Example: /lpus/4cb4f1c8-386d-410d-ac5d-fa232bd2afb9
+	Source string `json:"source"`
+
+	// Type What has happened.
+	//
+	// Example: appointment.booked
+	Type string `json:"type"`
+
+	// Time Time of the change, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	Time time.Time `json:"time"`
+
+	// Subject Guid of the visit, the referral or the resource, by the type.
+	//
+	// Example: df554d5b-40d4-4946-bb99-b8db15c87b70
+	Subject string `json:"subject"`
+
+	// Sequence Number of the event among those of the institution, without gaps from 1, in 20 digits.
+	//
+	// Example: 00000000000000000317
+	Sequence string `json:"sequence"`
+
+	// Datacontenttype Media type of `data`.
+	//
+	// Example: application/json
+	Datacontenttype string `json:"datacontenttype"`
+
+	// Data What it is about.
+	Data EventData `json:"data"`
+}
+
+// EventData The objects that an event is about. Fields that do not apply are absent.
+type EventData struct {
+	// LpuGUID The institution that the event is for.
+	LpuGUID GUID `json:"lpuGuid"`
+
+	// AppointmentGUID Guid of the visit.
+	AppointmentGUID *GUID `json:"appointmentGuid,omitempty"`
+
+	// DirectionGUID Guid of the referral.
+	DirectionGUID *GUID `json:"directionGuid,omitempty"`
+
+	// ResourceGUID Guid of the resource.
+	ResourceGUID *GUID `json:"resourceGuid,omitempty"`
+
+	// From Start of the period of the schedule, in UTC.
+	//
+	// Example: 2019-08-20T21:00:00Z
+	From *time.Time `json:"from,omitempty"`
+
+	// To End of the period of the schedule, in UTC.
+	//
+	// Example: 2019-08-21T21:00:00Z
+	To *time.Time `json:"to,omitempty"`
+
+	// Version Version of the visit, or of the message of the source. Absent for an absence.
+	//
+	// Example: 1
+	Version *int64 `json:"version,omitempty"`
+}
+
+// EventPage A part of the feed (лента событий).
+type EventPage struct {
+	// Items Events, in order.
+	Items []Event `json:"items"`
+
+	// Next `after` of the next request.
+	//
+	// Example: eyJhdCI6MTU2NjI5MTYwMDAwMDAwMCwibiI6MTA0Mn0
+	Next string `json:"next"`
+
+	// More Whether more events follow already.
+	//
+	// Example: false
+	More bool `json:"more"`
 }
 
 // ExistingAppointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.
@@ -3165,6 +3296,9 @@ type ClientRefused = Error
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
+// EventsExpired The body of every error response.
+type EventsExpired = Error
+
 // Failure The body of every error response.
 type Failure = Error
 
@@ -3302,7 +3436,7 @@ type ListAppointmentsParams struct {
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
 	// Limit Maximum number of items in a page.
@@ -3437,6 +3571,27 @@ type ListDirectionSlotsParams struct {
 	// Cursor `next` of the previous page. Default: the first page.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// After `next` of the previous response, or `latest`: the end of the feed. Default: the first event that is kept.
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// Type Only events of these types. Repeat the parameter for several. Default: all.
+	Type *[]ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
+
+	// LpuGUID Only events of this institution. Not the zero guid. Default: all institutions of the token.
+	LpuGUID *GUID `form:"lpuGuid,omitempty" json:"lpuGuid,omitempty"`
+
+	// Limit Maximum number of events that are looked at. Those of other types do not appear.
+	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Wait How many seconds to wait for an event if there is none. Default: 0.
+	Wait *int32 `form:"wait,omitempty" json:"wait,omitempty"`
+}
+
+// ListEventsParamsType defines parameters for ListEvents.
+type ListEventsParamsType string
 
 // CreateImportParams defines parameters for CreateImport.
 type CreateImportParams struct {
@@ -4237,6 +4392,40 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
 	ListDirectionSlots(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListEvents Follow the events of the institutions (Лента событий)
+	//
+	// Returns what has happened since a place in the feed, in order, for the institutions of the
+	// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
+	// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
+	// each object that an event names. Keep `next` only when its events are processed. With `wait`
+	// the response comes as soon as there is an event.
+	//
+	// **Order.** An event never appears at a place before a `next` that was already returned, even if
+	// its transaction ends late. Events of one object are in the order of its changes. An event can
+	// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+	// institution without gaps from 1, so that a reader of all types can check it.
+	//
+	// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
+	// `version` of the visit or of the message.
+	//
+	// | `type` | what has happened |
+	// |---|---|
+	// | `appointment.booked` | A visit was booked. |
+	// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
+	// | `appointment.cancelled` | A visit was cancelled. |
+	// | `appointment.changed` | The card of a visit was merged into another one. |
+	// | `referral.changed` | The source of a referral has written it. |
+	// | `referral.withdrawn` | The source of a referral has withdrawn it. |
+	// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
+	// | `referral.released` | The visit of a referral of the institution was cancelled. |
+	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
+	//
+	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
+	// begin anew.
+	//
+	// Corresponds with GET /events (the `ListEvents` operationId).
+	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetLiveness Check that the process runs
 	//
@@ -5760,6 +5949,50 @@ func (c *Client) ListDirectionInstitutions(ctx context.Context, directionGUID Di
 // Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
 func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListDirectionSlotsRequest(c.Server, directionGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListEvents Follow the events of the institutions (Лента событий)
+//
+// Returns what has happened since a place in the feed, in order, for the institutions of the
+// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
+// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
+// each object that an event names. Keep `next` only when its events are processed. With `wait`
+// the response comes as soon as there is an event.
+//
+// **Order.** An event never appears at a place before a `next` that was already returned, even if
+// its transaction ends late. Events of one object are in the order of its changes. An event can
+// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+// institution without gaps from 1, so that a reader of all types can check it.
+//
+// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
+// `version` of the visit or of the message.
+//
+// | `type` | what has happened |
+// |---|---|
+// | `appointment.booked` | A visit was booked. |
+// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
+// | `appointment.cancelled` | A visit was cancelled. |
+// | `appointment.changed` | The card of a visit was merged into another one. |
+// | `referral.changed` | The source of a referral has written it. |
+// | `referral.withdrawn` | The source of a referral has withdrawn it. |
+// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
+// | `referral.released` | The visit of a referral of the institution was cancelled. |
+// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
+//
+// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
+// begin anew.
+//
+// Corresponds with GET /events (the `ListEvents` operationId).
+func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListEventsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -8263,6 +8496,108 @@ func NewListDirectionSlotsRequest(server string, directionGUID DirectionGUID, pa
 		if params.Cursor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListEventsRequest constructs an http.Request for the ListEvents method
+func NewListEventsRequest(server string, params *ListEventsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/events")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Type != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "type", *params.Type, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LpuGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "lpuGuid", *params.LpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Wait != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "wait", *params.Wait, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -11347,6 +11682,42 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /directions/{directionGuid}/slots (the `ListDirectionSlots` operationId).
 	ListDirectionSlotsWithResponse(ctx context.Context, directionGUID DirectionGUID, params *ListDirectionSlotsParams, reqEditors ...RequestEditorFn) (*ListDirectionSlotsResponse, error)
 
+	// ListEventsWithResponse Follow the events of the institutions (Лента событий)
+	//
+	// Returns what has happened since a place in the feed, in order, for the institutions of the
+	// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
+	// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
+	// each object that an event names. Keep `next` only when its events are processed. With `wait`
+	// the response comes as soon as there is an event.
+	//
+	// **Order.** An event never appears at a place before a `next` that was already returned, even if
+	// its transaction ends late. Events of one object are in the order of its changes. An event can
+	// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+	// institution without gaps from 1, so that a reader of all types can check it.
+	//
+	// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
+	// `version` of the visit or of the message.
+	//
+	// | `type` | what has happened |
+	// |---|---|
+	// | `appointment.booked` | A visit was booked. |
+	// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
+	// | `appointment.cancelled` | A visit was cancelled. |
+	// | `appointment.changed` | The card of a visit was merged into another one. |
+	// | `referral.changed` | The source of a referral has written it. |
+	// | `referral.withdrawn` | The source of a referral has withdrawn it. |
+	// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
+	// | `referral.released` | The visit of a referral of the institution was cancelled. |
+	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
+	//
+	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
+	// begin anew.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /events (the `ListEvents` operationId).
+	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
+
 	// GetLivenessWithResponse Check that the process runs
 	//
 	// Returns 200 while the process can respond. Does not use the database.
@@ -14283,6 +14654,141 @@ func (r ListDirectionSlotsResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ListDirectionSlotsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListEventsResponse200Headers the declared response headers of an HTTP 200 response for ListEvents
+type ListEventsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListEventsResponse400Headers the declared response headers of an HTTP 400 response for ListEvents
+type ListEventsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListEventsResponse403Headers the declared response headers of an HTTP 403 response for ListEvents
+type ListEventsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListEventsResponse405Headers the declared response headers of an HTTP 405 response for ListEvents
+type ListEventsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListEventsResponse410Headers the declared response headers of an HTTP 410 response for ListEvents
+type ListEventsResponse410Headers struct {
+	XRequestID string
+}
+
+// ListEventsResponse500Headers the declared response headers of an HTTP 500 response for ListEvents
+type ListEventsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListEventsResponse503Headers the declared response headers of an HTTP 503 response for ListEvents
+type ListEventsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListEventsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *EventPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON410 the response for an HTTP 410 `application/json` response
+	JSON410 *EventsExpired
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListEventsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListEventsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListEventsResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListEventsResponse405Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *ListEventsResponse410Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListEventsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListEventsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListEventsResponse) GetJSON200() *EventPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListEventsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListEventsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListEventsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON410 returns the response for an HTTP 410 `application/json` response
+func (r ListEventsResponse) GetJSON410() *EventsExpired {
+	return r.JSON410
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListEventsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListEventsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListEventsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListEventsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListEventsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListEventsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21982,6 +22488,48 @@ func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context
 	return ParseListDirectionSlotsResponse(rsp)
 }
 
+// ListEventsWithResponse Follow the events of the institutions (Лента событий)
+//
+// Returns what has happened since a place in the feed, in order, for the institutions of the
+// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
+// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
+// each object that an event names. Keep `next` only when its events are processed. With `wait`
+// the response comes as soon as there is an event.
+//
+// **Order.** An event never appears at a place before a `next` that was already returned, even if
+// its transaction ends late. Events of one object are in the order of its changes. An event can
+// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+// institution without gaps from 1, so that a reader of all types can check it.
+//
+// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
+// `version` of the visit or of the message.
+//
+// | `type` | what has happened |
+// |---|---|
+// | `appointment.booked` | A visit was booked. |
+// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
+// | `appointment.cancelled` | A visit was cancelled. |
+// | `appointment.changed` | The card of a visit was merged into another one. |
+// | `referral.changed` | The source of a referral has written it. |
+// | `referral.withdrawn` | The source of a referral has withdrawn it. |
+// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
+// | `referral.released` | The visit of a referral of the institution was cancelled. |
+// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
+//
+// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
+// begin anew.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /events (the `ListEvents` operationId).
+func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error) {
+	rsp, err := c.ListEvents(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListEventsResponse(rsp)
+}
+
 // GetLivenessWithResponse Check that the process runs
 //
 // Returns 200 while the process can respond. Does not use the database.
@@ -25752,6 +26300,168 @@ func ParseListDirectionSlotsResponse(rsp *http.Response) (*ListDirectionSlotsRes
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers ListDirectionSlotsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListEventsResponse parses an HTTP response from a ListEventsWithResponse call
+func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListEventsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest EventPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest EventsExpired
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListEventsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListEventsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListEventsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListEventsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 410:
+		var headers ListEventsResponse410Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListEventsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListEventsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -1103,6 +1103,44 @@ export const listImportErrors = (
 ): Promise<Outcome<types.ListImportErrorsResponse, 'listImportErrors'>> => call(talon, sdk.listImportErrors, 'safe', request, options);
 
 /**
+ * Follow the events of the institutions (Лента событий)
+ *
+ * Returns what has happened since a place in the feed, in order, for the institutions of the
+ * token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
+ * schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
+ * each object that an event names. Keep `next` only when its events are processed. With `wait`
+ * the response comes as soon as there is an event.
+ *
+ * **Order.** An event never appears at a place before a `next` that was already returned, even if
+ * its transaction ends late. Events of one object are in the order of its changes. An event can
+ * be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+ * institution without gaps from 1, so that a reader of all types can check it.
+ *
+ * **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
+ * `version` of the visit or of the message.
+ *
+ * | `type` | what has happened |
+ * |---|---|
+ * | `appointment.booked` | A visit was booked. |
+ * | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
+ * | `appointment.cancelled` | A visit was cancelled. |
+ * | `appointment.changed` | The card of a visit was merged into another one. |
+ * | `referral.changed` | The source of a referral has written it. |
+ * | `referral.withdrawn` | The source of a referral has withdrawn it. |
+ * | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
+ * | `referral.released` | The visit of a referral of the institution was cancelled. |
+ * | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
+ *
+ * **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
+ * begin anew.
+ */
+export const listEvents = (
+  talon: Talon,
+  request: Pick<types.ListEventsData, 'query'> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ListEventsResponse, 'listEvents'>> => call(talon, sdk.listEvents, 'safe', request, options);
+
+/**
  * List a request for every response (Сценарии песочницы)
  *
  * Returns the demo patients, each with a token. For every named example of a response in this

@@ -91,6 +91,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   object_absent: 'client',
   object_in_use: 'client',
   import_absent: 'client',
+  events_expired: 'client',
   too_many_imports: 'client',
   version_stale: 'client',
   version_conflict: 'client',
@@ -182,6 +183,7 @@ export interface RuleAnswers {
   object_absent: { code: 404; message_code: '4047'; type: 'Error' };
   object_in_use: { code: 409; message_code: '4096'; type: 'Validation' };
   import_absent: { code: 404; message_code: '4048'; type: 'Error' };
+  events_expired: { code: 410; message_code: '4101'; type: 'Error' };
   too_many_imports: { code: 409; message_code: '4100'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
   version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
@@ -1213,6 +1215,20 @@ export interface OperationRules {
     | 'institution_foreign'
     | 'field_invalid'
     | 'import_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listEvents:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'events_expired'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

@@ -1411,6 +1411,100 @@ export type SourceSummary = {
 };
 
 /**
+ * A part of the feed (лента событий).
+ */
+export type EventPage = {
+    /**
+     * Events, in order.
+     */
+    items: Array<Event>;
+    /**
+     * `after` of the next request.
+     */
+    next: string;
+    /**
+     * Whether more events follow already.
+     */
+    more: boolean;
+};
+
+/**
+ * Something that has happened (событие), as a CloudEvent 1.0.
+ */
+export type Event = {
+    /**
+     * Version of CloudEvents.
+     */
+    specversion: string;
+    /**
+     * Unique in the region, always the same for the event.
+     */
+    id: string;
+    /**
+     * The institution that the event is for.
+     */
+    source: string;
+    /**
+     * What has happened.
+     */
+    type: 'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'schedule.changed' | Unknown;
+    /**
+     * Time of the change, in UTC.
+     */
+    time: string;
+    /**
+     * Guid of the visit, the referral or the resource, by the type.
+     */
+    subject: string;
+    /**
+     * Number of the event among those of the institution, without gaps from 1, in 20 digits.
+     */
+    sequence: string;
+    /**
+     * Media type of `data`.
+     */
+    datacontenttype: string;
+    /**
+     * What it is about.
+     */
+    data: EventData;
+};
+
+/**
+ * The objects that an event is about. Fields that do not apply are absent.
+ */
+export type EventData = {
+    /**
+     * The institution that the event is for.
+     */
+    lpuGuid: Guid;
+    /**
+     * Guid of the visit.
+     */
+    appointmentGuid?: Guid;
+    /**
+     * Guid of the referral.
+     */
+    directionGuid?: Guid;
+    /**
+     * Guid of the resource.
+     */
+    resourceGuid?: Guid;
+    /**
+     * Start of the period of the schedule, in UTC.
+     */
+    from?: string;
+    /**
+     * End of the period of the schedule, in UTC.
+     */
+    to?: string;
+    /**
+     * Version of the visit, or of the message of the source. Absent for an absence.
+     */
+    version?: number;
+};
+
+/**
  * A page of the visits that an institution has to solve (рабочий список).
  */
 export type WorkPage = {
@@ -2301,7 +2395,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -2971,7 +3065,7 @@ export type ListAppointmentsData = {
          */
         status?: Array<'Booked' | 'Completed' | 'Cancelled'>;
         /**
-         * Only appointments that were booked, moved or cancelled at this time or later. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+         * Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
          */
         updatedSince?: string;
         /**
@@ -6326,6 +6420,72 @@ export type ListImportErrorsResponses = {
 };
 
 export type ListImportErrorsResponse = ListImportErrorsResponses[keyof ListImportErrorsResponses];
+
+export type ListEventsData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * `next` of the previous response, or `latest`: the end of the feed. Default: the first event that is kept.
+         */
+        after?: string;
+        /**
+         * Only events of these types. Repeat the parameter for several. Default: all.
+         */
+        type?: Array<'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'schedule.changed'>;
+        /**
+         * Only events of this institution. Not the zero guid. Default: all institutions of the token.
+         */
+        lpuGuid?: Guid;
+        /**
+         * Maximum number of events that are looked at. Those of other types do not appear.
+         */
+        limit?: number;
+        /**
+         * How many seconds to wait for an event if there is none. Default: 0.
+         */
+        wait?: number;
+    };
+    url: '/events';
+};
+
+export type ListEventsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * Events after the given place are not kept any more.
+     */
+    410: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListEventsError = ListEventsErrors[keyof ListEventsErrors];
+
+export type ListEventsResponses = {
+    /**
+     * The events.
+     */
+    200: EventPage;
+};
+
+export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
 
 export type ListScenariosData = {
     body?: never;
