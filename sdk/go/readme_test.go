@@ -49,11 +49,12 @@ func TestDocuments(t *testing.T) {
 		{"tour", `^Booked for 08:45:00\n$`},
 		{"load", `^Cells of the first day: 1\n(Lines: \d+ of 60\n)*Lines: 60 of 60\ncompleted cells added: 30\n` +
 			`(Line \d+: .+ \(resource_absent\)\n){30}$`},
+		{"follow", `^([a-z]+\.[a-z]+ [0-9a-f-]{36}\n)+$`},
 	} {
 		require.Contains(t, programs, run.name)
 		require.Regexp(t, run.output, module.run(t, filepath.Join("bin", run.name)))
 	}
-	require.Len(t, programs, 4, "each program is run above")
+	require.Len(t, programs, 5, "each program is run above")
 }
 
 // userModule is an empty module that requires the released SDK.

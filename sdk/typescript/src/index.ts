@@ -3,6 +3,7 @@ export type { CallOptions, Done, KeyedCallOptions, Limits, Outcome, Refused, Tal
 export { clientCredentials } from './credentials.js';
 export type { ClientCredentials } from './credentials.js';
 export { AbortError, CallError, NetworkError, RefusedError, TimeoutError, UnexpectedAnswerError } from './errors.js';
+export { followEvents } from './events.js';
 export * from './gen/operations.gen.js';
 export { MENDERS, VERSION } from './gen/rules.gen.js';
 export type * from './gen/schemas.gen.js';

@@ -115,6 +115,11 @@ const runs = [
         '(Line \\d+: \\S.+ \\(resource_absent\\)\n){30}$',
     ),
   },
+  {
+    program: 'follow.ts',
+    does: 'prints what has happened',
+    output: /^([a-z]+\.[a-z]+ [0-9a-f-]{36} \d*\n)+$/,
+  },
 ];
 for (const { program, does, output, patient = 1, args = [], faults = [] } of runs) {
   test(`Promise: ${program} ${does}`, async () => {
