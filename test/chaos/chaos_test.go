@@ -42,15 +42,16 @@ const (
 	chaosClientTimeout = 3 * time.Minute         // for one request and its retries
 )
 
-// Promises 5, 6, 8, 9, 11, 13, 14 and 21: under load and with faults, every booking, move and
+// Promises 5, 6, 8, 9, 11, 13, 14 and 21 to 23: under load and with faults, every booking, move and
 // cancel that got a 200 response is in the database in its last confirmed state. A held cell stays
 // its patient's until the hold ends. A request with a key is done once, and a repetition gets the
 // same response. Nothing is half done. A confirmed schedule message is in force, unless a newer one
-// is, and every accepted import is completed. Every response is documented and within its deadline,
+// is, and every accepted import is completed. A reader that follows the feed and is killed as well
+// ends with a copy of the visits. Every response is documented and within its deadline,
 // and the service becomes ready again by itself.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
-	load, systems := c.startLoad(), c.registry.start()
+	load, systems, reading := c.startLoad(), c.registry.start(), c.reader.start()
 	for _, fault := range []struct {
 		name   string
 		inject func()
@@ -90,9 +91,12 @@ func TestChaos(t *testing.T) {
 	stopped := time.Now()
 	load.Wait()
 	systems.Wait()
+	close(c.reader.stop)
+	reading.Wait()
 	t.Logf("the load ended after %s", time.Since(stopped).Round(time.Millisecond))
 	c.check()
 	c.registry.check()
+	c.reader.check()
 }
 
 // chaos is the service as a process, on its own PostgreSQL, with a master patient index that can
@@ -111,6 +115,7 @@ type chaos struct {
 	process  *exec.Cmd
 	index    *failingIndex
 	registry *registry
+	reader   *reader
 	stopLoad chan struct{}
 	outage   atomic.Pointer[outage] // nil while the database is writable
 
@@ -193,6 +198,7 @@ func newChaos(t *testing.T) *chaos {
 	c.service.AdvanceClock(time.Since(harness.Moment)) // the process uses the real clock
 	c.populate()
 	c.registry = newRegistry(c)
+	c.reader = newReader(c)
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
 	c.waitReady()
