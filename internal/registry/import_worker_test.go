@@ -95,9 +95,7 @@ func (cancelledStore) SaveProgress(context.Context, *Import, []LineError, uuid.U
 	return true, nil
 }
 
-func (cancelledStore) Chunk(context.Context, uuid.UUID, int) ([]byte, error) {
-	return nil, nil //nolint:nilnil // as the interface says
-}
+func (cancelledStore) Chunk(context.Context, uuid.UUID, int) ([]byte, error) { return nil, nil }
 
 type noMessages struct{ MessageRunner }
 
