@@ -303,12 +303,21 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE mkab_policy SET number = ''`, "mkab_policy_number_check"},
 
 		{anotherVisit + `now(), now(), NULL, NULL, slot_guids FROM appointment`, ""}, // a cancelled visit
-		{anotherVisit + `NULL, now(), NULL, NULL, slot_guids FROM appointment LIMIT 1`, "appointment_one_active"},
-		{`UPDATE appointment SET cancelled_at = NULL`, "appointment_one_active"},
+		{anotherVisit + `NULL, now(), NULL, NULL, slot_guids FROM appointment LIMIT 1`, "appointment_one_in_force"},
+		{`UPDATE appointment SET cancelled_at = NULL`, "appointment_one_in_force"},
 		{`UPDATE appointment SET end_at = start_at - interval '1s'`, "appointment_period"},
 		{`UPDATE appointment SET end_at = start_at`, ""}, // a visit out of schedule has no length
 		{`UPDATE appointment SET slot_guids = '{}'`, "appointment_slots"},
 		{`UPDATE appointment SET resource_guid = gen_random_uuid()`, "appointment_resource"},
+		{`UPDATE appointment SET attendance = 'arrived', attendance_at = now(), attendance_since = now() WHERE cancelled_at IS NOT NULL`, "appointment_attendance"},
+		{`UPDATE appointment SET attendance = 'arrived'`, "appointment_attendance"},
+		{`UPDATE appointment SET attendance = 'came', attendance_at = now(), attendance_since = now() WHERE cancelled_at IS NULL`, "appointment_attendance"},
+		{`UPDATE appointment SET attendance = 'no_show', attendance_at = now(), attendance_since = now() WHERE cancelled_at IS NULL`, ""},
+		{anotherVisit + `NULL, now(), NULL, NULL, slot_guids FROM appointment LIMIT 1`, ""}, // after a no-show
+		{`UPDATE appointment SET attendance = 'none', attendance_at = NULL, attendance_since = NULL`, "appointment_one_in_force"},
+		{`UPDATE appointment SET receipt_status = 'accepted'`, "appointment_receipt"},
+		{`UPDATE appointment SET receipt_status = 'unknown', receipt_version = 1, receipt_at = now()`, "appointment_receipt"},
+		{`UPDATE appointment SET receipt_status = 'rejected', receipt_version = 1, receipt_at = now()`, ""},
 		{`INSERT INTO direction SELECT lpu_guid, gen_random_uuid(), id, NULL, type, '', '', date, date, created_at, NULL, mkab_guid, '', '', false, 0, '', '', '', '',
 			lpu_from_guid FROM direction`, "direction_id"},
 		{`UPDATE direction SET mkab_guid = gen_random_uuid()`, "direction_mkab"},
@@ -363,8 +372,8 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-// Promise: PostgreSQL inlines the functions with the conditions of a cell into the queries that use
-// them.
+// Promise: PostgreSQL inlines the functions with the conditions of a cell, and the status of a
+// visit, into the queries that use them.
 func TestConditionsOfACellAreInlined(t *testing.T) {
 	t.Parallel()
 	conn := connect(t, testdb.New(t))
@@ -373,7 +382,8 @@ func TestConditionsOfACellAreInlined(t *testing.T) {
 	for function, condition := range map[string]string{
 		"slot_open_to": `slot_open_to(s.busy_type, s.blocked, s.flag_access, s.restriction, '{1}', 4,
 			CAST($1::text[] AS slot_restriction[]))`,
-		"slot_taken": `slot_taken(s.guid, s.taken, s.holds, now(), $1::uuid, NULL) < s.capacity`,
+		"appointment_status": `appointment_status(s.start_at, s.end_at, 'none', now()) = 'Booked'`,
+		"slot_taken":         `slot_taken(s.guid, s.taken, s.holds, now(), $1::uuid, NULL) < s.capacity`,
 		"slot_bookable": `slot_bookable(s.guid, s.taken, s.capacity, s.holds, s.busy_type, s.blocked, s.flag_access,
 			s.restriction, '{1}', 4, (SELECT CAST('{none}'::text[] AS slot_restriction[])), now(), $1::uuid, NULL)`,
 	} {

@@ -44,6 +44,7 @@ WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 -- it can be cancelled or moved.
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
+    a.attendance, a.attendance_since,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -59,7 +60,7 @@ SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_a
 FROM appointment a
 JOIN direction d ON d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = ANY(@lpu_guids::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND a.guid <> @guid AND a.person_guid = @person_guid AND a.cancelled_at IS NULL AND a.end_at > @at
+WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND a.guid <> @guid AND a.person_guid = @person_guid AND a.cancelled_at IS NULL AND a.attendance <> 'no_show' AND a.end_at > @at
     AND d.type = 'Consult' AND d.speciality_code = @speciality_code
 ORDER BY a.end_at DESC, a.guid
 LIMIT 1;
@@ -92,13 +93,7 @@ FROM appointment a
 JOIN lpu l ON l.guid = a.lpu_guid
 JOIN resource r ON r.lpu_guid = ANY(@lpu_guids::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 JOIN direction d ON d.lpu_guid = ANY(@lpu_guids::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-CROSS JOIN LATERAL (
-    SELECT (CASE
-        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
-        WHEN a.end_at <= sqlc.arg(at)::timestamptz THEN 'Completed'
-        ELSE 'Booked'
-    END)::text AS status
-) state
+CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, sqlc.arg(at)::timestamptz)::text AS status) state
 WHERE a.lpu_guid = ANY(@lpu_guids::uuid[]) AND a.guid = ANY(@visits::uuid[]) AND a.person_guid = @person_guid
     AND (sqlc.narg(guid)::uuid IS NULL OR a.guid = sqlc.narg(guid))
     AND (sqlc.narg(direction_guid)::uuid IS NULL OR a.direction_guid = sqlc.narg(direction_guid))

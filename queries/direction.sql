@@ -77,7 +77,7 @@ LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
-        WHEN d.appointment_end_at <= sqlc.arg(at)::timestamptz THEN 'Completed'
+        WHEN d.appointment_end_at <= sqlc.arg(at)::timestamptz OR d.completed_by_guid = d.appointment_guid THEN 'Completed'
         WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
         WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
         WHEN d.date_end < (sqlc.arg(at)::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
@@ -109,6 +109,22 @@ FOR NO KEY UPDATE;
 UPDATE direction
 SET appointment_guid = NULL, appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid = @appointment_guid::uuid;
+
+-- name: DirectionComplete :batchexec
+-- Marks a referral, an original or a copy, as completed by its appointment, or ends that.
+UPDATE direction
+SET completed_by_guid = sqlc.narg(completed_by_guid)
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND appointment_guid = @appointment_guid::uuid;
+
+-- name: DirectionReclaim :batchone
+-- Gives a referral, an original or a copy, back to the visit that was booked with it. Returns no row
+-- if it has another appointment, or if it is not the one any more that the visit was checked by.
+UPDATE direction
+SET appointment_guid = @appointment_guid::uuid, appointment_lpu_guid = @appointment_lpu_guid::uuid,
+    appointment_start_at = @appointment_start_at::timestamptz, appointment_end_at = @appointment_end_at::timestamptz
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND (appointment_guid IS NULL OR appointment_guid = @appointment_guid::uuid)
+    AND type = @type AND speciality_code = @speciality_code
+RETURNING guid;
 
 -- name: DirectionState :batchone
 -- Returns why DirectionClaim returned no row: whether the referral has an appointment, or was

@@ -30,6 +30,30 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for AttendanceRequestAttendance.
+const (
+	AttendanceRequestAttendanceArrived   AttendanceRequestAttendance = "arrived"
+	AttendanceRequestAttendanceFulfilled AttendanceRequestAttendance = "fulfilled"
+	AttendanceRequestAttendanceNoShow    AttendanceRequestAttendance = "no_show"
+	AttendanceRequestAttendanceNone      AttendanceRequestAttendance = "none"
+)
+
+// Valid indicates whether the value is a known member of the AttendanceRequestAttendance enum.
+func (e AttendanceRequestAttendance) Valid() bool {
+	switch e {
+	case AttendanceRequestAttendanceArrived:
+		return true
+	case AttendanceRequestAttendanceFulfilled:
+		return true
+	case AttendanceRequestAttendanceNoShow:
+		return true
+	case AttendanceRequestAttendanceNone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CardRequestSex.
 const (
 	CardRequestSexFemale CardRequestSex = "female"
@@ -60,6 +84,24 @@ func (e PersonRequestSex) Valid() bool {
 	case PersonRequestSexFemale:
 		return true
 	case PersonRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptRequestStatus.
+const (
+	ReceiptRequestStatusAccepted ReceiptRequestStatus = "accepted"
+	ReceiptRequestStatusRejected ReceiptRequestStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptRequestStatus enum.
+func (e ReceiptRequestStatus) Valid() bool {
+	switch e {
+	case ReceiptRequestStatusAccepted:
+		return true
+	case ReceiptRequestStatusRejected:
 		return true
 	default:
 		return false
@@ -249,6 +291,27 @@ func (e ListAppointmentsParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListVisitsParamsStatus.
+const (
+	ListVisitsParamsStatusBooked    ListVisitsParamsStatus = "Booked"
+	ListVisitsParamsStatusCancelled ListVisitsParamsStatus = "Cancelled"
+	ListVisitsParamsStatusCompleted ListVisitsParamsStatus = "Completed"
+)
+
+// Valid indicates whether the value is a known member of the ListVisitsParamsStatus enum.
+func (e ListVisitsParamsStatus) Valid() bool {
+	switch e {
+	case ListVisitsParamsStatusBooked:
+		return true
+	case ListVisitsParamsStatusCancelled:
+		return true
+	case ListVisitsParamsStatusCompleted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDirectionsParamsType.
 const (
 	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
@@ -296,31 +359,46 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 
 // Defines values for ListEventsParamsType.
 const (
-	ListEventsParamsTypeAppointmentBooked    ListEventsParamsType = "appointment.booked"
-	ListEventsParamsTypeAppointmentCancelled ListEventsParamsType = "appointment.cancelled"
-	ListEventsParamsTypeAppointmentChanged   ListEventsParamsType = "appointment.changed"
-	ListEventsParamsTypeAppointmentMoved     ListEventsParamsType = "appointment.moved"
-	ListEventsParamsTypeReferralBooked       ListEventsParamsType = "referral.booked"
-	ListEventsParamsTypeReferralChanged      ListEventsParamsType = "referral.changed"
-	ListEventsParamsTypeReferralReleased     ListEventsParamsType = "referral.released"
-	ListEventsParamsTypeReferralWithdrawn    ListEventsParamsType = "referral.withdrawn"
-	ListEventsParamsTypeScheduleChanged      ListEventsParamsType = "schedule.changed"
+	ListEventsParamsTypeAppointmentArrived    ListEventsParamsType = "appointment.arrived"
+	ListEventsParamsTypeAppointmentBooked     ListEventsParamsType = "appointment.booked"
+	ListEventsParamsTypeAppointmentCancelled  ListEventsParamsType = "appointment.cancelled"
+	ListEventsParamsTypeAppointmentChanged    ListEventsParamsType = "appointment.changed"
+	ListEventsParamsTypeAppointmentFulfilled  ListEventsParamsType = "appointment.fulfilled"
+	ListEventsParamsTypeAppointmentMoved      ListEventsParamsType = "appointment.moved"
+	ListEventsParamsTypeAppointmentNoShow     ListEventsParamsType = "appointment.no_show"
+	ListEventsParamsTypeAppointmentUnattended ListEventsParamsType = "appointment.unattended"
+	ListEventsParamsTypeReferralBooked        ListEventsParamsType = "referral.booked"
+	ListEventsParamsTypeReferralChanged       ListEventsParamsType = "referral.changed"
+	ListEventsParamsTypeReferralCompleted     ListEventsParamsType = "referral.completed"
+	ListEventsParamsTypeReferralReleased      ListEventsParamsType = "referral.released"
+	ListEventsParamsTypeReferralWithdrawn     ListEventsParamsType = "referral.withdrawn"
+	ListEventsParamsTypeScheduleChanged       ListEventsParamsType = "schedule.changed"
 )
 
 // Valid indicates whether the value is a known member of the ListEventsParamsType enum.
 func (e ListEventsParamsType) Valid() bool {
 	switch e {
+	case ListEventsParamsTypeAppointmentArrived:
+		return true
 	case ListEventsParamsTypeAppointmentBooked:
 		return true
 	case ListEventsParamsTypeAppointmentCancelled:
 		return true
 	case ListEventsParamsTypeAppointmentChanged:
 		return true
+	case ListEventsParamsTypeAppointmentFulfilled:
+		return true
 	case ListEventsParamsTypeAppointmentMoved:
+		return true
+	case ListEventsParamsTypeAppointmentNoShow:
+		return true
+	case ListEventsParamsTypeAppointmentUnattended:
 		return true
 	case ListEventsParamsTypeReferralBooked:
 		return true
 	case ListEventsParamsTypeReferralChanged:
+		return true
+	case ListEventsParamsTypeReferralCompleted:
 		return true
 	case ListEventsParamsTypeReferralReleased:
 		return true
@@ -674,6 +752,32 @@ type AppointmentResult struct {
 //
 // Example: Booked
 type AppointmentStatus = string
+
+// Attendance What became of a visit (явка), as the institution says.
+type Attendance struct {
+	// Value The attendance. `none` if nothing is said.
+	//
+	// Example: fulfilled
+	Value string `json:"value"`
+
+	// At When it was set. `null` if nothing is said.
+	//
+	// Example: 2019-08-21T09:10:00+03:00
+	At *time.Time `json:"at"`
+}
+
+// AttendanceRequest What became of a visit (явка).
+type AttendanceRequest struct {
+	// Attendance The attendance. `none` undoes it.
+	//
+	// Example: fulfilled
+	Attendance AttendanceRequestAttendance `json:"Attendance"`
+}
+
+// AttendanceRequestAttendance The attendance. `none` undoes it.
+//
+// Example: fulfilled
+type AttendanceRequestAttendance string
 
 // CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
@@ -1880,7 +1984,7 @@ type PatientAppointment struct {
 	// Example: 2019-08-20T17:52:14+03:00
 	CreateTime time.Time `json:"createTime"`
 
-	// UpdateTime Time of the booking or of the last move or cancellation.
+	// UpdateTime Time of the booking or of the last move, cancellation or change of the attendance.
 	//
 	// Example: 2019-08-20T18:00:00+03:00
 	UpdateTime time.Time `json:"updateTime"`
@@ -2076,6 +2180,62 @@ type PersonRequest struct {
 //
 // Example: female
 type PersonRequestSex string
+
+// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
+type Receipt struct {
+	// Version Version of the visit that it confirms.
+	//
+	// Example: 1
+	Version int64 `json:"version"`
+
+	// Status Whether the visit is in the books.
+	//
+	// Example: accepted
+	Status string `json:"status"`
+
+	// Reason Why it was rejected. Empty if it was accepted.
+	//
+	// Example:
+	Reason string `json:"reason"`
+
+	// Number Number of the visit in the books. Empty if not given.
+	//
+	// Example: А-104
+	Number string `json:"number"`
+
+	// At When the receipt was stored.
+	//
+	// Example: 2019-08-20T17:53:02+03:00
+	At time.Time `json:"at"`
+}
+
+// ReceiptRequest A receipt (квитанция) for a visit.
+type ReceiptRequest struct {
+	// Version `version` of the visit that the receipt confirms.
+	//
+	// Example: 1
+	Version int64 `json:"Version"`
+
+	// Status Whether the visit is in the books.
+	//
+	// Example: accepted
+	Status ReceiptRequestStatus `json:"Status"`
+
+	// Reason Why it was rejected. Required for `rejected`, empty for `accepted`. Default: empty.
+	//
+	// Example:
+	Reason *string `json:"Reason,omitempty"`
+
+	// Number Number of the visit in the books. Default: empty.
+	//
+	// Example: А-104
+	Number *string `json:"Number,omitempty"`
+}
+
+// ReceiptRequestStatus Whether the visit is in the books.
+//
+// Example: accepted
+type ReceiptRequestStatus string
 
 // Referral A referral (направление) that the institution has issued.
 type Referral struct {
@@ -3026,7 +3186,123 @@ type TokenForm struct {
 // Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 type TokenFormClientAssertionType string
 
-// WorkItem A visit that cannot take place as it is booked.
+// Visit A visit (запись на прием) as its institution sees it. Times are in the zone of the institution.
+type Visit struct {
+	// GUID Guid of the appointment. A move keeps it.
+	GUID GUID `json:"guid"`
+
+	// LpuGUID Guid of the institution.
+	LpuGUID GUID `json:"lpuGuid"`
+
+	// Version Counts the changes of the visit: 1 when it is booked, 1 more with each move, cancellation and change of its attendance.
+	//
+	// Example: 1
+	Version int64 `json:"version"`
+
+	// Status Current status.
+	Status AppointmentStatus `json:"status"`
+
+	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// PersonGUID Guid of the person in the master patient index.
+	PersonGUID GUID `json:"personGuid"`
+
+	// MkabGUID Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+	MkabGUID GUID `json:"mkabGuid"`
+
+	// Direction Referral that the visit was booked by.
+	Direction VisitDirection `json:"direction"`
+
+	// Resource Doctor, cabinet or equipment to visit.
+	Resource VisitResource `json:"resource"`
+
+	// SlotGuids The cells of the visit, in order of time. Empty for a visit out of schedule.
+	SlotGuids []GUID `json:"slotGuids"`
+
+	// OutOfSchedule True if the visit takes no cell (вне расписания).
+	//
+	// Example: false
+	OutOfSchedule bool `json:"outOfSchedule"`
+
+	// IsCito True if urgent, cito (срочный приём).
+	//
+	// Example: false
+	IsCito bool `json:"isCito"`
+
+	// Comment Comment on the visit.
+	//
+	// Example: После обеда
+	Comment string `json:"comment"`
+
+	// ClientGUID Guid of the client application that has booked or last moved it.
+	ClientGUID GUID `json:"clientGuid"`
+
+	// CreatedAt Time of booking.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	CreatedAt time.Time `json:"createdAt"`
+
+	// UpdatedAt Time of the booking or of the last move, cancellation or change of the attendance.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	UpdatedAt time.Time `json:"updatedAt"`
+
+	// Attendance What became of the visit.
+	Attendance Attendance `json:"attendance"`
+
+	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+	Cancellation *Cancellation `json:"cancellation"`
+
+	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
+	Receipt *Receipt `json:"receipt"`
+}
+
+// VisitDirection The referral (направление) of a visit.
+type VisitDirection struct {
+	// GUID Guid of the referral.
+	GUID GUID `json:"guid"`
+
+	// HolderLpuGUID Guid of the institution that holds the original.
+	HolderLpuGUID GUID `json:"holderLpuGuid"`
+
+	// Type Type of the referral.
+	Type DirectionType `json:"type"`
+
+	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"number"`
+}
+
+// VisitPage A page of the visits to an institution.
+type VisitPage struct {
+	// Items The visits, in the order of their start, with `updatedSince` of their last change.
+	Items []Visit `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// VisitResource The resource (ресурс) of a visit.
+type VisitResource struct {
+	// GUID Guid of the resource.
+	GUID GUID `json:"guid"`
+
+	// Name Name of the resource.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"name"`
+}
+
+// WorkItem A visit that cannot take place as it is booked, or is not in the institution's books.
 type WorkItem struct {
 	// Kind Why the institution has to solve it.
 	//
@@ -3156,6 +3432,11 @@ type SlotGUID = GUID
 // Version defines model for Version.
 type Version = int64
 
+// VisitGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type VisitGUID = GUID
+
 // AbsenceAbsent The body of every error response.
 type AbsenceAbsent = Error
 
@@ -3164,6 +3445,12 @@ type AbsenceConflict = Error
 
 // AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
+
+// AttendanceConflict The body of every error response.
+type AttendanceConflict = Error
+
+// AttendanceRefused The body of every error response.
+type AttendanceRefused = Error
 
 // BadRequest The body of every error response.
 type BadRequest = Error
@@ -3273,6 +3560,9 @@ type ParameterInvalid = Error
 // ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
 
+// ReceiptConflict The body of every error response.
+type ReceiptConflict = Error
+
 // ReferralConflict The body of every error response.
 type ReferralConflict = Error
 
@@ -3318,6 +3608,9 @@ type TooManyImports = Error
 // Unavailable The body of every error response.
 type Unavailable = Error
 
+// VisitAbsent The body of every error response.
+type VisitAbsent = Error
+
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
@@ -3335,7 +3628,7 @@ type ListAppointmentsParams struct {
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	// UpdatedSince Only appointments that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
 	// Limit Maximum number of items in a page.
@@ -3404,6 +3697,33 @@ type GetCodTokenParams struct {
 	// P The patronymic (отчество). Leave it out if the patient has none.
 	P *string `form:"p,omitempty" json:"p,omitempty"`
 }
+
+// ListVisitsParams defines parameters for ListVisits.
+type ListVisitsParams struct {
+	// DateFrom Only visits that start on this day or later, in the zone of the institution.
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// ResourceGUID Only visits to this resource. Not the zero guid. Default: all.
+	ResourceGUID *GUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// Status Only visits with one of these statuses. Repeat the parameter for several.
+	Status *[]ListVisitsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UpdatedSince Only visits that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListVisitsParamsStatus defines parameters for ListVisits.
+type ListVisitsParamsStatus string
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -3647,6 +3967,12 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
+
+// PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
+type PutAttendanceJSONRequestBody = AttendanceRequest
+
+// PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
+type PutReceiptJSONRequestBody = ReceiptRequest
 
 // PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
 type PutClientRightsJSONRequestBody = ClientRightsRequest

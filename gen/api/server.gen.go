@@ -46,6 +46,18 @@ type ServerInterface interface {
 	// GetSystemToken Get a system token for a client application (Получение системного токена)
 	// (POST /auth/token)
 	GetSystemToken(c *gin.Context)
+	// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
+	// (GET /clinic/lpus/{lpuGuid}/appointments)
+	ListVisits(c *gin.Context, lpuGUID LpuGUID, params ListVisitsParams)
+	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
+	// (GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid})
+	GetVisit(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	// PutAttendance Say what became of a visit (Отметка о явке)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance)
+	PutAttendance(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
+	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -622,6 +634,192 @@ func (siw *ServerInterfaceWrapper) GetSystemToken(c *gin.Context) {
 	}
 
 	siw.Handler.GetSystemToken(c)
+}
+
+// ListVisits operation middleware
+func (siw *ServerInterfaceWrapper) ListVisits(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListVisitsParams
+
+	// ------------- Optional query parameter "dateFrom" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateFrom", c.Request.URL.Query(), &params.DateFrom, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateFrom: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "dateTo" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "dateTo", c.Request.URL.Query(), &params.DateTo, runtime.BindQueryParameterOptions{Type: "string", Format: "date"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter dateTo: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "resourceGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "resourceGuid", c.Request.URL.Query(), &params.ResourceGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter resourceGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "status" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "status", c.Request.URL.Query(), &params.Status, runtime.BindQueryParameterOptions{Type: "array", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter status: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "updatedSince" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "updatedSince", c.Request.URL.Query(), &params.UpdatedSince, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter updatedSince: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListVisits(c, lpuGUID, params)
+}
+
+// GetVisit operation middleware
+func (siw *ServerInterfaceWrapper) GetVisit(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID VisitGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.GetVisit(c, lpuGUID, appointmentGUID)
+}
+
+// PutAttendance operation middleware
+func (siw *ServerInterfaceWrapper) PutAttendance(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID VisitGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutAttendance(c, lpuGUID, appointmentGUID)
+}
+
+// PutReceipt operation middleware
+func (siw *ServerInterfaceWrapper) PutReceipt(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID VisitGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutReceipt(c, lpuGUID, appointmentGUID)
 }
 
 // ListDirections operation middleware
@@ -2532,6 +2730,10 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
 	router.POST(options.BaseURL+"/auth/token", wrapper.GetSystemToken)
+	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments", wrapper.ListVisits)
+	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid", wrapper.GetVisit)
+	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/attendance", wrapper.PutAttendance)
+	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/receipt", wrapper.PutReceipt)
 	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
 	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
 	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
@@ -2592,6 +2794,10 @@ type AbsenceAbsentJSONResponse Error
 type AbsenceConflictJSONResponse Error
 
 type AppointmentAbsentJSONResponse Error
+
+type AttendanceConflictJSONResponse Error
+
+type AttendanceRefusedJSONResponse Error
 
 type BadRequestJSONResponse Error
 
@@ -2749,6 +2955,8 @@ type ReadUnavailableJSONResponse struct {
 	Headers ReadUnavailableResponseHeaders
 }
 
+type ReceiptConflictJSONResponse Error
+
 type ReferralConflictJSONResponse Error
 
 type RequestInvalidJSONResponse Error
@@ -2820,6 +3028,8 @@ type UnavailableJSONResponse struct {
 
 	Headers UnavailableResponseHeaders
 }
+
+type VisitAbsentJSONResponse Error
 
 type GetKeysRequestObject struct {
 }
@@ -4047,6 +4257,544 @@ type GetSystemToken503JSONResponse struct {
 }
 
 func (response GetSystemToken503JSONResponse) VisitGetSystemTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisitsRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  ListVisitsParams
+}
+
+type ListVisitsResponseObject interface {
+	VisitListVisitsResponse(w http.ResponseWriter) error
+}
+
+type ListVisits200JSONResponse VisitPage
+
+func (response ListVisits200JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListVisits400JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ListVisits403JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListVisits404JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListVisits405JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListVisits500JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListVisits503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListVisits503JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisitRequestObject struct {
+	LpuGUID         LpuGUID   `json:"lpuGuid"`
+	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+}
+
+type GetVisitResponseObject interface {
+	VisitGetVisitResponse(w http.ResponseWriter) error
+}
+
+type GetVisit200JSONResponse Visit
+
+func (response GetVisit200JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response GetVisit400JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response GetVisit403JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit404JSONResponse struct{ VisitAbsentJSONResponse }
+
+func (response GetVisit404JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response GetVisit405JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit500JSONResponse struct{ FailureJSONResponse }
+
+func (response GetVisit500JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response GetVisit503JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendanceRequestObject struct {
+	LpuGUID         LpuGUID   `json:"lpuGuid"`
+	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	Body            *PutAttendanceJSONRequestBody
+}
+
+type PutAttendanceResponseObject interface {
+	VisitPutAttendanceResponse(w http.ResponseWriter) error
+}
+
+type PutAttendance200JSONResponse Visit
+
+func (response PutAttendance200JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance400JSONResponse struct{ AttendanceRefusedJSONResponse }
+
+func (response PutAttendance400JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutAttendance403JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance404JSONResponse struct{ VisitAbsentJSONResponse }
+
+func (response PutAttendance404JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutAttendance405JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance409JSONResponse struct{ AttendanceConflictJSONResponse }
+
+func (response PutAttendance409JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutAttendance413JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutAttendance415JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutAttendance500JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutAttendance503JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceiptRequestObject struct {
+	LpuGUID         LpuGUID   `json:"lpuGuid"`
+	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	Body            *PutReceiptJSONRequestBody
+}
+
+type PutReceiptResponseObject interface {
+	VisitPutReceiptResponse(w http.ResponseWriter) error
+}
+
+type PutReceipt200JSONResponse Visit
+
+func (response PutReceipt200JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt400JSONResponse struct{ MessageRefusedJSONResponse }
+
+func (response PutReceipt400JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutReceipt403JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt404JSONResponse struct{ VisitAbsentJSONResponse }
+
+func (response PutReceipt404JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutReceipt405JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt409JSONResponse struct{ ReceiptConflictJSONResponse }
+
+func (response PutReceipt409JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutReceipt413JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutReceipt415JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutReceipt500JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutReceipt503JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10546,6 +11294,18 @@ type StrictServerInterface interface {
 	// GetSystemToken Get a system token for a client application (Получение системного токена)
 	// (POST /auth/token)
 	GetSystemToken(ctx context.Context, request GetSystemTokenRequestObject) (GetSystemTokenResponseObject, error)
+	// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
+	// (GET /clinic/lpus/{lpuGuid}/appointments)
+	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
+	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
+	// (GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid})
+	GetVisit(ctx context.Context, request GetVisitRequestObject) (GetVisitResponseObject, error)
+	// PutAttendance Say what became of a visit (Отметка о явке)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance)
+	PutAttendance(ctx context.Context, request PutAttendanceRequestObject) (PutAttendanceResponseObject, error)
+	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
+	PutReceipt(ctx context.Context, request PutReceiptRequestObject) (PutReceiptResponseObject, error)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -11074,6 +11834,150 @@ func (sh *strictHandler) GetSystemToken(ctx *gin.Context) {
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(GetSystemTokenResponseObject); ok {
 		if err := validResponse.VisitGetSystemTokenResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListVisits operation middleware
+func (sh *strictHandler) ListVisits(ctx *gin.Context, lpuGUID LpuGUID, params ListVisitsParams) {
+	var request ListVisitsRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListVisits(ctx, request.(ListVisitsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListVisits")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListVisitsResponseObject); ok {
+		if err := validResponse.VisitListVisitsResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetVisit operation middleware
+func (sh *strictHandler) GetVisit(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+	var request GetVisitRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.AppointmentGUID = appointmentGUID
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetVisit(ctx, request.(GetVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetVisit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(GetVisitResponseObject); ok {
+		if err := validResponse.VisitGetVisitResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutAttendance operation middleware
+func (sh *strictHandler) PutAttendance(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+	var request PutAttendanceRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.AppointmentGUID = appointmentGUID
+
+	var body PutAttendanceJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutAttendance(ctx, request.(PutAttendanceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutAttendance")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutAttendanceResponseObject); ok {
+		if err := validResponse.VisitPutAttendanceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutReceipt operation middleware
+func (sh *strictHandler) PutReceipt(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+	var request PutReceiptRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.AppointmentGUID = appointmentGUID
+
+	var body PutReceiptJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutReceipt(ctx, request.(PutReceiptRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutReceipt")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutReceiptResponseObject); ok {
+		if err := validResponse.VisitPutReceiptResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -24,13 +24,7 @@ FROM appointment a
 JOIN lpu l ON l.guid = a.lpu_guid
 JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-CROSS JOIN LATERAL (
-    SELECT (CASE
-        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
-        WHEN a.end_at <= $2::timestamptz THEN 'Completed'
-        ELSE 'Booked'
-    END)::text AS status
-) state
+CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
 WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($3::uuid[]) AND a.person_guid = $4
     AND ($5::uuid IS NULL OR a.guid = $5)
     AND ($6::uuid IS NULL OR a.direction_guid = $6)
@@ -106,13 +100,7 @@ type AppointmentListRow struct {
 //	JOIN lpu l ON l.guid = a.lpu_guid
 //	JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
 //	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-//	CROSS JOIN LATERAL (
-//	    SELECT (CASE
-//	        WHEN a.cancelled_at IS NOT NULL THEN 'Cancelled'
-//	        WHEN a.end_at <= $2::timestamptz THEN 'Completed'
-//	        ELSE 'Booked'
-//	    END)::text AS status
-//	) state
+//	CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
 //	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($3::uuid[]) AND a.person_guid = $4
 //	    AND ($5::uuid IS NULL OR a.guid = $5)
 //	    AND ($6::uuid IS NULL OR a.direction_guid = $6)

@@ -529,6 +529,7 @@ func (b *AppointmentDeleteBatchResults) Close() error {
 const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
+    a.attendance, a.attendance_since,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -563,6 +564,8 @@ type AppointmentFindRow struct {
 	CreatedAt        time.Time
 	SlotGuids        []uuid.UUID
 	Version          int64
+	Attendance       string
+	AttendanceSince  *time.Time
 	Cancelled        bool
 	Type             DirectionType
 	SpecialityCode   string
@@ -573,6 +576,7 @@ type AppointmentFindRow struct {
 //
 //	SELECT
 //	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
+//	    a.attendance, a.attendance_since,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code
 //	FROM appointment a
@@ -618,6 +622,8 @@ func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, e
 			&i.CreatedAt,
 			&i.SlotGuids,
 			&i.Version,
+			&i.Attendance,
+			&i.AttendanceSince,
 			&i.Cancelled,
 			&i.Type,
 			&i.SpecialityCode,
@@ -637,7 +643,7 @@ const appointmentGet = `-- name: AppointmentGet :batchone
 SELECT
     a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
     coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
-    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid
 FROM appointment a
 JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
 WHERE a.lpu_guid = $1 AND a.guid = $2
@@ -670,7 +676,7 @@ type AppointmentGetRow struct {
 //	SELECT
 //	    a.guid, a.mkab_guid, a.start_at, a.end_at, a.created_at,
 //	    coalesce(d.appointment_guid = a.guid, false)::boolean AS linked,
-//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid
 //	FROM appointment a
 //	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
 //	WHERE a.lpu_guid = $1 AND a.guid = $2
@@ -732,6 +738,7 @@ func (b *AppointmentGetBatchResults) QueryRow(f func(int, AppointmentGetRow, err
 			&i.Direction.AppointmentLpuGuid,
 			&i.Direction.AppointmentStartAt,
 			&i.Direction.AppointmentEndAt,
+			&i.Direction.CompletedByGuid,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -749,7 +756,7 @@ SELECT a.guid, a.lpu_guid, d.speciality_code, r.name AS resource_name, a.start_a
 FROM appointment a
 JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.end_at > $5
+WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.attendance <> 'no_show' AND a.end_at > $5
     AND d.type = 'Consult' AND d.speciality_code = $6
 ORDER BY a.end_at DESC, a.guid
 LIMIT 1
@@ -786,7 +793,7 @@ type AppointmentHeirRow struct {
 //	FROM appointment a
 //	JOIN direction d ON d.lpu_guid = ANY($1::uuid[]) AND d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
 //	JOIN resource r ON r.lpu_guid = ANY($1::uuid[]) AND r.lpu_guid = a.lpu_guid AND r.guid = a.resource_guid
-//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.end_at > $5
+//	WHERE a.lpu_guid = ANY($1::uuid[]) AND a.guid = ANY($2::uuid[]) AND a.guid <> $3 AND a.person_guid = $4 AND a.cancelled_at IS NULL AND a.attendance <> 'no_show' AND a.end_at > $5
 //	    AND d.type = 'Consult' AND d.speciality_code = $6
 //	ORDER BY a.end_at DESC, a.guid
 //	LIMIT 1
@@ -1620,7 +1627,7 @@ UPDATE direction
 SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
     appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 `
 
 type DirectionClaimBatchResults struct {
@@ -1645,7 +1652,7 @@ type DirectionClaimParams struct {
 //	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
 //	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
 //	WHERE lpu_guid = $5 AND guid = $6 AND appointment_guid IS NULL AND cancelled_at IS NULL
-//	RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+//	RETURNING lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 func (q *Queries) DirectionClaim(ctx context.Context, arg []DirectionClaimParams) *DirectionClaimBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -1702,6 +1709,7 @@ func (b *DirectionClaimBatchResults) QueryRow(f func(int, Direction, error)) {
 			&i.AppointmentLpuGuid,
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
+			&i.CompletedByGuid,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -1710,6 +1718,66 @@ func (b *DirectionClaimBatchResults) QueryRow(f func(int, Direction, error)) {
 }
 
 func (b *DirectionClaimBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const directionComplete = `-- name: DirectionComplete :batchexec
+UPDATE direction
+SET completed_by_guid = $1
+WHERE lpu_guid = $2 AND guid = $3 AND appointment_guid = $4::uuid
+`
+
+type DirectionCompleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionCompleteParams struct {
+	CompletedByGuid *uuid.UUID
+	LpuGuid         uuid.UUID
+	Guid            uuid.UUID
+	AppointmentGuid uuid.UUID
+}
+
+// Marks a referral, an original or a copy, as completed by its appointment, or ends that.
+//
+//	UPDATE direction
+//	SET completed_by_guid = $1
+//	WHERE lpu_guid = $2 AND guid = $3 AND appointment_guid = $4::uuid
+func (q *Queries) DirectionComplete(ctx context.Context, arg []DirectionCompleteParams) *DirectionCompleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.CompletedByGuid,
+			a.LpuGuid,
+			a.Guid,
+			a.AppointmentGuid,
+		}
+		batch.Queue(directionComplete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionCompleteBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionCompleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *DirectionCompleteBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -1844,7 +1912,7 @@ func (b *DirectionCopyBatchResults) Close() error {
 
 const directionFacts = `-- name: DirectionFacts :batchone
 SELECT
-    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid, m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c
@@ -1882,7 +1950,7 @@ type DirectionFactsRow struct {
 // to the source institution.
 //
 //	SELECT
-//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid, m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    coalesce((
 //	        SELECT max(t.opened_on)
 //	        FROM mkab c
@@ -1945,6 +2013,7 @@ func (b *DirectionFactsBatchResults) QueryRow(f func(int, DirectionFactsRow, err
 			&i.Direction.AppointmentLpuGuid,
 			&i.Direction.AppointmentStartAt,
 			&i.Direction.AppointmentEndAt,
+			&i.Direction.CompletedByGuid,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
@@ -1964,7 +2033,7 @@ func (b *DirectionFactsBatchResults) Close() error {
 
 const directionFind = `-- name: DirectionFind :batchone
 SELECT
-    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
+    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid, m.person_guid, m.birth_date, m.disabled, m.pregnant,
     coalesce((
         SELECT max(t.opened_on)
         FROM mkab c
@@ -2003,7 +2072,7 @@ type DirectionFindRow struct {
 // Returns a withdrawn referral only if there is no other.
 //
 //	SELECT
-//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, m.person_guid, m.birth_date, m.disabled, m.pregnant,
+//	    d.lpu_guid, d.guid, d.id, d.copied_from_lpu_guid, d.type, d.number, d.accession_number, d.date, d.date_end, d.created_at, d.doc_prvd_sender_guid, d.mkab_guid, d.reason, d.comment, d.urgent, d.flags, d.speciality_code, d.speciality_name, d.mkb_code, d.mkb_name, d.lpu_from_guid, d.lpu_to_guid, d.appointment_guid, d.cancelled_at, d.appointment_lpu_guid, d.appointment_start_at, d.appointment_end_at, d.completed_by_guid, m.person_guid, m.birth_date, m.disabled, m.pregnant,
 //	    coalesce((
 //	        SELECT max(t.opened_on)
 //	        FROM mkab c
@@ -2068,6 +2137,7 @@ func (b *DirectionFindBatchResults) QueryRow(f func(int, DirectionFindRow, error
 			&i.Direction.AppointmentLpuGuid,
 			&i.Direction.AppointmentStartAt,
 			&i.Direction.AppointmentEndAt,
+			&i.Direction.CompletedByGuid,
 			&i.PersonGuid,
 			&i.BirthDate,
 			&i.Disabled,
@@ -2147,6 +2217,83 @@ func (b *DirectionLockBatchResults) QueryRow(f func(int, DirectionLockRow, error
 }
 
 func (b *DirectionLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const directionReclaim = `-- name: DirectionReclaim :batchone
+UPDATE direction
+SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
+    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
+WHERE lpu_guid = $5 AND guid = $6 AND (appointment_guid IS NULL OR appointment_guid = $1::uuid)
+    AND type = $7 AND speciality_code = $8
+RETURNING guid
+`
+
+type DirectionReclaimBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type DirectionReclaimParams struct {
+	AppointmentGuid    uuid.UUID
+	AppointmentLpuGuid uuid.UUID
+	AppointmentStartAt time.Time
+	AppointmentEndAt   time.Time
+	LpuGuid            uuid.UUID
+	Guid               uuid.UUID
+	Type               DirectionType
+	SpecialityCode     string
+}
+
+// Gives a referral, an original or a copy, back to the visit that was booked with it. Returns no row
+// if it has another appointment, or if it is not the one any more that the visit was checked by.
+//
+//	UPDATE direction
+//	SET appointment_guid = $1::uuid, appointment_lpu_guid = $2::uuid,
+//	    appointment_start_at = $3::timestamptz, appointment_end_at = $4::timestamptz
+//	WHERE lpu_guid = $5 AND guid = $6 AND (appointment_guid IS NULL OR appointment_guid = $1::uuid)
+//	    AND type = $7 AND speciality_code = $8
+//	RETURNING guid
+func (q *Queries) DirectionReclaim(ctx context.Context, arg []DirectionReclaimParams) *DirectionReclaimBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.AppointmentGuid,
+			a.AppointmentLpuGuid,
+			a.AppointmentStartAt,
+			a.AppointmentEndAt,
+			a.LpuGuid,
+			a.Guid,
+			a.Type,
+			a.SpecialityCode,
+		}
+		batch.Queue(directionReclaim, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &DirectionReclaimBatchResults{br, len(arg), false}
+}
+
+func (b *DirectionReclaimBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *DirectionReclaimBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -5736,7 +5883,7 @@ func (b *ReferralChangeCopyBatchResults) Close() error {
 }
 
 const referralGet = `-- name: ReferralGet :batchone
-SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 FROM direction
 WHERE lpu_guid = $1 AND guid = $2 AND copied_from_lpu_guid IS NULL
 `
@@ -5754,7 +5901,7 @@ type ReferralGetParams struct {
 
 // Returns an original of an institution.
 //
-//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 //	FROM direction
 //	WHERE lpu_guid = $1 AND guid = $2 AND copied_from_lpu_guid IS NULL
 func (q *Queries) ReferralGet(ctx context.Context, arg []ReferralGetParams) *ReferralGetBatchResults {
@@ -5809,6 +5956,7 @@ func (b *ReferralGetBatchResults) QueryRow(f func(int, Direction, error)) {
 			&i.AppointmentLpuGuid,
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
+			&i.CompletedByGuid,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -5822,7 +5970,7 @@ func (b *ReferralGetBatchResults) Close() error {
 }
 
 const referralLock = `-- name: ReferralLock :batchone
-SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 FROM direction
 WHERE lpu_guid = $1 AND guid = $2
 FOR NO KEY UPDATE
@@ -5842,7 +5990,7 @@ type ReferralLockParams struct {
 // Locks a referral of an institution, an original or a copy, against bookings, cancels, moves and
 // other writes of it.
 //
-//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at
+//	SELECT lpu_guid, guid, id, copied_from_lpu_guid, type, number, accession_number, date, date_end, created_at, doc_prvd_sender_guid, mkab_guid, reason, comment, urgent, flags, speciality_code, speciality_name, mkb_code, mkb_name, lpu_from_guid, lpu_to_guid, appointment_guid, cancelled_at, appointment_lpu_guid, appointment_start_at, appointment_end_at, completed_by_guid
 //	FROM direction
 //	WHERE lpu_guid = $1 AND guid = $2
 //	FOR NO KEY UPDATE
@@ -5898,6 +6046,7 @@ func (b *ReferralLockBatchResults) QueryRow(f func(int, Direction, error)) {
 			&i.AppointmentLpuGuid,
 			&i.AppointmentStartAt,
 			&i.AppointmentEndAt,
+			&i.CompletedByGuid,
 		)
 		if f != nil {
 			f(t, i, err)
@@ -10573,6 +10722,774 @@ func (b *TapWriteBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const visitAttend = `-- name: VisitAttend :batchone
+UPDATE appointment
+SET version = version + 1, updated_at = $1, attendance = $2::text, attendance_at = $3::timestamptz,
+    attendance_since = $4::timestamptz
+WHERE lpu_guid = $5 AND guid = $6 AND cancelled_at IS NULL
+RETURNING guid
+`
+
+type VisitAttendBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitAttendParams struct {
+	UpdatedAt       time.Time
+	Attendance      string
+	AttendanceAt    *time.Time
+	AttendanceSince *time.Time
+	LpuGuid         uuid.UUID
+	Guid            uuid.UUID
+}
+
+// Stores what became of a visit. Returns no row if the visit is not active.
+//
+//	UPDATE appointment
+//	SET version = version + 1, updated_at = $1, attendance = $2::text, attendance_at = $3::timestamptz,
+//	    attendance_since = $4::timestamptz
+//	WHERE lpu_guid = $5 AND guid = $6 AND cancelled_at IS NULL
+//	RETURNING guid
+func (q *Queries) VisitAttend(ctx context.Context, arg []VisitAttendParams) *VisitAttendBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.UpdatedAt,
+			a.Attendance,
+			a.AttendanceAt,
+			a.AttendanceSince,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(visitAttend, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitAttendBatchResults{br, len(arg), false}
+}
+
+func (b *VisitAttendBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *VisitAttendBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitConfirm = `-- name: VisitConfirm :batchexec
+UPDATE appointment
+SET receipt_status = $1::text, receipt_version = $2::bigint, receipt_reason = $3, receipt_number = $4, receipt_at = $5::timestamptz
+WHERE lpu_guid = $6 AND guid = $7
+`
+
+type VisitConfirmBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitConfirmParams struct {
+	Status  string
+	Version int64
+	Reason  string
+	Number  string
+	At      time.Time
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+// Stores the receipt of a locked visit.
+//
+//	UPDATE appointment
+//	SET receipt_status = $1::text, receipt_version = $2::bigint, receipt_reason = $3, receipt_number = $4, receipt_at = $5::timestamptz
+//	WHERE lpu_guid = $6 AND guid = $7
+func (q *Queries) VisitConfirm(ctx context.Context, arg []VisitConfirmParams) *VisitConfirmBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Status,
+			a.Version,
+			a.Reason,
+			a.Number,
+			a.At,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(visitConfirm, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitConfirmBatchResults{br, len(arg), false}
+}
+
+func (b *VisitConfirmBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *VisitConfirmBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitGet = `-- name: VisitGet :batchone
+SELECT
+    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+    appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
+FROM appointment a
+JOIN resource r ON r.lpu_guid = $2 AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = $2 AND d.guid = a.direction_guid
+WHERE a.lpu_guid = $2 AND a.guid = $3
+`
+
+type VisitGetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitGetParams struct {
+	At      time.Time
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type VisitGetRow struct {
+	LpuGuid          uuid.UUID
+	Guid             uuid.UUID
+	Version          int64
+	PersonGuid       uuid.UUID
+	MkabGuid         uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
+	DirectionType    DirectionType
+	DirectionNumber  string
+	ResourceGuid     uuid.UUID
+	ResourceName     string
+	StartAt          time.Time
+	EndAt            time.Time
+	SlotGuids        []uuid.UUID
+	OutOfSchedule    bool
+	IsCito           bool
+	Comment          string
+	ClientGuid       uuid.UUID
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	CancelledAt      *time.Time
+	CancelReasonCode *int32
+	CancelReason     *string
+	ReceiptStatus    *string
+	ReceiptVersion   *int64
+	ReceiptReason    string
+	ReceiptNumber    string
+	ReceiptAt        *time.Time
+	Attendance       string
+	AttendanceAt     *time.Time
+	Status           string
+}
+
+// Returns the columns of VisitsByStart for one visit of an institution.
+//
+//	SELECT
+//	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+//	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+//	    appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
+//	FROM appointment a
+//	JOIN resource r ON r.lpu_guid = $2 AND r.guid = a.resource_guid
+//	JOIN direction d ON d.lpu_guid = $2 AND d.guid = a.direction_guid
+//	WHERE a.lpu_guid = $2 AND a.guid = $3
+func (q *Queries) VisitGet(ctx context.Context, arg []VisitGetParams) *VisitGetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(visitGet, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitGetBatchResults{br, len(arg), false}
+}
+
+func (b *VisitGetBatchResults) QueryRow(f func(int, VisitGetRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i VisitGetRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.LpuGuid,
+			&i.Guid,
+			&i.Version,
+			&i.PersonGuid,
+			&i.MkabGuid,
+			&i.DirectionGuid,
+			&i.DirectionLpuGuid,
+			&i.DirectionType,
+			&i.DirectionNumber,
+			&i.ResourceGuid,
+			&i.ResourceName,
+			&i.StartAt,
+			&i.EndAt,
+			&i.SlotGuids,
+			&i.OutOfSchedule,
+			&i.IsCito,
+			&i.Comment,
+			&i.ClientGuid,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.CancelledAt,
+			&i.CancelReasonCode,
+			&i.CancelReason,
+			&i.ReceiptStatus,
+			&i.ReceiptVersion,
+			&i.ReceiptReason,
+			&i.ReceiptNumber,
+			&i.ReceiptAt,
+			&i.Attendance,
+			&i.AttendanceAt,
+			&i.Status,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *VisitGetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitLock = `-- name: VisitLock :batchone
+SELECT version, (cancelled_at IS NOT NULL)::boolean AS cancelled, receipt_status, receipt_version, receipt_reason, receipt_number
+FROM appointment
+WHERE lpu_guid = $1 AND guid = $2
+FOR NO KEY UPDATE
+`
+
+type VisitLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitLockParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type VisitLockRow struct {
+	Version        int64
+	Cancelled      bool
+	ReceiptStatus  *string
+	ReceiptVersion *int64
+	ReceiptReason  string
+	ReceiptNumber  string
+}
+
+// Locks a visit of an institution against its moves and cancels, and against other receipts. Returns
+// no row if a move has just inserted it again: repeat the statement once.
+//
+//	SELECT version, (cancelled_at IS NOT NULL)::boolean AS cancelled, receipt_status, receipt_version, receipt_reason, receipt_number
+//	FROM appointment
+//	WHERE lpu_guid = $1 AND guid = $2
+//	FOR NO KEY UPDATE
+func (q *Queries) VisitLock(ctx context.Context, arg []VisitLockParams) *VisitLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(visitLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitLockBatchResults{br, len(arg), false}
+}
+
+func (b *VisitLockBatchResults) QueryRow(f func(int, VisitLockRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i VisitLockRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Version,
+			&i.Cancelled,
+			&i.ReceiptStatus,
+			&i.ReceiptVersion,
+			&i.ReceiptReason,
+			&i.ReceiptNumber,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *VisitLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitPerson = `-- name: VisitPerson :batchone
+SELECT a.person_guid, r.name AS resource_name
+FROM appointment a
+JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+WHERE a.lpu_guid = $1 AND a.guid = $2
+`
+
+type VisitPersonBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitPersonParams struct {
+	LpuGuid uuid.UUID
+	Guid    uuid.UUID
+}
+
+type VisitPersonRow struct {
+	PersonGuid   uuid.UUID
+	ResourceName string
+}
+
+// Returns the person of a visit of an institution, and the name of its resource.
+//
+//	SELECT a.person_guid, r.name AS resource_name
+//	FROM appointment a
+//	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+//	WHERE a.lpu_guid = $1 AND a.guid = $2
+func (q *Queries) VisitPerson(ctx context.Context, arg []VisitPersonParams) *VisitPersonBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.Guid,
+		}
+		batch.Queue(visitPerson, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitPersonBatchResults{br, len(arg), false}
+}
+
+func (b *VisitPersonBatchResults) QueryRow(f func(int, VisitPersonRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i VisitPersonRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.PersonGuid, &i.ResourceName)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *VisitPersonBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitsByStart = `-- name: VisitsByStart :batchmany
+
+SELECT
+    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+FROM appointment a
+JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
+WHERE a.lpu_guid = $1 AND a.start_at >= $3 AND a.start_at < $4 AND (a.start_at, a.guid) > ($3, $5::uuid)
+    AND ($6::uuid IS NULL OR a.resource_guid = $6)
+    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+ORDER BY a.start_at, a.guid
+LIMIT $8
+`
+
+type VisitsByStartBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitsByStartParams struct {
+	LpuGuid      uuid.UUID
+	At           time.Time
+	FromAt       time.Time
+	ToAt         time.Time
+	AfterGuid    uuid.UUID
+	ResourceGuid *uuid.UUID
+	Statuses     []string
+	Most         int32
+}
+
+type VisitsByStartRow struct {
+	LpuGuid          uuid.UUID
+	Guid             uuid.UUID
+	Version          int64
+	PersonGuid       uuid.UUID
+	MkabGuid         uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
+	DirectionType    DirectionType
+	DirectionNumber  string
+	ResourceGuid     uuid.UUID
+	ResourceName     string
+	StartAt          time.Time
+	EndAt            time.Time
+	SlotGuids        []uuid.UUID
+	OutOfSchedule    bool
+	IsCito           bool
+	Comment          string
+	ClientGuid       uuid.UUID
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	CancelledAt      *time.Time
+	CancelReasonCode *int32
+	CancelReason     *string
+	ReceiptStatus    *string
+	ReceiptVersion   *int64
+	ReceiptReason    string
+	ReceiptNumber    string
+	ReceiptAt        *time.Time
+	Attendance       string
+	AttendanceAt     *time.Time
+	Status           string
+}
+
+// The visits of an institution, as its own system sees them.
+// Returns the visits of an institution that begin in a period, in order of start and guid, after a
+// position. The status is computed for the moment @at.
+//
+//	SELECT
+//	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+//	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+//	FROM appointment a
+//	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+//	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+//	CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
+//	WHERE a.lpu_guid = $1 AND a.start_at >= $3 AND a.start_at < $4 AND (a.start_at, a.guid) > ($3, $5::uuid)
+//	    AND ($6::uuid IS NULL OR a.resource_guid = $6)
+//	    AND (cardinality($7::text[]) = 0 OR state.status = ANY($7))
+//	ORDER BY a.start_at, a.guid
+//	LIMIT $8
+func (q *Queries) VisitsByStart(ctx context.Context, arg []VisitsByStartParams) *VisitsByStartBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.At,
+			a.FromAt,
+			a.ToAt,
+			a.AfterGuid,
+			a.ResourceGuid,
+			a.Statuses,
+			a.Most,
+		}
+		batch.Queue(visitsByStart, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitsByStartBatchResults{br, len(arg), false}
+}
+
+func (b *VisitsByStartBatchResults) Query(f func(int, []VisitsByStartRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []VisitsByStartRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i VisitsByStartRow
+				if err := rows.Scan(
+					&i.LpuGuid,
+					&i.Guid,
+					&i.Version,
+					&i.PersonGuid,
+					&i.MkabGuid,
+					&i.DirectionGuid,
+					&i.DirectionLpuGuid,
+					&i.DirectionType,
+					&i.DirectionNumber,
+					&i.ResourceGuid,
+					&i.ResourceName,
+					&i.StartAt,
+					&i.EndAt,
+					&i.SlotGuids,
+					&i.OutOfSchedule,
+					&i.IsCito,
+					&i.Comment,
+					&i.ClientGuid,
+					&i.CreatedAt,
+					&i.UpdatedAt,
+					&i.CancelledAt,
+					&i.CancelReasonCode,
+					&i.CancelReason,
+					&i.ReceiptStatus,
+					&i.ReceiptVersion,
+					&i.ReceiptReason,
+					&i.ReceiptNumber,
+					&i.ReceiptAt,
+					&i.Attendance,
+					&i.AttendanceAt,
+					&i.Status,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *VisitsByStartBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const visitsByUpdate = `-- name: VisitsByUpdate :batchmany
+SELECT
+    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+FROM appointment a
+JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
+WHERE a.lpu_guid = $1 AND a.updated_at >= $3 AND (a.updated_at, a.guid) > ($3, $4::uuid)
+    AND a.start_at >= $5 AND a.start_at < $6
+    AND ($7::uuid IS NULL OR a.resource_guid = $7)
+    AND (cardinality($8::text[]) = 0 OR state.status = ANY($8))
+ORDER BY a.updated_at, a.guid
+LIMIT $9
+`
+
+type VisitsByUpdateBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type VisitsByUpdateParams struct {
+	LpuGuid      uuid.UUID
+	At           time.Time
+	SinceAt      time.Time
+	AfterGuid    uuid.UUID
+	FromAt       time.Time
+	ToAt         time.Time
+	ResourceGuid *uuid.UUID
+	Statuses     []string
+	Most         int32
+}
+
+type VisitsByUpdateRow struct {
+	LpuGuid          uuid.UUID
+	Guid             uuid.UUID
+	Version          int64
+	PersonGuid       uuid.UUID
+	MkabGuid         uuid.UUID
+	DirectionGuid    uuid.UUID
+	DirectionLpuGuid uuid.UUID
+	DirectionType    DirectionType
+	DirectionNumber  string
+	ResourceGuid     uuid.UUID
+	ResourceName     string
+	StartAt          time.Time
+	EndAt            time.Time
+	SlotGuids        []uuid.UUID
+	OutOfSchedule    bool
+	IsCito           bool
+	Comment          string
+	ClientGuid       uuid.UUID
+	CreatedAt        time.Time
+	UpdatedAt        time.Time
+	CancelledAt      *time.Time
+	CancelReasonCode *int32
+	CancelReason     *string
+	ReceiptStatus    *string
+	ReceiptVersion   *int64
+	ReceiptReason    string
+	ReceiptNumber    string
+	ReceiptAt        *time.Time
+	Attendance       string
+	AttendanceAt     *time.Time
+	Status           string
+}
+
+// Returns the columns of VisitsByStart for the visits of an institution that were changed at
+// @since_at or later and begin in a period, in order of change and guid, after a position.
+//
+//	SELECT
+//	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
+//	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+//	FROM appointment a
+//	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
+//	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
+//	CROSS JOIN LATERAL (SELECT appointment_status(a.cancelled_at, a.end_at, a.attendance, $2::timestamptz)::text AS status) state
+//	WHERE a.lpu_guid = $1 AND a.updated_at >= $3 AND (a.updated_at, a.guid) > ($3, $4::uuid)
+//	    AND a.start_at >= $5 AND a.start_at < $6
+//	    AND ($7::uuid IS NULL OR a.resource_guid = $7)
+//	    AND (cardinality($8::text[]) = 0 OR state.status = ANY($8))
+//	ORDER BY a.updated_at, a.guid
+//	LIMIT $9
+func (q *Queries) VisitsByUpdate(ctx context.Context, arg []VisitsByUpdateParams) *VisitsByUpdateBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.At,
+			a.SinceAt,
+			a.AfterGuid,
+			a.FromAt,
+			a.ToAt,
+			a.ResourceGuid,
+			a.Statuses,
+			a.Most,
+		}
+		batch.Queue(visitsByUpdate, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &VisitsByUpdateBatchResults{br, len(arg), false}
+}
+
+func (b *VisitsByUpdateBatchResults) Query(f func(int, []VisitsByUpdateRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []VisitsByUpdateRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i VisitsByUpdateRow
+				if err := rows.Scan(
+					&i.LpuGuid,
+					&i.Guid,
+					&i.Version,
+					&i.PersonGuid,
+					&i.MkabGuid,
+					&i.DirectionGuid,
+					&i.DirectionLpuGuid,
+					&i.DirectionType,
+					&i.DirectionNumber,
+					&i.ResourceGuid,
+					&i.ResourceName,
+					&i.StartAt,
+					&i.EndAt,
+					&i.SlotGuids,
+					&i.OutOfSchedule,
+					&i.IsCito,
+					&i.Comment,
+					&i.ClientGuid,
+					&i.CreatedAt,
+					&i.UpdatedAt,
+					&i.CancelledAt,
+					&i.CancelReasonCode,
+					&i.CancelReason,
+					&i.ReceiptStatus,
+					&i.ReceiptVersion,
+					&i.ReceiptReason,
+					&i.ReceiptNumber,
+					&i.ReceiptAt,
+					&i.Attendance,
+					&i.AttendanceAt,
+					&i.Status,
+				); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *VisitsByUpdateBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const workListResources = `-- name: WorkListResources :batchmany
 SELECT s.resource_guid AS guid
 FROM slot s
@@ -10585,6 +11502,11 @@ UNION
 SELECT b.resource_guid
 FROM absence b
 WHERE b.lpu_guid = $1 AND b.lifted_at IS NULL AND b.to_at > $2
+UNION
+SELECT a.resource_guid
+FROM appointment a
+WHERE a.lpu_guid = $1 AND a.start_at >= $2 AND a.cancelled_at IS NULL
+    AND (a.receipt_status = 'rejected' OR a.receipt_status IS NULL AND a.updated_at <= $3)
 `
 
 type WorkListResourcesBatchResults struct {
@@ -10594,13 +11516,14 @@ type WorkListResourcesBatchResults struct {
 }
 
 type WorkListResourcesParams struct {
-	LpuGuid uuid.UUID
-	FromAt  time.Time
+	LpuGuid       uuid.UUID
+	FromAt        time.Time
+	UnconfirmedAt *time.Time
 }
 
 // Returns the resources of an institution that may have visits of the work list: those with a
 // withdrawn or absent cell that has visits and begins at @from_at or later, those that are not
-// active, and those with an absence that ends later.
+// active, those with an absence that ends later, and those with visits without an accepted receipt.
 //
 //	SELECT s.resource_guid AS guid
 //	FROM slot s
@@ -10613,12 +11536,18 @@ type WorkListResourcesParams struct {
 //	SELECT b.resource_guid
 //	FROM absence b
 //	WHERE b.lpu_guid = $1 AND b.lifted_at IS NULL AND b.to_at > $2
+//	UNION
+//	SELECT a.resource_guid
+//	FROM appointment a
+//	WHERE a.lpu_guid = $1 AND a.start_at >= $2 AND a.cancelled_at IS NULL
+//	    AND (a.receipt_status = 'rejected' OR a.receipt_status IS NULL AND a.updated_at <= $3)
 func (q *Queries) WorkListResources(ctx context.Context, arg []WorkListResourcesParams) *WorkListResourcesBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.LpuGuid,
 			a.FromAt,
+			a.UnconfirmedAt,
 		}
 		batch.Queue(workListResources, vals...)
 	}
@@ -10663,7 +11592,8 @@ func (b *WorkListResourcesBatchResults) Close() error {
 }
 
 const workListVisits = `-- name: WorkListVisits :batchmany
-SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn
+SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn,
+    (cells.absent OR out.absent)::boolean AS absent, (a.receipt_status IS NOT DISTINCT FROM 'rejected')::boolean AS rejected
 FROM appointment a
 JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 CROSS JOIN LATERAL (
@@ -10671,16 +11601,19 @@ CROSS JOIN LATERAL (
     FROM slot s
     WHERE s.lpu_guid = $1 AND s.guid = ANY(a.slot_guids)
 ) cells
-WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($2::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $3
-    AND (a.start_at, a.guid) > ($3, $4::uuid)
-    AND (a.start_at >= $5 OR a.out_of_schedule AND a.end_at > $5)
-    AND (NOT r.active OR cells.withdrawn OR cells.absent
-        OR a.out_of_schedule AND EXISTS (
-            SELECT 1 FROM absence b
-            WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
-                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+CROSS JOIN LATERAL (
+    SELECT (a.out_of_schedule AND EXISTS (
+        SELECT 1 FROM absence b
+        WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
+            AND b.to_at > a.start_at AND b.to_at > $2 AND (b.from_at <= a.start_at OR b.from_at < a.end_at))) AS absent
+) out
+WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($3::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $4
+    AND (a.start_at, a.guid) > ($4, $5::uuid)
+    AND (a.start_at >= $2 OR a.out_of_schedule AND a.end_at > $2)
+    AND (NOT r.active OR cells.withdrawn OR cells.absent OR out.absent OR a.receipt_status = 'rejected'
+        OR a.receipt_status IS NULL AND a.attendance = 'none' AND a.updated_at <= $6)
 ORDER BY a.start_at, a.guid
-LIMIT $6
+LIMIT $7
 `
 
 type WorkListVisitsBatchResults struct {
@@ -10691,10 +11624,11 @@ type WorkListVisitsBatchResults struct {
 
 type WorkListVisitsParams struct {
 	LpuGuid       uuid.UUID
+	At            time.Time
 	ResourceGuids []uuid.UUID
 	FromAt        time.Time
 	AfterGuid     uuid.UUID
-	At            time.Time
+	UnconfirmedAt *time.Time
 	Most          int32
 }
 
@@ -10708,13 +11642,18 @@ type WorkListVisitsRow struct {
 	MkabGuid       uuid.UUID
 	ResourceActive bool
 	Withdrawn      bool
+	Absent         bool
+	Rejected       bool
 }
 
 // Returns the active visits to the given resources that have not begun at @at and cannot take place
-// as they are booked, in order of start and guid, after a position. All begin at @from_at or later.
-// A visit for a day begins when the day is over.
+// as they are booked, or are not in the institution's books although they were last changed at
+// @unconfirmed_at or before, in order of start and guid, after a position. All begin at @from_at or
+// later. A visit for a day begins when the day is over. Without @unconfirmed_at no visit needs a
+// receipt.
 //
-//	SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn
+//	SELECT a.guid, a.start_at, a.end_at, a.resource_guid, a.slot_guids, a.direction_guid, a.mkab_guid, r.active AS resource_active, cells.withdrawn::boolean AS withdrawn,
+//	    (cells.absent OR out.absent)::boolean AS absent, (a.receipt_status IS NOT DISTINCT FROM 'rejected')::boolean AS rejected
 //	FROM appointment a
 //	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 //	CROSS JOIN LATERAL (
@@ -10722,25 +11661,29 @@ type WorkListVisitsRow struct {
 //	    FROM slot s
 //	    WHERE s.lpu_guid = $1 AND s.guid = ANY(a.slot_guids)
 //	) cells
-//	WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($2::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $3
-//	    AND (a.start_at, a.guid) > ($3, $4::uuid)
-//	    AND (a.start_at >= $5 OR a.out_of_schedule AND a.end_at > $5)
-//	    AND (NOT r.active OR cells.withdrawn OR cells.absent
-//	        OR a.out_of_schedule AND EXISTS (
-//	            SELECT 1 FROM absence b
-//	            WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
-//	                AND b.to_at > a.start_at AND b.to_at > $5 AND (b.from_at <= a.start_at OR b.from_at < a.end_at)))
+//	CROSS JOIN LATERAL (
+//	    SELECT (a.out_of_schedule AND EXISTS (
+//	        SELECT 1 FROM absence b
+//	        WHERE b.lpu_guid = $1 AND b.resource_guid = a.resource_guid AND b.lifted_at IS NULL
+//	            AND b.to_at > a.start_at AND b.to_at > $2 AND (b.from_at <= a.start_at OR b.from_at < a.end_at))) AS absent
+//	) out
+//	WHERE a.lpu_guid = $1 AND a.resource_guid = ANY($3::uuid[]) AND a.cancelled_at IS NULL AND a.start_at >= $4
+//	    AND (a.start_at, a.guid) > ($4, $5::uuid)
+//	    AND (a.start_at >= $2 OR a.out_of_schedule AND a.end_at > $2)
+//	    AND (NOT r.active OR cells.withdrawn OR cells.absent OR out.absent OR a.receipt_status = 'rejected'
+//	        OR a.receipt_status IS NULL AND a.attendance = 'none' AND a.updated_at <= $6)
 //	ORDER BY a.start_at, a.guid
-//	LIMIT $6
+//	LIMIT $7
 func (q *Queries) WorkListVisits(ctx context.Context, arg []WorkListVisitsParams) *WorkListVisitsBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.LpuGuid,
+			a.At,
 			a.ResourceGuids,
 			a.FromAt,
 			a.AfterGuid,
-			a.At,
+			a.UnconfirmedAt,
 			a.Most,
 		}
 		batch.Queue(workListVisits, vals...)
@@ -10777,6 +11720,8 @@ func (b *WorkListVisitsBatchResults) Query(f func(int, []WorkListVisitsRow, erro
 					&i.MkabGuid,
 					&i.ResourceActive,
 					&i.Withdrawn,
+					&i.Absent,
+					&i.Rejected,
 				); err != nil {
 					return err
 				}

@@ -25,7 +25,7 @@ LEFT JOIN lpu source ON source.guid = d.lpu_from_guid
 LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 CROSS JOIN LATERAL (
     SELECT (CASE
-        WHEN d.appointment_end_at <= $2::timestamptz THEN 'Completed'
+        WHEN d.appointment_end_at <= $2::timestamptz OR d.completed_by_guid = d.appointment_guid THEN 'Completed'
         WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
         WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
         WHEN d.date_end < ($2::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'
@@ -101,7 +101,7 @@ type DirectionListRow struct {
 //	LEFT JOIN lpu target ON target.guid = d.lpu_to_guid
 //	CROSS JOIN LATERAL (
 //	    SELECT (CASE
-//	        WHEN d.appointment_end_at <= $2::timestamptz THEN 'Completed'
+//	        WHEN d.appointment_end_at <= $2::timestamptz OR d.completed_by_guid = d.appointment_guid THEN 'Completed'
 //	        WHEN d.appointment_guid IS NOT NULL THEN 'Booked'
 //	        WHEN d.cancelled_at IS NOT NULL THEN 'Cancelled'
 //	        WHEN d.date_end < ($2::timestamptz AT TIME ZONE holder.time_zone)::date THEN 'Expired'

@@ -307,7 +307,7 @@ type Appointment struct {
 	Comment          string
 	CreatedAt        time.Time
 	CancelledAt      *time.Time
-	// When it was last booked, moved or cancelled.
+	// When it was last booked, moved or cancelled, or its attendance was last changed.
 	UpdatedAt time.Time
 	// Why it was cancelled (ReasonCode), as the client gave it.
 	CancelReasonCode *int32
@@ -317,6 +317,21 @@ type Appointment struct {
 	SlotGuids []uuid.UUID
 	// Counts the changes of the visit: 1 when it is booked, 1 more with each move, cancel and change of its attendance.
 	Version int64
+	// The receipt (квитанция) of the institution's system: accepted or rejected; null: none. A move removes it, because it inserts the visit again.
+	ReceiptStatus *string
+	// The version of the visit that the receipt confirms.
+	ReceiptVersion *int64
+	// Why the visit was rejected.
+	ReceiptReason string
+	// The number of the visit in the institution's books; empty: not given.
+	ReceiptNumber string
+	ReceiptAt     *time.Time
+	// What became of the visit (явка), as the institution says: none (nothing said), arrived, fulfilled, no_show. A no-show holds neither its speciality nor, by a setting, its referral.
+	Attendance string
+	// When the attendance was set to its value.
+	AttendanceAt *time.Time
+	// When the attendance was first set, since it was last none. It can be corrected for a day.
+	AttendanceSince *time.Time
 }
 
 // The kinds of cells (тип занятости); only reception kinds take visits.
@@ -408,6 +423,8 @@ type Direction struct {
 	AppointmentStartAt *time.Time
 	// When the visit of the active appointment ends; the referral is completed from then on.
 	AppointmentEndAt *time.Time
+	// The visit that has completed the referral before its end, because the institution says that it took place. It counts only while it is the active appointment.
+	CompletedByGuid *uuid.UUID
 }
 
 // The feed of events (лента событий), in daily partitions.

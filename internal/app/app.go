@@ -16,6 +16,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/clinic"
 	"talon.example/internal/events"
 	"talon.example/internal/httpapi"
 	"talon.example/internal/httpapi/server"
@@ -129,6 +130,7 @@ func New(
 	api := httpapi.Config{
 		Booking:    a.booking,
 		Registry:   registry.NewService(store, now),
+		Clinic:     clinic.NewService(store, now),
 		Issuer:     issuer,
 		Assertions: auth.NewAssertionVerifier(audiences(config), now),
 		Ready: func(ctx context.Context) error {

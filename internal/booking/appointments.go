@@ -14,7 +14,7 @@ type AppointmentStatus string
 // The statuses of an appointment. If several apply, the last of this list wins.
 const (
 	AppointmentStatusBooked    AppointmentStatus = "Booked"
-	AppointmentStatusCompleted AppointmentStatus = "Completed" // the visit has ended
+	AppointmentStatusCompleted AppointmentStatus = "Completed" // the visit has ended, took place or was missed
 	AppointmentStatusCancelled AppointmentStatus = "Cancelled"
 )
 
@@ -24,7 +24,7 @@ type PatientAppointment struct {
 	Appointment
 
 	Status        AppointmentStatus
-	UpdatedAt     time.Time // time of the last booking, move or cancel
+	UpdatedAt     time.Time // time of the last booking, move, cancel or change of the attendance
 	OutOfSchedule bool
 	IsCito        bool
 	Comment       string

@@ -30,10 +30,13 @@ type BookedVisit struct {
 	Comment        string
 	IsCito         bool
 	CreatedAt      time.Time
-	Cancelled      bool
 	Version        int64 // 1 when it was booked, 1 more with each change
-	Person         PersonRows
-	AfterStart     bool // the setting DeleteOldTime: cancel and move are allowed after the start
+	Cancelled      bool
+	Attendance     Attendance
+	// AttendanceSince is when the attendance was first set, nil for AttendanceNone.
+	AttendanceSince *time.Time
+	Person          PersonRows
+	AfterStart      bool // the setting DeleteOldTime: cancel and move are allowed after the start
 }
 
 // PersonRows locates the rows of a person.
@@ -71,7 +74,7 @@ const OtherReason = 6
 
 // Cancel cancels an appointment of the patient and frees its cells, its referral and its
 // speciality. Cancelling again changes nothing. It returns a *Refusal if the patient has no such
-// appointment or its visit has begun. key is as for Book.
+// appointment, its visit has begun or its attendance is set. key is as for Book.
 func (s *Service) Cancel(
 	ctx context.Context, patient Patient, appointment uuid.UUID, reason CancelReason, key *Key,
 ) (replayed bool, err error) {
@@ -95,6 +98,8 @@ func (s *Service) cancel(
 		return s.keepResponse(ctx, key, nil)
 	case visit.begun(now) && !visit.AfterStart:
 		return Reject(AppointmentStarted)
+	case visit.Attendance != AttendanceNone:
+		return Reject(AppointmentAttended)
 	}
 	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)

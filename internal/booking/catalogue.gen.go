@@ -4,80 +4,85 @@ package booking
 
 // The rules that use cases check, in the order of the catalogue.
 const (
-	FieldInvalid             Name = "field_invalid"
-	DirectionTypeUnsupported Name = "direction_type_unsupported"
-	DirectionNotFound        Name = "direction_not_found"
-	DirectionNotPatients     Name = "direction_not_patients"
-	DirectionLpuMismatch     Name = "direction_lpu_mismatch"
-	DirectionAlreadyBooked   Name = "direction_already_booked"
-	DirectionExpired         Name = "direction_expired"
-	SlotNotFound             Name = "slot_not_found"
-	SlotResourceNotFound     Name = "slot_resource_not_found"
-	ScheduleStale            Name = "schedule_stale"
-	SlotNotForReception      Name = "slot_not_for_reception"
-	SlotUnavailable          Name = "slot_unavailable"
-	SlotTimePassed           Name = "slot_time_passed"
-	SlotBeyondHorizon        Name = "slot_beyond_horizon"
-	SlotAccessDenied         Name = "slot_access_denied"
-	SlotFull                 Name = "slot_full"
-	ResourceKindMismatch     Name = "resource_kind_mismatch"
-	SpecialityMismatch       Name = "speciality_mismatch"
-	SlotAdultsOnly           Name = "slot_adults_only"
-	SlotChildrenOnly         Name = "slot_children_only"
-	SlotInfantsOnly          Name = "slot_infants_only"
-	SlotDisabledOnly         Name = "slot_disabled_only"
-	SlotPregnantOnly         Name = "slot_pregnant_only"
-	SlotHealthyChildrenOnly  Name = "slot_healthy_children_only"
-	SpecialityAlreadyBooked  Name = "speciality_already_booked"
-	MkabClosed               Name = "mkab_closed"
-	MkabAbsent               Name = "mkab_absent"
-	MipAuthURLEmpty          Name = "mip_auth_url_empty"
-	MipAuthURLUnreachable    Name = "mip_auth_url_unreachable"
-	MipPersonNotFound        Name = "mip_person_not_found"
-	MipPersonDataMissing     Name = "mip_person_data_missing"
-	MkabPolicyNumberEmpty    Name = "mkab_policy_number_empty"
-	MkabSexEmpty             Name = "mkab_sex_empty"
-	MkabSurnameEmpty         Name = "mkab_surname_empty"
-	MkabNameEmpty            Name = "mkab_name_empty"
-	MkabLpuNotFound          Name = "mkab_lpu_not_found"
-	MkabPolicyLinkFailed     Name = "mkab_policy_link_failed"
-	SlotTaken                Name = "slot_taken"
-	ComplexSlotFailed        Name = "complex_slot_failed"
-	AppointmentNotCreated    Name = "appointment_not_created"
-	AppointmentNotFound      Name = "appointment_not_found"
-	AppointmentNotLinked     Name = "appointment_not_linked"
-	IdempotencyKeyReused     Name = "idempotency_key_reused"
-	IdempotencyKeyInUse      Name = "idempotency_key_in_use"
-	DirectionAbsent          Name = "direction_absent"
-	LpuAbsent                Name = "lpu_absent"
-	AppointmentAbsent        Name = "appointment_absent"
-	AppointmentStarted       Name = "appointment_started"
-	AppointmentCancelled     Name = "appointment_cancelled"
-	TooManyHolds             Name = "too_many_holds"
-	ResourceAbsent           Name = "resource_absent"
-	SlotAbsent               Name = "slot_absent"
-	AbsenceAbsent            Name = "absence_absent"
-	ObjectAbsent             Name = "object_absent"
-	ObjectInUse              Name = "object_in_use"
-	ImportAbsent             Name = "import_absent"
-	EventsExpired            Name = "events_expired"
-	TooManyImports           Name = "too_many_imports"
-	VersionStale             Name = "version_stale"
-	VersionConflict          Name = "version_conflict"
-	CellOverlap              Name = "cell_overlap"
-	CellForeign              Name = "cell_foreign"
-	CellBooked               Name = "cell_booked"
-	ObjectBooked             Name = "object_booked"
-	MkabOpen                 Name = "mkab_open"
-	GuidForeign              Name = "guid_foreign"
-	ClientUnauthenticated    Name = "client_unauthenticated"
-	GrantTypeUnsupported     Name = "grant_type_unsupported"
-	ScopeInvalid             Name = "scope_invalid"
-	PatientNotIdentified     Name = "patient_not_identified"
-	TooManyAttempts          Name = "too_many_attempts"
-	DatabaseUnavailable      Name = "database_unavailable"
-	MipUnavailable           Name = "mip_unavailable"
-	Overloaded               Name = "overloaded"
+	FieldInvalid               Name = "field_invalid"
+	DirectionTypeUnsupported   Name = "direction_type_unsupported"
+	DirectionNotFound          Name = "direction_not_found"
+	DirectionNotPatients       Name = "direction_not_patients"
+	DirectionLpuMismatch       Name = "direction_lpu_mismatch"
+	DirectionAlreadyBooked     Name = "direction_already_booked"
+	DirectionExpired           Name = "direction_expired"
+	SlotNotFound               Name = "slot_not_found"
+	SlotResourceNotFound       Name = "slot_resource_not_found"
+	ScheduleStale              Name = "schedule_stale"
+	SlotNotForReception        Name = "slot_not_for_reception"
+	SlotUnavailable            Name = "slot_unavailable"
+	SlotTimePassed             Name = "slot_time_passed"
+	SlotBeyondHorizon          Name = "slot_beyond_horizon"
+	SlotAccessDenied           Name = "slot_access_denied"
+	SlotFull                   Name = "slot_full"
+	ResourceKindMismatch       Name = "resource_kind_mismatch"
+	SpecialityMismatch         Name = "speciality_mismatch"
+	SlotAdultsOnly             Name = "slot_adults_only"
+	SlotChildrenOnly           Name = "slot_children_only"
+	SlotInfantsOnly            Name = "slot_infants_only"
+	SlotDisabledOnly           Name = "slot_disabled_only"
+	SlotPregnantOnly           Name = "slot_pregnant_only"
+	SlotHealthyChildrenOnly    Name = "slot_healthy_children_only"
+	SpecialityAlreadyBooked    Name = "speciality_already_booked"
+	MkabClosed                 Name = "mkab_closed"
+	MkabAbsent                 Name = "mkab_absent"
+	MipAuthURLEmpty            Name = "mip_auth_url_empty"
+	MipAuthURLUnreachable      Name = "mip_auth_url_unreachable"
+	MipPersonNotFound          Name = "mip_person_not_found"
+	MipPersonDataMissing       Name = "mip_person_data_missing"
+	MkabPolicyNumberEmpty      Name = "mkab_policy_number_empty"
+	MkabSexEmpty               Name = "mkab_sex_empty"
+	MkabSurnameEmpty           Name = "mkab_surname_empty"
+	MkabNameEmpty              Name = "mkab_name_empty"
+	MkabLpuNotFound            Name = "mkab_lpu_not_found"
+	MkabPolicyLinkFailed       Name = "mkab_policy_link_failed"
+	SlotTaken                  Name = "slot_taken"
+	ComplexSlotFailed          Name = "complex_slot_failed"
+	AppointmentNotCreated      Name = "appointment_not_created"
+	AppointmentNotFound        Name = "appointment_not_found"
+	AppointmentNotLinked       Name = "appointment_not_linked"
+	IdempotencyKeyReused       Name = "idempotency_key_reused"
+	IdempotencyKeyInUse        Name = "idempotency_key_in_use"
+	DirectionAbsent            Name = "direction_absent"
+	LpuAbsent                  Name = "lpu_absent"
+	AppointmentAbsent          Name = "appointment_absent"
+	AppointmentStarted         Name = "appointment_started"
+	AppointmentCancelled       Name = "appointment_cancelled"
+	AppointmentAttended        Name = "appointment_attended"
+	TooManyHolds               Name = "too_many_holds"
+	ResourceAbsent             Name = "resource_absent"
+	SlotAbsent                 Name = "slot_absent"
+	AbsenceAbsent              Name = "absence_absent"
+	ObjectAbsent               Name = "object_absent"
+	ObjectInUse                Name = "object_in_use"
+	ImportAbsent               Name = "import_absent"
+	EventsExpired              Name = "events_expired"
+	TooManyImports             Name = "too_many_imports"
+	VersionStale               Name = "version_stale"
+	VersionConflict            Name = "version_conflict"
+	CellOverlap                Name = "cell_overlap"
+	CellForeign                Name = "cell_foreign"
+	CellBooked                 Name = "cell_booked"
+	ObjectBooked               Name = "object_booked"
+	MkabOpen                   Name = "mkab_open"
+	GuidForeign                Name = "guid_foreign"
+	AppointmentNotActive       Name = "appointment_not_active"
+	AppointmentVersionMismatch Name = "appointment_version_mismatch"
+	AttendanceEarly            Name = "attendance_early"
+	AttendanceFinal            Name = "attendance_final"
+	ClientUnauthenticated      Name = "client_unauthenticated"
+	GrantTypeUnsupported       Name = "grant_type_unsupported"
+	ScopeInvalid               Name = "scope_invalid"
+	PatientNotIdentified       Name = "patient_not_identified"
+	TooManyAttempts            Name = "too_many_attempts"
+	DatabaseUnavailable        Name = "database_unavailable"
+	MipUnavailable             Name = "mip_unavailable"
+	Overloaded                 Name = "overloaded"
 )
 
 // The groups, in the order of the catalogue.
@@ -98,6 +103,7 @@ const (
 	GroupAppointment Group = "appointment"
 	GroupHold        Group = "hold"
 	GroupRegistry    Group = "registry"
+	GroupClinic      Group = "clinic"
 	GroupIdentity    Group = "identity"
 	GroupService     Group = "service"
 )
@@ -409,156 +415,187 @@ var catalogue = []Rule{
 		Title:   "The appointment is cancelled and cannot be moved",
 	},
 	{
-		Order: 58, Name: TooManyHolds, Group: GroupHold, Status: 409, Code: "4091", Type: TypeValidation, Mender: MenderPatient,
+		Order: 58, Name: AppointmentAttended, Group: GroupAppointment, Status: 400, Code: "4000", Type: TypeValidation, Mender: MenderRegistry,
+		Ours:    true,
+		Message: "Медицинская организация уже отметила явку, отменить или перенести запись нельзя. Обратитесь в регистратуру.",
+		Title:   "The institution has recorded what became of the visit",
+	},
+	{
+		Order: 59, Name: TooManyHolds, Group: GroupHold, Status: 409, Code: "4091", Type: TypeValidation, Mender: MenderPatient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Одновременно можно удерживать не более двух ячеек расписания. Запишитесь в одну из них или снимите удержание.",
 		Title:     "The patient already has two holds, which details.holds lists",
 	},
 	{
-		Order: 59, Name: ResourceAbsent, Group: GroupRegistry, Status: 404, Code: "4044", Type: TypeError, Mender: MenderClient,
+		Order: 60, Name: ResourceAbsent, Group: GroupRegistry, Status: 404, Code: "4044", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Ресурс не найден",
 		Title:   "The institution has no such resource",
 	},
 	{
-		Order: 60, Name: SlotAbsent, Group: GroupRegistry, Status: 404, Code: "4045", Type: TypeError, Mender: MenderClient,
+		Order: 61, Name: SlotAbsent, Group: GroupRegistry, Status: 404, Code: "4045", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Ячейка расписания не найдена.",
 		Title:   "The institution has no such cell",
 	},
 	{
-		Order: 61, Name: AbsenceAbsent, Group: GroupRegistry, Status: 404, Code: "4046", Type: TypeError, Mender: MenderClient,
+		Order: 62, Name: AbsenceAbsent, Group: GroupRegistry, Status: 404, Code: "4046", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Отсутствие не найдено.",
 		Title:   "The resource has no such absence",
 	},
 	{
-		Order: 62, Name: ObjectAbsent, Group: GroupRegistry, Status: 404, Code: "4047", Type: TypeError, Mender: MenderClient,
+		Order: 63, Name: ObjectAbsent, Group: GroupRegistry, Status: 404, Code: "4047", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Объект не найден.",
 		Title:   "The registry has no such object",
 	},
 	{
-		Order: 63, Name: ObjectInUse, Group: GroupRegistry, Status: 409, Code: "4096", Type: TypeValidation, Mender: MenderClient,
+		Order: 64, Name: ObjectInUse, Group: GroupRegistry, Status: 409, Code: "4096", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Объект используется, удалить его нельзя.",
 		Title:   "Other objects refer to it, so that it cannot be deleted",
 	},
 	{
-		Order: 64, Name: ImportAbsent, Group: GroupRegistry, Status: 404, Code: "4048", Type: TypeError, Mender: MenderClient,
+		Order: 65, Name: ImportAbsent, Group: GroupRegistry, Status: 404, Code: "4048", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Загрузка не найдена.",
 		Title:   "The client application has no such import",
 	},
 	{
-		Order: 65, Name: EventsExpired, Group: GroupRegistry, Status: 410, Code: "4101", Type: TypeError, Mender: MenderClient,
+		Order: 66, Name: EventsExpired, Group: GroupRegistry, Status: 410, Code: "4101", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "События после указанного места уже удалены. Перечитайте данные и начните с конца ленты.",
 		Title:   "Events after the given place are not kept any more",
 	},
 	{
-		Order: 66, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
+		Order: 67, Name: TooManyImports, Group: GroupRegistry, Status: 409, Code: "4100", Type: TypeError, Mender: MenderClient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много незавершенных загрузок. Дождитесь их окончания или отмените их.",
 		Title:     "The client application has too many unfinished imports; retry after Retry-After seconds",
 	},
 	{
-		Order: 67, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
+		Order: 68, Name: VersionStale, Group: GroupRegistry, Status: 409, Code: "4092", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Получены более новые данные, чем в этом сообщении.",
 		Title:   "A newer message covers the whole of this one",
 	},
 	{
-		Order: 68, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
+		Order: 69, Name: VersionConflict, Group: GroupRegistry, Status: 409, Code: "4093", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "С этой версией уже переданы другие данные.",
 		Title:   "A message of this version has other content",
 	},
 	{
-		Order: 69, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
+		Order: 70, Name: CellOverlap, Group: GroupRegistry, Status: 400, Code: "4006", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Ячейки расписания {Slot} и {Other} пересекаются по времени.",
 		Title:   "Two cells of the message overlap in time",
 	},
 	{
-		Order: 70, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
+		Order: 71, Name: CellForeign, Group: GroupRegistry, Status: 409, Code: "4094", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Идентификатор ячейки расписания уже принадлежит другой ячейке.",
 		Title:   "The guid or the number belongs to another cell of the institution",
 	},
 	{
-		Order: 71, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
+		Order: 72, Name: CellBooked, Group: GroupRegistry, Status: 409, Code: "4095", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "На ячейки расписания есть записи.",
 		Title:   "Cells with visits would be withdrawn, moved or reduced; details.conflicts lists them",
 	},
 	{
-		Order: 72, Name: ObjectBooked, Group: GroupRegistry, Status: 409, Code: "4097", Type: TypeValidation, Mender: MenderClient,
+		Order: 73, Name: ObjectBooked, Group: GroupRegistry, Status: 409, Code: "4097", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "По направлению есть запись на прием.",
 		Title:   "The referral has a visit, which details.appointment names",
 	},
 	{
-		Order: 73, Name: MkabOpen, Group: GroupRegistry, Status: 409, Code: "4098", Type: TypeValidation, Mender: MenderClient,
+		Order: 74, Name: MkabOpen, Group: GroupRegistry, Status: 409, Code: "4098", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "У пациента уже есть открытая медицинская карта {MkabGuid}.",
 		Title:   "The person has another open card in the institution; the message names it",
 	},
 	{
-		Order: 74, Name: GuidForeign, Group: GroupRegistry, Status: 409, Code: "4099", Type: TypeValidation, Mender: MenderClient,
+		Order: 75, Name: GuidForeign, Group: GroupRegistry, Status: 409, Code: "4099", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Идентификатор уже принадлежит другому объекту.",
 		Title:   "The guid or the number belongs to another object, or the card was merged into another",
 	},
 	{
-		Order: 75, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
+		Order: 76, Name: AppointmentNotActive, Group: GroupClinic, Status: 409, Code: "4102", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "Запись на прием отменена.",
+		Title:   "The appointment is cancelled",
+	},
+	{
+		Order: 77, Name: AppointmentVersionMismatch, Group: GroupClinic, Status: 409, Code: "4103", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "Запись на прием изменилась, запросите ее заново.",
+		Title:   "The version is not the appointment's current one",
+	},
+	{
+		Order: 78, Name: AttendanceEarly, Group: GroupClinic, Status: 409, Code: "4104", Type: TypeValidation, Mender: MenderClient,
+		Retryable: true,
+		Ours:      true,
+		Message:   "Отметить явку можно только в день приема, а неявку после начала приема.",
+		Title:     "The day of the visit, or for a no-show the visit itself, has not begun",
+	},
+	{
+		Order: 79, Name: AttendanceFinal, Group: GroupClinic, Status: 409, Code: "4105", Type: TypeValidation, Mender: MenderClient,
+		Ours:    true,
+		Message: "Изменить отметку о явке больше нельзя.",
+		Title:   "The attendance was set a day ago, the visit ended 30 days ago, or its referral has changed",
+	},
+	{
+		Order: 80, Name: ClientUnauthenticated, Group: GroupIdentity, Status: 403, Code: "5403", Type: TypeError, Mender: MenderClient,
 		Ours:    true,
 		Message: "Код авторизации не верен",
 		Title:   "No client application has this guid and this secret",
 	},
 	{
-		Order: 76, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
+		Order: 81, Name: GrantTypeUnsupported, Group: GroupIdentity, Status: 400, Code: "4004", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Неподдерживаемый grant_type: ожидается client_credentials",
 		Title:   "grant_type is not client_credentials",
 	},
 	{
-		Order: 77, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
+		Order: 82, Name: ScopeInvalid, Group: GroupIdentity, Status: 400, Code: "4005", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
 		Message: "Запрошенные области доступа приложению недоступны",
 		Title:   "The client application may not have this scope, or has none at all",
 	},
 	{
-		Order: 78, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
+		Order: 83, Name: PatientNotIdentified, Group: GroupIdentity, Status: 403, Code: "4030", Type: TypeError, Mender: MenderPatient,
 		Ours:    true,
 		Message: "Пациент с такими данными и открытой медицинской картой не найден. Проверьте данные или обратитесь в регистратуру медицинского учреждения.",
 		Title:   "No person, or more than one, has an open card with these data",
 	},
 	{
-		Order: 79, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
+		Order: 84, Name: TooManyAttempts, Group: GroupIdentity, Status: 429, Code: "4290", Type: TypeError, Mender: MenderPatient,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Слишком много неудачных попыток. Повторите попытку позже.",
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
 	},
 	{
-		Order: 83, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 88, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис временно недоступен. Повторите попытку позже.",
 		Title:     "The database is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 84, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 89, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис МИП временно недоступен. Повторите попытку позже.",
 		Title:     "The master patient index is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 86, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 91, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис перегружен. Повторите попытку позже.",

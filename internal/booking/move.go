@@ -104,6 +104,8 @@ func (v *BookedVisit) rejectMove(now time.Time) *Refusal {
 		return Reject(AppointmentCancelled)
 	case v.begun(now) && !v.AfterStart:
 		return Reject(AppointmentStarted)
+	case v.Attendance != AttendanceNone:
+		return Reject(AppointmentAttended)
 	default:
 		return nil
 	}

@@ -61,6 +61,7 @@ var (
 	ProblemBeforeDate    = Problem{"period", "дата должна быть не раньше Date"}
 	ProblemBeforeOpened  = Problem{"period", "дата должна быть не раньше OpenedOn"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
+	ProblemReason        = Problem{"conflict", "причина указывается только вместе с rejected"}
 )
 
 // Problems of the body, in Russian. They follow the colon in body_malformed.

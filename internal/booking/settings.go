@@ -26,6 +26,8 @@ type Settings struct {
 	ScheduleDays           *int // how many days ahead a visit may begin; nil: no limit
 	DirectionExpires       bool
 	OnBooked               string // what a message does with cells that have visits, if it does not say: refuse or keep
+	ReceiptMinutes         int    // how long a visit may be without a receipt; 0: for ever
+	NoShowReturnsReferral  bool   // the referral of a no-show can be booked again
 	ScheduleFreshHours     int    // in schedules that were not confirmed for so long nobody can book; 0: no limit
 }
 
@@ -110,6 +112,21 @@ var SettingTable = []Setting{
 		Meaning: "A schedule that was brought in by the registry cannot be booked " +
 			"if no message has confirmed it for so many hours. 0: no limit.",
 		field: func(s *Settings) any { return &s.ScheduleFreshHours },
+	},
+	{
+		Code: "ReceiptMinutes", Default: "0",
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu}, Most: 9999,
+		Meaning: "A visit that has no receipt of the institution's system so many minutes " +
+			"after it was booked or moved appears on the work list. " +
+			"0: the institution's system gives no receipts.",
+		field: func(s *Settings) any { return &s.ReceiptMinutes },
+	},
+	{
+		Code: "NoShowReturnsReferral", Default: "false",
+		Owners: []SettingOwner{OwnerRegion, OwnerLpu},
+		Meaning: "The referral of a patient who did not come can be booked again. " +
+			"Otherwise the visit has used it up. The institution is the one of the visit.",
+		field: func(s *Settings) any { return &s.NoShowReturnsReferral },
 	},
 }
 

@@ -17,15 +17,20 @@ type Type string
 
 // The types. Those of a referral go to the institution that holds its original.
 const (
-	AppointmentBooked    Type = "appointment.booked"
-	AppointmentMoved     Type = "appointment.moved" // also to the institution that it has left
-	AppointmentCancelled Type = "appointment.cancelled"
-	AppointmentChanged   Type = "appointment.changed" // its card was merged into another one
-	ReferralChanged      Type = "referral.changed"    // its source has written it
-	ReferralWithdrawn    Type = "referral.withdrawn"
-	ReferralBooked       Type = "referral.booked"   // also if the visit was moved
-	ReferralReleased     Type = "referral.released" // its visit was cancelled
-	ScheduleChanged      Type = "schedule.changed"  // cells of a period
+	AppointmentBooked     Type = "appointment.booked"
+	AppointmentMoved      Type = "appointment.moved" // also to the institution that it has left
+	AppointmentCancelled  Type = "appointment.cancelled"
+	AppointmentChanged    Type = "appointment.changed" // its card was merged into another one
+	AppointmentArrived    Type = "appointment.arrived"
+	AppointmentFulfilled  Type = "appointment.fulfilled"
+	AppointmentNoShow     Type = "appointment.no_show"
+	AppointmentUnattended Type = "appointment.unattended" // its attendance was undone
+	ReferralChanged       Type = "referral.changed"       // its source has written it
+	ReferralWithdrawn     Type = "referral.withdrawn"
+	ReferralBooked        Type = "referral.booked"    // also if the visit was moved
+	ReferralReleased      Type = "referral.released"  // its visit was cancelled
+	ReferralCompleted     Type = "referral.completed" // its visit took place
+	ScheduleChanged       Type = "schedule.changed"   // cells of a period
 )
 
 // Event is something that has happened. It contains no personal data: a reader that may know more

@@ -13,6 +13,7 @@ import (
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/clinic"
 	"talon.example/internal/events"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/registry"
@@ -22,6 +23,7 @@ import (
 type Config struct {
 	Booking    *booking.Service
 	Registry   *registry.Service
+	Clinic     *clinic.Service
 	Imports    *registry.Imports
 	Feed       *events.Feed
 	Issuer     *auth.Issuer // nil if the authorisation service is off
@@ -37,6 +39,7 @@ type Config struct {
 type handlers struct {
 	booking    *booking.Service
 	registry   *registry.Service
+	clinic     *clinic.Service
 	imports    *registry.Imports
 	feed       *events.Feed
 	issuer     *auth.Issuer
@@ -61,7 +64,8 @@ func Register(s *server.Server, config Config) {
 
 func newHandlers(config Config) *handlers {
 	return &handlers{
-		booking: config.Booking, registry: config.Registry, imports: config.Imports, feed: config.Feed,
+		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, imports: config.Imports,
+		feed:   config.Feed,
 		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
 	}
 }

@@ -235,24 +235,7 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 		})
 	}
 	if lost.Rule == booking.SpecialityAlreadyBooked {
-		row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{
-			{PersonGuid: a.Patient.Person, SpecialityCode: a.Direction.SpecialityCode},
-		}).QueryRow, func(row db.SpecialityClaimGetRow, rowErr error) error {
-			if rowErr != nil {
-				return rowErr
-			}
-			existing, rowErr := t.reference.existingAppointment(
-				row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt,
-			)
-			if rowErr != nil {
-				return rowErr
-			}
-			err = booking.RejectSpeciality(booking.ActiveAppointment{
-				ExistingAppointment: existing, SpecialityCode: a.Direction.SpecialityCode,
-				ResourceName: row.ResourceName,
-			})
-			return nil
-		})
+		t.explainSpeciality(a.Patient.Person, a.Direction.SpecialityCode, &err)
 	}
 	if lost.Rule == booking.AppointmentNotCreated {
 		row(t, t.AppointmentTarget(t.ctx, []db.AppointmentTargetParams{
@@ -270,6 +253,26 @@ func (t *tx) explainLoss(a booking.NewAppointment, err error) error {
 		})
 	}
 	return firstError(t.send(), err)
+}
+
+// explainSpeciality queues the statement that reads which appointment has a person's claim on a
+// speciality. It replaces *lost by the refusal of another consultation.
+func (t *tx) explainSpeciality(person uuid.UUID, speciality string, lost *error) {
+	row(t, t.SpecialityClaimGet(t.ctx, []db.SpecialityClaimGetParams{
+		{PersonGuid: person, SpecialityCode: speciality},
+	}).QueryRow, func(row db.SpecialityClaimGetRow, err error) error {
+		if err != nil {
+			return err
+		}
+		existing, err := t.reference.existingAppointment(row.AppointmentGuid, row.LpuGuid, row.StartAt, row.EndAt)
+		if err != nil {
+			return err
+		}
+		*lost = booking.RejectSpeciality(booking.ActiveAppointment{
+			ExistingAppointment: existing, SpecialityCode: speciality, ResourceName: row.ResourceName,
+		})
+		return nil
+	})
 }
 
 // rejectIfAbsent turns pgx.ErrNoRows into a refusal by the named rule. Other errors are returned

@@ -83,23 +83,25 @@ func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.U
 func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) (*booking.BookedVisit, error) {
 	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
 	return &booking.BookedVisit{
-		Guid:           row.Guid,
-		Lpu:            row.LpuGuid,
-		Direction:      row.DirectionGuid,
-		DirectionLpu:   row.DirectionLpuGuid,
-		Type:           booking.DirectionType(row.Type),
-		SpecialityCode: row.SpecialityCode,
-		Start:          row.StartAt,
-		End:            row.EndAt,
-		OutOfSchedule:  row.OutOfSchedule,
-		Slots:          row.SlotGuids,
-		Comment:        row.Comment,
-		IsCito:         row.IsCito,
-		CreatedAt:      row.CreatedAt,
-		Version:        row.Version,
-		Cancelled:      row.Cancelled,
-		Person:         person,
-		AfterStart:     settings.AfterStart,
+		Guid:            row.Guid,
+		Lpu:             row.LpuGuid,
+		Direction:       row.DirectionGuid,
+		DirectionLpu:    row.DirectionLpuGuid,
+		Type:            booking.DirectionType(row.Type),
+		SpecialityCode:  row.SpecialityCode,
+		Start:           row.StartAt,
+		End:             row.EndAt,
+		OutOfSchedule:   row.OutOfSchedule,
+		Slots:           row.SlotGuids,
+		Comment:         row.Comment,
+		IsCito:          row.IsCito,
+		CreatedAt:       row.CreatedAt,
+		Version:         row.Version,
+		Cancelled:       row.Cancelled,
+		Attendance:      booking.Attendance(row.Attendance),
+		AttendanceSince: row.AttendanceSince,
+		Person:          person,
+		AfterStart:      settings.AfterStart,
 	}, err
 }
 
@@ -112,6 +114,9 @@ func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 			return struct{}{}, err
 		}
 		if v := locked.visit; v != nil { // nil if it was cancelled meanwhile
+			if v.Attendance != booking.AttendanceNone {
+				return struct{}{}, booking.Reject(booking.AppointmentAttended)
+			}
 			t.releaseClaims(c.Person, locked)
 			row(t, t.AppointmentCancel(ctx, []db.AppointmentCancelParams{
 				{LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
@@ -215,14 +220,34 @@ func (t *tx) readVisit(
 // of its referral, the link on the copy, and the claim on its speciality. If another consultation
 // inherits the speciality, the claim is transferred to it.
 func (t *tx) releaseClaims(person uuid.UUID, locked lockedVisit) {
-	v := locked.visit
-	directions := []db.DirectionReleaseParams{{LpuGuid: v.DirectionLpu, Guid: v.Direction, AppointmentGuid: v.Guid}}
-	if v.Lpu != v.DirectionLpu {
+	t.releaseDirections(locked.visit)
+	t.releaseSpeciality(person, locked)
+}
+
+// directionLpus returns the institutions that store the referral of a visit: that of the original,
+// and that of the copy if there is one.
+func directionLpus(v *booking.BookedVisit) []uuid.UUID {
+	if v.Lpu == v.DirectionLpu {
+		return []uuid.UUID{v.Lpu}
+	}
+	return []uuid.UUID{v.DirectionLpu, v.Lpu}
+}
+
+// releaseDirections queues the statement that releases the referral of a visit and its copy.
+func (t *tx) releaseDirections(v *booking.BookedVisit) {
+	var directions []db.DirectionReleaseParams
+	for _, lpu := range directionLpus(v) {
 		directions = append(directions, db.DirectionReleaseParams{
-			LpuGuid: v.Lpu, Guid: v.Direction, AppointmentGuid: v.Guid,
+			LpuGuid: lpu, Guid: v.Direction, AppointmentGuid: v.Guid,
 		})
 	}
 	exec(t, t.DirectionRelease(t.ctx, directions).Exec)
+}
+
+// releaseSpeciality queues the statement that releases the claim of a visit on its speciality, or
+// transfers it to the visit that inherits it.
+func (t *tx) releaseSpeciality(person uuid.UUID, locked lockedVisit) {
+	v := locked.visit
 	switch heir := locked.heir; {
 	case locked.holder != v.Guid:
 	case heir != nil:

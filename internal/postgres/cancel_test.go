@@ -37,9 +37,10 @@ func TestVisit(t *testing.T) {
 	require.Equal(t, w.firstStart, visit.Start.UTC())
 	require.Equal(t, &booking.BookedVisit{
 		Guid: visit.Guid, Lpu: w.to, Direction: w.direction, DirectionLpu: w.from, Type: booking.Consult,
-		SpecialityCode: "92", Start: visit.Start, End: visit.End, Version: 1,
-		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt,
-		Person: booking.PersonRows{Lpus: sortedByBytes(w.from, w.to), Visits: []uuid.UUID{visit.Guid}},
+		SpecialityCode: "92", Start: visit.Start, End: visit.End,
+		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt, Version: 1,
+		Attendance: booking.AttendanceNone,
+		Person:     booking.PersonRows{Lpus: sortedByBytes(w.from, w.to), Visits: []uuid.UUID{visit.Guid}},
 	}, visit)
 	other, err := w.store().Visit(t.Context(), uuid.New(), visit.Guid)
 	require.NoError(t, err)

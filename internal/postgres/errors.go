@@ -17,11 +17,11 @@ import (
 // rejectionByConstraint maps a constraint to the rule that it enforces. The guards of the
 // statements normally reject a request before it violates a constraint.
 var rejectionByConstraint = map[string]booking.Name{
-	"appointment_one_active": booking.DirectionAlreadyBooked,
-	"slot_capacity":          booking.SlotTaken,
-	"slot_id":                booking.CellForeign,
-	"slot_pkey":              booking.CellForeign,
-	"absence_pkey":           booking.VersionConflict, // of another resource at the same time
+	"appointment_one_in_force": booking.DirectionAlreadyBooked,
+	"slot_capacity":            booking.SlotTaken,
+	"slot_id":                  booking.CellForeign,
+	"slot_pkey":                booking.CellForeign,
+	"absence_pkey":             booking.VersionConflict, // of another resource at the same time
 	// Rows are locked before others refer to them, so that only a deletion violates these.
 	"lpu_legal_entity_guid_fkey": booking.ObjectInUse,
 	"mkab_lpu_guid_fkey":         booking.ObjectInUse,

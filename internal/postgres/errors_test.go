@@ -833,7 +833,7 @@ func TestConstraintOfAMessage(t *testing.T) {
 		`duplicate key value violates unique constraint "direction_id_102173"`:         "direction_id",
 		`new row for relation "slot_102040" violates check constraint "slot_capacity"`: "slot_capacity",
 
-		`повторяющееся значение ключа нарушает ограничение уникальности «appointment_one_active_102233»`: "appointment_one_active",
+		`повторяющееся значение ключа нарушает ограничение уникальности «appointment_one_in_force_102233»`: "appointment_one_in_force",
 
 		`duplicate key value violates unique constraint "direction_id_of_another"`:                      "",
 		`insert or update on table "direction" violates foreign key constraint "direction_mkab_102173"`: "",

@@ -65,6 +65,9 @@ func (s *Store) Hold(
 			if locked.visit == nil {
 				return nil, booking.Reject(booking.AppointmentCancelled)
 			}
+			if locked.visit.Attendance != booking.AttendanceNone {
+				return nil, booking.Reject(booking.AppointmentAttended)
+			}
 			own = locked.visit.OwnCells(a.Request.LpuTo)
 		}
 		return t.hold(a, own, until)

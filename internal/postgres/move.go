@@ -33,6 +33,9 @@ func (s *Store) Move(
 		if current == nil {
 			return nil, booking.Reject(booking.AppointmentCancelled)
 		}
+		if current.Attendance != booking.AttendanceNone {
+			return nil, booking.Reject(booking.AppointmentAttended)
+		}
 		if current.Request(request) != a.Request {
 			return nil, booking.ErrVisitChanged
 		}

@@ -31,7 +31,7 @@ func (s *Store) WriteReferral(
 		}
 		if known != nil && known.AppointmentGuid != nil {
 			if stored := storedReferral(known); !stored.SameBooking(&referral) {
-				return registry.ObjectResult{}, t.rejectBooked(known)
+				return registry.ObjectResult{}, t.rejectBooked(booking.ObjectBooked, known)
 			}
 			t.changeCopy(known, &referral)
 		}
@@ -83,9 +83,9 @@ func (t *tx) rejectForeignNumber(w *registry.Write, number int64) {
 	})
 }
 
-// rejectBooked returns ObjectBooked with the visit of a referral.
-func (t *tx) rejectBooked(known *db.Direction) error {
-	refusal := booking.Reject(booking.ObjectBooked)
+// rejectBooked returns the refusal of a rule with the visit of a referral.
+func (t *tx) rejectBooked(rule booking.Name, known *db.Direction) error {
+	refusal := booking.Reject(rule)
 	if known.AppointmentLpuGuid != nil && known.AppointmentStartAt != nil && known.AppointmentEndAt != nil {
 		visit, err := t.reference.existingAppointment(
 			*known.AppointmentGuid, *known.AppointmentLpuGuid, *known.AppointmentStartAt, *known.AppointmentEndAt,
@@ -157,7 +157,7 @@ func (s *Store) WithdrawReferral(
 			return registry.ObjectResult{}, err
 		}
 		if policy == registry.Refuse && known != nil && known.AppointmentGuid != nil {
-			return registry.ObjectResult{}, t.rejectBooked(known)
+			return registry.ObjectResult{}, t.rejectBooked(booking.ObjectBooked, known)
 		}
 		exec(t, t.ReferralWithdraw(ctx, []db.ReferralWithdrawParams{{LpuGuid: w.Owner, Guid: w.Guid, At: now}}).Exec)
 		t.tellReferral(&w, events.ReferralWithdrawn, now)

@@ -31,7 +31,8 @@ func (s *Store) Settings(ctx context.Context, patient booking.Patient, lpu uuid.
 			if err != nil {
 				return nil, err
 			}
-			settings.PolyclinicCode, settings.OnBooked = "", "" // they enable no rule
+			settings.PolyclinicCode, settings.OnBooked = "", "" // these enable no rule
+			settings.ReceiptMinutes, settings.NoShowReturnsReferral = 0, false
 			same := value{settings, -1}
 			if settings.ScheduleDays != nil {
 				same.ScheduleDays, same.days = nil, *settings.ScheduleDays

@@ -27,12 +27,16 @@ func (s *Store) WorkList(
 	}
 	if filter.Resource != nil {
 		visits.ResourceGuids = []uuid.UUID{*filter.Resource}
-	} else if visits.ResourceGuids, err = s.workResources(ctx, filter.Lpu, visits.FromAt); err != nil {
+	} else if visits.ResourceGuids, err = s.workResources(ctx, filter.Lpu, visits.FromAt, now); err != nil {
 		return nil, err
 	}
 	err = s.snapshot(ctx, func(t *tx) {
 		place, err := t.reference.registered(filter.Lpu)
 		if err != nil {
+			t.fail(err)
+			return
+		}
+		if visits.UnconfirmedAt, err = t.reference.unconfirmedAt(filter.Lpu, now); err != nil {
 			t.fail(err)
 			return
 		}
@@ -52,9 +56,16 @@ func (s *Store) WorkList(
 }
 
 // workResources returns the resources that may have visits of the work list from a moment on.
-func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from time.Time) (guids []uuid.UUID, err error) {
+func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from, now time.Time) (guids []uuid.UUID, err error) {
 	err = s.snapshot(ctx, func(t *tx) {
-		rows(t, t.WorkListResources(ctx, []db.WorkListResourcesParams{{LpuGuid: lpu, FromAt: from}}).Query,
+		unconfirmed, err := t.reference.unconfirmedAt(lpu, now)
+		if err != nil {
+			t.fail(err)
+			return
+		}
+		rows(t, t.WorkListResources(ctx, []db.WorkListResourcesParams{{
+			LpuGuid: lpu, FromAt: from, UnconfirmedAt: unconfirmed,
+		}}).Query,
 			func(rows []uuid.UUID) error {
 				guids = rows
 				return nil
@@ -63,14 +74,28 @@ func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from time.Time
 	return guids, interpretError(err)
 }
 
-// workKind returns why a visit is in the work list. Without another reason it is an absence.
+// unconfirmedAt returns the moment before which a visit without a receipt must have been booked or
+// moved to be in the work list of an institution; nil if no visit needs a receipt.
+func (r *reference) unconfirmedAt(lpu uuid.UUID, now time.Time) (*time.Time, error) {
+	settings, err := r.settings(lpu, uuid.Nil)
+	if err != nil || settings.ReceiptMinutes == 0 {
+		return nil, err
+	}
+	return new(now.Add(-time.Duration(settings.ReceiptMinutes) * time.Minute)), nil
+}
+
+// workKind returns why a visit is in the work list. Without another reason its receipt is missing.
 func workKind(row db.WorkListVisitsRow) registry.WorkKind {
 	switch {
 	case !row.ResourceActive:
 		return registry.WorkResourceInactive
 	case row.Withdrawn:
 		return registry.WorkWithdrawn
-	default:
+	case row.Absent:
 		return registry.WorkAbsence
+	case row.Rejected:
+		return registry.WorkReceiptRejected
+	default:
+		return registry.WorkReceiptMissing
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// WorkKind is why a visit cannot take place as it is booked.
+// WorkKind is why a visit cannot take place as it is booked, or is not in the institution's books.
 type WorkKind string
 
 // The kinds. If several apply, the first does.
@@ -18,6 +18,8 @@ const (
 	WorkResourceInactive WorkKind = "resource_inactive" // its resource is not active
 	WorkWithdrawn        WorkKind = "withdrawn"         // its source has withdrawn the cell or moved it in time
 	WorkAbsence          WorkKind = "absence"           // its resource is absent
+	WorkReceiptRejected  WorkKind = "receipt_rejected"  // the institution's system has rejected it
+	WorkReceiptMissing   WorkKind = "receipt_missing"   // it has no receipt in time
 )
 
 // WorkItem is a visit that the institution has to solve (рабочий список). Times are in the
@@ -39,9 +41,9 @@ type WorkFilter struct {
 }
 
 // WorkList returns a page of the active visits of an institution that have not begun and cannot
-// take place as they are booked, in order of start and guid, and the position after which the next
-// page begins, nil if there is none. The list is computed from the visits and the schedule. It
-// rejects with LpuAbsent.
+// take place as they are booked, or are not in its books, in order of start and guid, and the
+// position after which the next page begins, nil if there is none. The list is computed from the
+// visits and the schedule. It rejects with LpuAbsent.
 func (s *Service) WorkList(
 	ctx context.Context, filter WorkFilter, page booking.Page,
 ) ([]WorkItem, *booking.Position, error) {

@@ -167,7 +167,8 @@ var Patients = []Person{
 	{"Пациент Не прикреплён", person(28), failure, alwaysWrite + "appointment_not_linked."},
 	{
 		"Пациент Удерживает две ячейки", person(holdingPatient), refused,
-		"Holds two cells. Holding another one: too_many_holds.",
+		"Holds two cells. Holding another one: too_many_holds. Referral 1 is booked, and the institution says " +
+			"that the patient is there: cancelling it is refused by appointment_attended.",
 	},
 	{"Пациент Внутренняя ошибка", person(30), failure, always + "internal_error."},
 	{"Пациент База недоступна", person(31), failure, always + "database_unavailable."},

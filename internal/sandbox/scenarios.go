@@ -46,16 +46,20 @@ const (
 	refusedPatient          = 18 // whose bookings are refused
 	bookingPatient          = 19 // whose bookings succeed
 	movingPatient           = 20 // has movedVisit
-	holdingPatient          = 29 // holds two cells
+	holdingPatient          = 29 // holds two cells, and has attendedVisit
 	unidentifiedPatient     = 35
 	throttledPatient        = 36
 	patientWithoutReferrals = 37
 )
 
 const (
-	movedVisit    = 5  // the visit that a scenario moves
-	lateDay       = 12 // the day of the cells that the scenarios take
-	unknownNumber = 0  // of an object that does not exist
+	cancelledVisit = 1  // a cancelled visit
+	bookedVisit    = 2  // a visit that is ahead
+	fulfilledVisit = 4  // a visit that took place, days ago
+	movedVisit     = 5  // the visit that a scenario moves
+	attendedVisit  = 6  // a visit whose patient is there already
+	lateDay        = 12 // the day of the cells that the scenarios take
+	unknownNumber  = 0  // of an object that does not exist
 )
 
 // Scenarios returns a request for every named example of a response. First come the refusals in the
@@ -238,10 +242,13 @@ func (s *scenarios) addRefusals() {
 	s.refuse(booking.AppointmentStarted, "cancelAppointment", 1, http.MethodDelete, visitPath(4), "")
 	s.refuse(booking.AppointmentCancelled, "moveAppointment", 1, http.MethodPost, visitPath(1)+"/move",
 		moveBody(slotOf(1, lateDay, 5)))
+	s.refuse(booking.AppointmentAttended, "cancelAppointment", holdingPatient, http.MethodDelete,
+		visitPath(attendedVisit), "")
 	s.refuse(booking.TooManyHolds, "holdSlot", holdingPatient, http.MethodPost, holdPath(slotOf(3, lateDay, 3)),
 		bookingBody(holdingPatient, 2, 0, nil))
 	s.addRegistryRefusals()
 	s.addPatientObjectRefusals()
+	s.addVisitRefusals()
 	s.requestToken(string(booking.ClientUnauthenticated), http.StatusForbidden, refusedPatient, "another secret")
 	s.requestSystemToken(string(booking.GrantTypeUnsupported), http.StatusBadRequest, "grant_type=password")
 	s.requestSystemToken(string(booking.ScopeInvalid), http.StatusBadRequest,
@@ -308,6 +315,7 @@ func (s *scenarios) addSuccesses() {
 		s.bySystem(booking.ScopeScheduleWrite))
 	s.addRegistrySuccesses()
 	s.addPatientObjects()
+	s.addVisits()
 	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
 	s.get("live", "getLiveness", noPatient, "/health/live")
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
@@ -492,6 +500,41 @@ func (s *scenarios) addPatientObjects() {
 	add("registered_person", "getPerson", http.MethodGet, personPath(1), "")
 	add("person_deleted", "deletePerson", http.MethodDelete, personPath(deletedObject)+"?version=1", "")
 }
+
+// clinicPath returns the path of a visit for the system of its institution.
+func clinicPath(visit int) string {
+	return "/clinic/lpus/" + exampleTarget.String() + "/appointments/" + numbered("000a", visit).String()
+}
+
+// addVisitRefusals adds the refusals of receipts and attendances.
+func (s *scenarios) addVisitRefusals() {
+	attend := func(rule booking.Name, visit int, attendance string) {
+		s.refuse(rule, "putAttendance", noPatient, http.MethodPut, clinicPath(visit)+"/attendance",
+			attendanceBody(attendance), s.bySystem(booking.ScopeVisitWrite))
+	}
+	attend(booking.AppointmentNotActive, cancelledVisit, "arrived")
+	s.refuse(booking.AppointmentVersionMismatch, "putReceipt", noPatient, http.MethodPut,
+		clinicPath(bookedVisit)+"/receipt", `{"Version": 99, "Status": "accepted"}`,
+		s.bySystem(booking.ScopeVisitWrite))
+	attend(booking.AttendanceEarly, bookedVisit, "arrived")
+	attend(booking.AttendanceFinal, fulfilledVisit, "none")
+}
+
+// addVisits adds the reads of visits, a receipt and an attendance. Those that write are repeatable.
+func (s *scenarios) addVisits() {
+	add := func(name, operation, method, path, body, scope string) {
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(scope))
+	}
+	list := "/clinic/lpus/" + exampleTarget.String() + "/appointments?status=Booked&limit=2"
+	add("visits", "listVisits", http.MethodGet, list, "", booking.ScopeVisitRead)
+	add("visit", "getVisit", http.MethodGet, clinicPath(bookedVisit), "", booking.ScopeVisitRead)
+	add("receipt_written", "putReceipt", http.MethodPut, clinicPath(bookedVisit)+"/receipt",
+		`{"Version": 1, "Status": "accepted", "Number": "А-104"}`, booking.ScopeVisitWrite)
+	add("attendance_written", "putAttendance", http.MethodPut, clinicPath(fulfilledVisit)+"/attendance",
+		attendanceBody("fulfilled"), booking.ScopeVisitWrite)
+}
+
+func attendanceBody(attendance string) string { return fmt.Sprintf(`{"Attendance": %q}`, attendance) }
 
 // mergedPerson is the patient of mergedCard.
 const mergedPerson = 34

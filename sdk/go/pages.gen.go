@@ -33,6 +33,28 @@ func AllAppointments(
 	})
 }
 
+// AllVisits returns an iterator over the items of ListVisits on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllVisits(
+	ctx context.Context, api *client.ClientWithResponses, lpuGuid uuid.UUID, params *client.ListVisitsParams,
+) iter.Seq2[client.Visit, error] {
+	var request client.ListVisitsParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.Visit, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListVisitsWithResponse(ctx, lpuGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}
+
 // AllDirections returns an iterator over the items of ListDirections on all pages, from
 // params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
 // item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,

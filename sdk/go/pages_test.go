@@ -74,6 +74,12 @@ var lists = map[string]list{
 		items := talon.AllSources(ctx, api, systemLpu, &client.ListSourcesParams{Limit: &size})
 		return guids(items, func(item client.SourceStatus) uuid.UUID { return item.ResourceGUID })
 	},
+	"AllVisits": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllVisits(ctx, api, systemLpu, &client.ListVisitsParams{Limit: &size})
+		return guids(items, func(item client.Visit) uuid.UUID { return item.GUID })
+	},
 	"AllWork": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
 	) iter.Seq2[uuid.UUID, error] {
@@ -99,7 +105,7 @@ var badImport = sync.OnceValue(func() uuid.UUID {
 // newListClient returns a client that can read the named list.
 func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
 	t.Helper()
-	if slices.Contains([]string{"AllImportErrors", "AllResources", "AllSources", "AllWork"}, list) {
+	if slices.Contains([]string{"AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}, list) {
 		return newSystem(address, talon.Options{})
 	}
 	api, _ := newClient(t, address, 1, talon.Options{})

@@ -103,8 +103,8 @@ func TestBookingWithinOneLpu(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	for _, target := range []any{nil, sc.From} {
 		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
-		sc.Exec(`DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0; DELETE FROM event_outbox; DELETE FROM event;
-			DELETE FROM event_sequence`)
+		sc.Exec(`SELECT FROM event_recorder FOR UPDATE; DELETE FROM event_outbox; DELETE FROM event; DELETE FROM event_sequence;
+			DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
 		a := sc.TryBook(harness.Fields{"LpuFromGuid": sc.To})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)

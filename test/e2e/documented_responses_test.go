@@ -304,6 +304,13 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		sc.Cancel(sc.Person, booked).RequireCancelled(t)
 		return sc.Move(sc.Person, booked, harness.Fields{"SlotId": harness.FirstSlotID})
 	},
+	booking.AppointmentAttended: func(t *testing.T) harness.Answer {
+		c := startDesk(t)
+		visit := c.MustBook()
+		c.atVisit(-time.Hour)
+		c.mustAttend(visit, "arrived")
+		return c.Cancel(c.Person, visit)
+	},
 
 	booking.TooManyHolds: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -393,6 +400,28 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		r := startRegistrar(t)
 		r.MustBook()
 		return r.putDay(1, "refuse")
+	},
+	booking.AppointmentNotActive: func(t *testing.T) harness.Answer {
+		c := startDesk(t)
+		visit := c.MustBook()
+		c.Cancel(c.Person, visit).RequireCancelled(t)
+		return c.attend(visit, "arrived")
+	},
+	booking.AppointmentVersionMismatch: func(t *testing.T) harness.Answer {
+		c := startDesk(t)
+		return c.confirm(c.MustBook(), 2, "accepted")
+	},
+	booking.AttendanceEarly: func(t *testing.T) harness.Answer {
+		c := startDesk(t)
+		return c.attend(c.MustBook(), "arrived")
+	},
+	booking.AttendanceFinal: func(t *testing.T) harness.Answer {
+		c := startDesk(t)
+		visit := c.MustBook()
+		c.atVisit(0)
+		c.mustAttend(visit, "fulfilled")
+		c.AdvanceClock(25 * time.Hour)
+		return c.attend(visit, "none")
 	},
 	booking.ClientUnauthenticated: func(t *testing.T) harness.Answer {
 		sc := startWithAuthService(t)

@@ -32,6 +32,7 @@ func TestSettingConstraints(t *testing.T) {
 	values := map[string][]string{
 		"true, false":  {"true", "false"},
 		"0 to 999":     {"0", "7", "14", "999"},
+		"0 to 9999":    {"0", "9", "10", "999", "9999"},
 		"0 to 720":     {"0", "9", "10", "99", "100", "699", "700", "719", "720"},
 		"refuse, keep": {"refuse", "keep"},
 		"text":         {"", "1002", "что угодно"},
@@ -39,6 +40,7 @@ func TestSettingConstraints(t *testing.T) {
 	refused := map[string][]string{
 		"true, false":  {"", "TRUE", "1", "yes", " true"},
 		"0 to 999":     {"", "-1", "1000", "014", "1.5", "14 ", "много", "٣"},
+		"0 to 9999":    {"", "-1", "10000", "014", "1.5", "24 ", "٣"},
 		"0 to 720":     {"", "-1", "721", "1000", "800", "014", "1.5", "24 ", "٣"},
 		"refuse, keep": {"", "displace", "Keep", "keep "},
 	}

@@ -25,17 +25,18 @@ type facts struct {
 // synonyms maps the name of a request's value to the names under which responses contain it, the
 // best first. The contract says so in prose.
 var synonyms = map[string][]string{
-	"lpufromguid":  {"holderlpuguid"},
-	"lputoguid":    {"lputoguid", "lpuguid"},
-	"docprvdguid":  {"resourceguid"},
-	"date":         {"start", "slotstart"},
-	"datefrom":     {"start", "slotstart"},
-	"dateto":       {"end", "slotend"},
-	"updatedsince": {"updatetime"},
-	"cursor":       {"next"},
-	"after":        {"next"},
-	"ifnonematch":  {"etag"},
-	"mkab":         {"mkabguid"},
+	"lpufromguid":     {"holderlpuguid"},
+	"lputoguid":       {"lputoguid", "lpuguid"},
+	"docprvdguid":     {"resourceguid"},
+	"date":            {"start", "slotstart"},
+	"datefrom":        {"start", "slotstart"},
+	"dateto":          {"end", "slotend"},
+	"updatedsince":    {"updatetime"},
+	"cursor":          {"next"},
+	"after":           {"next"},
+	"ifnonematch":     {"etag"},
+	"mkab":            {"mkabguid"},
+	"appointmentguid": {"visitguid"},
 }
 
 // normalize returns a name in lower case, without the characters between its words.

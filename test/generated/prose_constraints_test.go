@@ -85,7 +85,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 				return fmt.Sprint(d.value("ReasonCode")) == "6" && strings.TrimSpace(reason) == ""
 			},
 		},
-		proseConstraint{[]string{"listDirections", "listAppointments", slots[0]}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
+		proseConstraint{[]string{"listDirections", "listAppointments", "listVisits", slots[0]}, []string{"dateFrom"}, "`dateTo`: not before `dateFrom`.",
 			func(d *draft) bool {
 				from, fromOK := parseDate(d.value("dateFrom"))
 				to, toOK := parseDate(d.value("dateTo"))
@@ -182,6 +182,17 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{
 			[]string{"withdrawReferral"}, []string{"onBooked"}, "`displace` is not supported yet.",
 			func(d *draft) bool { return d.value("onBooked") == "displace" },
+		},
+		proseConstraint{
+			[]string{"putReceipt", "putAttendance"}, []string{"appointmentGuid"}, "Not the zero guid.",
+			zero("appointmentGuid"),
+		},
+		proseConstraint{
+			[]string{"putReceipt"}, []string{"Reason"}, "Required for `rejected`, empty for `accepted`.",
+			func(d *draft) bool {
+				reason, _ := d.value("Reason").(string)
+				return (d.value("Status") == "rejected") == (reason == "")
+			},
 		},
 		proseConstraint{
 			[]string{"patchSlot"}, []string{"BusyType"}, "`busy_type_unknown`", func(*draft) bool { return true },

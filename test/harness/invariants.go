@@ -36,17 +36,17 @@ func (s *Service) RequireInvariants() {
 			SELECT lpu_guid, cell, count(*) AS n FROM appointment, unnest(slot_guids) cell WHERE cancelled_at IS NULL GROUP BY 1, 2
 		) SELECT count(*) FROM slot s LEFT JOIN visits v ON v.lpu_guid = s.lpu_guid AND v.cell = s.guid
 		WHERE s.taken <> coalesce(v.n, 0) OR s.taken > s.capacity`), "promise 1: taken counts the active visits of a cell and is at most its capacity")
-	require.Zero(s.T, s.Count(`SELECT count(*) FROM (SELECT direction_guid FROM appointment WHERE cancelled_at IS NULL
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM (SELECT direction_guid FROM appointment WHERE cancelled_at IS NULL AND attendance <> 'no_show'
 		GROUP BY direction_guid HAVING count(*) > 1) twice`), "promise 2: a referral has at most one active visit")
-	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND NOT EXISTS (SELECT FROM direction d
+	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a WHERE cancelled_at IS NULL AND attendance <> 'no_show' AND NOT EXISTS (SELECT FROM direction d
 		WHERE d.lpu_guid = a.direction_lpu_guid AND d.guid = a.direction_guid AND d.appointment_guid = a.guid)`), "promise 5: the referral of an active visit refers to it")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM direction d WHERE appointment_guid IS NOT NULL AND NOT EXISTS (SELECT FROM appointment a
 		WHERE a.lpu_guid = d.appointment_lpu_guid AND a.guid = d.appointment_guid AND a.direction_guid = d.guid AND a.cancelled_at IS NULL
 		AND a.start_at = d.appointment_start_at AND a.end_at = d.appointment_end_at)`), "promise 5: a referral refers to an active visit with the same times")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM speciality_claim c JOIN appointment a ON a.guid = c.appointment_guid
-		WHERE a.cancelled_at IS NOT NULL OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim refers to an active visit with the same times")
+		WHERE a.cancelled_at IS NOT NULL OR a.attendance = 'no_show' OR (a.lpu_guid, a.start_at, a.end_at) <> (c.lpu_guid, c.start_at, c.end_at)`), "promise 3: a claim refers to an active visit with the same times")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM appointment a JOIN direction d ON d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-		WHERE a.cancelled_at IS NULL AND a.end_at > $1 AND d.type = 'Consult' AND NOT EXISTS (SELECT FROM speciality_claim c
+		WHERE a.cancelled_at IS NULL AND a.attendance <> 'no_show' AND a.end_at > $1 AND d.type = 'Consult' AND NOT EXISTS (SELECT FROM speciality_claim c
 		WHERE c.person_guid = a.person_guid AND c.speciality_code = d.speciality_code AND c.end_at >= a.end_at)`, s.Now()), "promise 3: an active consultation has a claim")
 	require.Zero(s.T, s.Count(`SELECT count(*) FROM (SELECT FROM mkab WHERE closed_at IS NULL GROUP BY lpu_guid, person_guid HAVING count(*) > 1) twice`),
 		"promise 4: a person has at most one open card an institution")

@@ -236,7 +236,7 @@ func (s *Service) Count(sql string, args ...any) int {
 // Moment.
 func (s *Service) Token(person uuid.UUID) string {
 	s.T.Helper()
-	signed, err := s.Key.Sign(auth.Caller{Person: person, Client: ClientGuid}, "issuer", "talon", Moment, time.Hour)
+	signed, err := s.Key.Sign(auth.Caller{Person: person, Client: ClientGuid}, "issuer", "talon", s.Now(), time.Hour)
 	require.NoError(s.T, err)
 	return signed
 }

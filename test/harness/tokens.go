@@ -76,7 +76,7 @@ func (s *Service) AddSystemClient(scopes []string, lpus ...uuid.UUID) uuid.UUID 
 func (s *Service) SystemToken(client uuid.UUID, scopes []string, lpus ...uuid.UUID) string {
 	s.T.Helper()
 	caller := auth.Caller{Client: client, Scopes: scopes, Lpus: lpus, EveryLpu: len(lpus) == 0}
-	signed, err := s.Key.Sign(caller, "issuer", "talon", Moment, time.Hour)
+	signed, err := s.Key.Sign(caller, "issuer", "talon", s.Now(), time.Hour)
 	require.NoError(s.T, err)
 	return signed
 }

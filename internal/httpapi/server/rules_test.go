@@ -104,8 +104,8 @@ func TestRulesAreDescribed(t *testing.T) {
 		booking.GroupDirection, booking.GroupSlot, booking.GroupResource,
 		booking.GroupRestriction, booking.GroupSpeciality, booking.GroupMkab, booking.GroupMip, booking.GroupWrite,
 		booking.GroupKey,
-		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupRegistry, booking.GroupIdentity,
-		booking.GroupService,
+		booking.GroupAbsent, booking.GroupAppointment, booking.GroupHold, booking.GroupRegistry, booking.GroupClinic,
+		booking.GroupIdentity, booking.GroupService,
 	}
 	menders := []booking.Mender{
 		booking.MenderPatient, booking.MenderRegistry, booking.MenderReferringDoctor, booking.MenderClient,
@@ -122,11 +122,12 @@ func TestRulesAreDescribed(t *testing.T) {
 			require.Contains(t, bodyFields, rule.Field, rule.Name)
 		}
 		// These end by themselves: an outage, the earlier visit, the request that uses the key, a
-		// hold, the period of counted failures, the days before the horizon, and an import.
+		// hold, the period of counted failures, the days before the horizon, an import, and the
+		// time before a visit.
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
 			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon,
 			booking.IdempotencyKeyInUse, booking.TooManyHolds, booking.TooManyAttempts,
-			booking.TooManyImports,
+			booking.TooManyImports, booking.AttendanceEarly,
 		}, rule.Name)
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}

@@ -60,22 +60,24 @@ FROM import WHERE failed > 0;
 -- Appointments ------------------------------------------------------------------------------------
 
 -- The active future ones are after the cell of example 1, so their claims are valid until the data
--- are outdated. Visit 4 is in the past; it was out of schedule.
+-- are outdated. Visit 4 is in the past; it was out of schedule. The patient of visit 6 is there
+-- already, so that it cannot be cancelled.
 CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, resource_guid uuid, cancelled boolean);
 INSERT INTO demo_visit VALUES
     (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- its copy of the referral is in the response of example 1
     (2, pg_temp.demo_guid('0007', 200000001),     58383, 20914, NULL, false),
     (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, NULL, false),
     (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false),
-    (5, pg_temp.demo_guid('0007', 2000000001),    58380, 11203, NULL, false);
+    (5, pg_temp.demo_guid('0007', 2000000001),    58380, 11203, NULL, false),
+    (6, pg_temp.demo_guid('0007', 2900000001),    58379, 11206, NULL, false);
 
 CREATE TEMPORARY TABLE demo_time AS
 SELECT v.number, d.lpu_to_guid AS lpu_guid, coalesce(s.resource_guid, v.resource_guid) AS resource_guid,
-    coalesce(s.start_at, day.yesterday + interval '9 hours') AS start_at, coalesce(s.end_at, day.yesterday + interval '9 hours') AS end_at
+    coalesce(s.start_at, day.past + interval '9 hours') AS start_at, coalesce(s.end_at, day.past + interval '9 hours') AS end_at
 FROM demo_visit v
 JOIN direction d ON d.guid = v.direction_guid
 LEFT JOIN slot s ON s.lpu_guid = d.lpu_to_guid AND s.id = v.slot_id
-CROSS JOIN LATERAL (SELECT (pg_temp.demo_today('Europe/Moscow') - 1)::timestamp AT TIME ZONE 'Europe/Moscow' AS yesterday) day;
+CROSS JOIN LATERAL (SELECT (pg_temp.demo_today('Europe/Moscow') - 3)::timestamp AT TIME ZONE 'Europe/Moscow' AS past) day;
 
 UPDATE direction d
 SET appointment_guid = pg_temp.demo_guid('000a', v.number), appointment_lpu_guid = t.lpu_guid, appointment_start_at = t.start_at, appointment_end_at = t.end_at
@@ -94,7 +96,7 @@ JOIN direction d ON d.guid = v.direction_guid
 JOIN mkab here ON here.lpu_guid = d.lpu_guid AND here.guid = d.mkab_guid
 JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.person_guid;
 
--- Booked yesterday morning; the visit out of schedule was booked the day before.
+-- Booked yesterday morning; the visit out of schedule was booked the day before it.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, slot_guids)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
@@ -107,8 +109,20 @@ JOIN demo_time t ON t.number = v.number
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
 CROSS JOIN LATERAL (
-    SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 2 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
+    SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 4 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
 ) day;
+
+UPDATE appointment a
+SET updated_at = change.at, attendance = change.attendance, attendance_at = change.at, attendance_since = change.at
+FROM (
+    SELECT t.number, t.start_at + interval '20 minutes' AS at, 'fulfilled' AS attendance FROM demo_time t WHERE t.number = 4
+    UNION ALL
+    SELECT 6, current_setting('talon.demo_now')::timestamptz, 'arrived'
+) change
+WHERE a.guid = pg_temp.demo_guid('000a', change.number);
+UPDATE direction
+SET completed_by_guid = appointment_guid
+WHERE appointment_guid = pg_temp.demo_guid('000a', 4);
 
 INSERT INTO person_appointment (person_guid, guid)
 SELECT person_guid, guid

@@ -39,6 +39,30 @@ func (e AbsenceRequestOnBooked) Valid() bool {
 	}
 }
 
+// Defines values for AttendanceRequestAttendance.
+const (
+	AttendanceRequestAttendanceArrived   AttendanceRequestAttendance = "arrived"
+	AttendanceRequestAttendanceFulfilled AttendanceRequestAttendance = "fulfilled"
+	AttendanceRequestAttendanceNoShow    AttendanceRequestAttendance = "no_show"
+	AttendanceRequestAttendanceNone      AttendanceRequestAttendance = "none"
+)
+
+// Valid indicates whether the value is a known member of the AttendanceRequestAttendance enum.
+func (e AttendanceRequestAttendance) Valid() bool {
+	switch e {
+	case AttendanceRequestAttendanceArrived:
+		return true
+	case AttendanceRequestAttendanceFulfilled:
+		return true
+	case AttendanceRequestAttendanceNoShow:
+		return true
+	case AttendanceRequestAttendanceNone:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CardRequestSex.
 const (
 	CardRequestSexFemale CardRequestSex = "female"
@@ -69,6 +93,24 @@ func (e PersonRequestSex) Valid() bool {
 	case PersonRequestSexFemale:
 		return true
 	case PersonRequestSexMale:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptRequestStatus.
+const (
+	ReceiptRequestStatusAccepted ReceiptRequestStatus = "accepted"
+	ReceiptRequestStatusRejected ReceiptRequestStatus = "rejected"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptRequestStatus enum.
+func (e ReceiptRequestStatus) Valid() bool {
+	switch e {
+	case ReceiptRequestStatusAccepted:
+		return true
+	case ReceiptRequestStatusRejected:
 		return true
 	default:
 		return false
@@ -258,6 +300,27 @@ func (e ListAppointmentsParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListVisitsParamsStatus.
+const (
+	ListVisitsParamsStatusBooked    ListVisitsParamsStatus = "Booked"
+	ListVisitsParamsStatusCancelled ListVisitsParamsStatus = "Cancelled"
+	ListVisitsParamsStatusCompleted ListVisitsParamsStatus = "Completed"
+)
+
+// Valid indicates whether the value is a known member of the ListVisitsParamsStatus enum.
+func (e ListVisitsParamsStatus) Valid() bool {
+	switch e {
+	case ListVisitsParamsStatusBooked:
+		return true
+	case ListVisitsParamsStatusCancelled:
+		return true
+	case ListVisitsParamsStatusCompleted:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListDirectionsParamsType.
 const (
 	ListDirectionsParamsTypeConsult    ListDirectionsParamsType = "Consult"
@@ -305,31 +368,46 @@ func (e ListDirectionsParamsStatus) Valid() bool {
 
 // Defines values for ListEventsParamsType.
 const (
-	ListEventsParamsTypeAppointmentBooked    ListEventsParamsType = "appointment.booked"
-	ListEventsParamsTypeAppointmentCancelled ListEventsParamsType = "appointment.cancelled"
-	ListEventsParamsTypeAppointmentChanged   ListEventsParamsType = "appointment.changed"
-	ListEventsParamsTypeAppointmentMoved     ListEventsParamsType = "appointment.moved"
-	ListEventsParamsTypeReferralBooked       ListEventsParamsType = "referral.booked"
-	ListEventsParamsTypeReferralChanged      ListEventsParamsType = "referral.changed"
-	ListEventsParamsTypeReferralReleased     ListEventsParamsType = "referral.released"
-	ListEventsParamsTypeReferralWithdrawn    ListEventsParamsType = "referral.withdrawn"
-	ListEventsParamsTypeScheduleChanged      ListEventsParamsType = "schedule.changed"
+	ListEventsParamsTypeAppointmentArrived    ListEventsParamsType = "appointment.arrived"
+	ListEventsParamsTypeAppointmentBooked     ListEventsParamsType = "appointment.booked"
+	ListEventsParamsTypeAppointmentCancelled  ListEventsParamsType = "appointment.cancelled"
+	ListEventsParamsTypeAppointmentChanged    ListEventsParamsType = "appointment.changed"
+	ListEventsParamsTypeAppointmentFulfilled  ListEventsParamsType = "appointment.fulfilled"
+	ListEventsParamsTypeAppointmentMoved      ListEventsParamsType = "appointment.moved"
+	ListEventsParamsTypeAppointmentNoShow     ListEventsParamsType = "appointment.no_show"
+	ListEventsParamsTypeAppointmentUnattended ListEventsParamsType = "appointment.unattended"
+	ListEventsParamsTypeReferralBooked        ListEventsParamsType = "referral.booked"
+	ListEventsParamsTypeReferralChanged       ListEventsParamsType = "referral.changed"
+	ListEventsParamsTypeReferralCompleted     ListEventsParamsType = "referral.completed"
+	ListEventsParamsTypeReferralReleased      ListEventsParamsType = "referral.released"
+	ListEventsParamsTypeReferralWithdrawn     ListEventsParamsType = "referral.withdrawn"
+	ListEventsParamsTypeScheduleChanged       ListEventsParamsType = "schedule.changed"
 )
 
 // Valid indicates whether the value is a known member of the ListEventsParamsType enum.
 func (e ListEventsParamsType) Valid() bool {
 	switch e {
+	case ListEventsParamsTypeAppointmentArrived:
+		return true
 	case ListEventsParamsTypeAppointmentBooked:
 		return true
 	case ListEventsParamsTypeAppointmentCancelled:
 		return true
 	case ListEventsParamsTypeAppointmentChanged:
 		return true
+	case ListEventsParamsTypeAppointmentFulfilled:
+		return true
 	case ListEventsParamsTypeAppointmentMoved:
+		return true
+	case ListEventsParamsTypeAppointmentNoShow:
+		return true
+	case ListEventsParamsTypeAppointmentUnattended:
 		return true
 	case ListEventsParamsTypeReferralBooked:
 		return true
 	case ListEventsParamsTypeReferralChanged:
+		return true
+	case ListEventsParamsTypeReferralCompleted:
 		return true
 	case ListEventsParamsTypeReferralReleased:
 		return true
@@ -683,6 +761,32 @@ type AppointmentResult struct {
 //
 // Example: Booked
 type AppointmentStatus = string
+
+// Attendance What became of a visit (явка), as the institution says.
+type Attendance struct {
+	// Value The attendance. `none` if nothing is said.
+	//
+	// Example: fulfilled
+	Value string `json:"value"`
+
+	// At When it was set. `null` if nothing is said.
+	//
+	// Example: 2019-08-21T09:10:00+03:00
+	At *time.Time `json:"at"`
+}
+
+// AttendanceRequest What became of a visit (явка).
+type AttendanceRequest struct {
+	// Attendance The attendance. `none` undoes it.
+	//
+	// Example: fulfilled
+	Attendance AttendanceRequestAttendance `json:"Attendance"`
+}
+
+// AttendanceRequestAttendance The attendance. `none` undoes it.
+//
+// Example: fulfilled
+type AttendanceRequestAttendance string
 
 // CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
@@ -1889,7 +1993,7 @@ type PatientAppointment struct {
 	// Example: 2019-08-20T17:52:14+03:00
 	CreateTime time.Time `json:"createTime"`
 
-	// UpdateTime Time of the booking or of the last move or cancellation.
+	// UpdateTime Time of the booking or of the last move, cancellation or change of the attendance.
 	//
 	// Example: 2019-08-20T18:00:00+03:00
 	UpdateTime time.Time `json:"updateTime"`
@@ -2085,6 +2189,62 @@ type PersonRequest struct {
 //
 // Example: female
 type PersonRequestSex string
+
+// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
+type Receipt struct {
+	// Version Version of the visit that it confirms.
+	//
+	// Example: 1
+	Version int64 `json:"version"`
+
+	// Status Whether the visit is in the books.
+	//
+	// Example: accepted
+	Status string `json:"status"`
+
+	// Reason Why it was rejected. Empty if it was accepted.
+	//
+	// Example:
+	Reason string `json:"reason"`
+
+	// Number Number of the visit in the books. Empty if not given.
+	//
+	// Example: А-104
+	Number string `json:"number"`
+
+	// At When the receipt was stored.
+	//
+	// Example: 2019-08-20T17:53:02+03:00
+	At time.Time `json:"at"`
+}
+
+// ReceiptRequest A receipt (квитанция) for a visit.
+type ReceiptRequest struct {
+	// Version `version` of the visit that the receipt confirms.
+	//
+	// Example: 1
+	Version int64 `json:"Version"`
+
+	// Status Whether the visit is in the books.
+	//
+	// Example: accepted
+	Status ReceiptRequestStatus `json:"Status"`
+
+	// Reason Why it was rejected. Required for `rejected`, empty for `accepted`. Default: empty.
+	//
+	// Example:
+	Reason *string `json:"Reason,omitempty"`
+
+	// Number Number of the visit in the books. Default: empty.
+	//
+	// Example: А-104
+	Number *string `json:"Number,omitempty"`
+}
+
+// ReceiptRequestStatus Whether the visit is in the books.
+//
+// Example: accepted
+type ReceiptRequestStatus string
 
 // Referral A referral (направление) that the institution has issued.
 type Referral struct {
@@ -3127,7 +3287,123 @@ type TokenForm struct {
 // Example: urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 type TokenFormClientAssertionType string
 
-// WorkItem A visit that cannot take place as it is booked.
+// Visit A visit (запись на прием) as its institution sees it. Times are in the zone of the institution.
+type Visit struct {
+	// GUID Guid of the appointment. A move keeps it.
+	GUID GUID `json:"guid"`
+
+	// LpuGUID Guid of the institution.
+	LpuGUID GUID `json:"lpuGuid"`
+
+	// Version Counts the changes of the visit: 1 when it is booked, 1 more with each move, cancellation and change of its attendance.
+	//
+	// Example: 1
+	Version int64 `json:"version"`
+
+	// Status Current status.
+	Status AppointmentStatus `json:"status"`
+
+	// Start Start of the visit.
+	//
+	// Example: 2019-08-21T08:45:00+03:00
+	Start time.Time `json:"start"`
+
+	// End End of the visit.
+	//
+	// Example: 2019-08-21T09:00:00+03:00
+	End time.Time `json:"end"`
+
+	// PersonGUID Guid of the person in the master patient index.
+	PersonGUID GUID `json:"personGuid"`
+
+	// MkabGUID Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+	MkabGUID GUID `json:"mkabGuid"`
+
+	// Direction Referral that the visit was booked by.
+	Direction VisitDirection `json:"direction"`
+
+	// Resource Doctor, cabinet or equipment to visit.
+	Resource VisitResource `json:"resource"`
+
+	// SlotGuids The cells of the visit, in order of time. Empty for a visit out of schedule.
+	SlotGuids []GUID `json:"slotGuids"`
+
+	// OutOfSchedule True if the visit takes no cell (вне расписания).
+	//
+	// Example: false
+	OutOfSchedule bool `json:"outOfSchedule"`
+
+	// IsCito True if urgent, cito (срочный приём).
+	//
+	// Example: false
+	IsCito bool `json:"isCito"`
+
+	// Comment Comment on the visit.
+	//
+	// Example: После обеда
+	Comment string `json:"comment"`
+
+	// ClientGUID Guid of the client application that has booked or last moved it.
+	ClientGUID GUID `json:"clientGuid"`
+
+	// CreatedAt Time of booking.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	CreatedAt time.Time `json:"createdAt"`
+
+	// UpdatedAt Time of the booking or of the last move, cancellation or change of the attendance.
+	//
+	// Example: 2019-08-20T17:52:14+03:00
+	UpdatedAt time.Time `json:"updatedAt"`
+
+	// Attendance What became of the visit.
+	Attendance Attendance `json:"attendance"`
+
+	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+	Cancellation *Cancellation `json:"cancellation"`
+
+	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
+	Receipt *Receipt `json:"receipt"`
+}
+
+// VisitDirection The referral (направление) of a visit.
+type VisitDirection struct {
+	// GUID Guid of the referral.
+	GUID GUID `json:"guid"`
+
+	// HolderLpuGUID Guid of the institution that holds the original.
+	HolderLpuGUID GUID `json:"holderLpuGuid"`
+
+	// Type Type of the referral.
+	Type DirectionType `json:"type"`
+
+	// Number Printed number of the referral (номер направления).
+	//
+	// Example: 47010157096
+	Number string `json:"number"`
+}
+
+// VisitPage A page of the visits to an institution.
+type VisitPage struct {
+	// Items The visits, in the order of their start, with `updatedSince` of their last change.
+	Items []Visit `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// VisitResource The resource (ресурс) of a visit.
+type VisitResource struct {
+	// GUID Guid of the resource.
+	GUID GUID `json:"guid"`
+
+	// Name Name of the resource.
+	//
+	// Example: Иванова Анна Петровна
+	Name string `json:"name"`
+}
+
+// WorkItem A visit that cannot take place as it is booked, or is not in the institution's books.
 type WorkItem struct {
 	// Kind Why the institution has to solve it.
 	//
@@ -3257,6 +3533,11 @@ type SlotGUID = GUID
 // Version defines model for Version.
 type Version = int64
 
+// VisitGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type VisitGUID = GUID
+
 // AbsenceAbsent The body of every error response.
 type AbsenceAbsent = Error
 
@@ -3265,6 +3546,12 @@ type AbsenceConflict = Error
 
 // AppointmentAbsent The body of every error response.
 type AppointmentAbsent = Error
+
+// AttendanceConflict The body of every error response.
+type AttendanceConflict = Error
+
+// AttendanceRefused The body of every error response.
+type AttendanceRefused = Error
 
 // BadRequest The body of every error response.
 type BadRequest = Error
@@ -3374,6 +3661,9 @@ type ParameterInvalid = Error
 // ReadUnavailable The body of every error response.
 type ReadUnavailable = Error
 
+// ReceiptConflict The body of every error response.
+type ReceiptConflict = Error
+
 // ReferralConflict The body of every error response.
 type ReferralConflict = Error
 
@@ -3419,6 +3709,9 @@ type TooManyImports = Error
 // Unavailable The body of every error response.
 type Unavailable = Error
 
+// VisitAbsent The body of every error response.
+type VisitAbsent = Error
+
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
@@ -3436,7 +3729,7 @@ type ListAppointmentsParams struct {
 	// Status Only appointments with one of these statuses. Repeat the parameter for several.
 	Status *[]ListAppointmentsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
 
-	// UpdatedSince Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	// UpdatedSince Only appointments that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
 	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
 
 	// Limit Maximum number of items in a page.
@@ -3505,6 +3798,33 @@ type GetCodTokenParams struct {
 	// P The patronymic (отчество). Leave it out if the patient has none.
 	P *string `form:"p,omitempty" json:"p,omitempty"`
 }
+
+// ListVisitsParams defines parameters for ListVisits.
+type ListVisitsParams struct {
+	// DateFrom Only visits that start on this day or later, in the zone of the institution.
+	DateFrom *Day `form:"dateFrom,omitempty" json:"dateFrom,omitempty"`
+
+	// DateTo Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+	DateTo *Day `form:"dateTo,omitempty" json:"dateTo,omitempty"`
+
+	// ResourceGUID Only visits to this resource. Not the zero guid. Default: all.
+	ResourceGUID *GUID `form:"resourceGuid,omitempty" json:"resourceGuid,omitempty"`
+
+	// Status Only visits with one of these statuses. Repeat the parameter for several.
+	Status *[]ListVisitsParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// UpdatedSince Only visits that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+	UpdatedSince *time.Time `form:"updatedSince,omitempty" json:"updatedSince,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListVisitsParamsStatus defines parameters for ListVisits.
+type ListVisitsParamsStatus string
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -3749,6 +4069,12 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
 
+// PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
+type PutAttendanceJSONRequestBody = AttendanceRequest
+
+// PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
+type PutReceiptJSONRequestBody = ReceiptRequest
+
 // PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
 type PutClientRightsJSONRequestBody = ClientRightsRequest
 
@@ -3886,7 +4212,7 @@ type ClientInterface interface {
 	// | `status` | condition (the first that applies) |
 	// |---|---|
 	// | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
-	// | `Completed` | The visit has ended. |
+	// | `Completed` | The visit has ended, or the institution says that it took place or that the patient did not come. |
 	// | `Booked` | None of the above. |
 	//
 	// **After a timeout.** If a booking timed out or its response was lost, request
@@ -3895,7 +4221,8 @@ type ClientInterface interface {
 	// if the first booking succeeded, the second fails with `direction_already_booked`.
 	//
 	// **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
-	// or cancelled since. The end of a visit does not change `updateTime`.
+	// or cancelled since, or what the institution says became of it. The end of a visit does not
+	// change `updateTime`.
 	//
 	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
 	// filters. Each appointment is listed once, even if others are booked meanwhile.
@@ -4282,6 +4609,115 @@ type ClientInterface interface {
 	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
 	GetSystemTokenWithFormdataBody(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
+	//
+	// Returns the visits to the institution that were booked through this service, also cancelled
+	// ones, in the order of their start. `status` is the patient's, see `GET /appointments`. Names
+	// are in the card: `GET /registry/lpus/{lpuGuid}/cards/{cardGuid}` with the visit's `mkabGuid`.
+	// Give `dateFrom` unless you need the past: it makes the request fast.
+	//
+	// **Following changes.** With `updatedSince` the visits come in the order of `updatedAt`, so that
+	// you may stop after any page and continue from its newest `updatedAt`. The list goes back 2
+	// minutes before it, because changes that run at the same time may become visible in another
+	// order: visits that you know already have the `version` that you know. A visit that is moved to
+	// another institution leaves the list.
+	//
+	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+	//
+	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
+	ListVisits(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
+	//
+	// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
+	//
+	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid} (the `GetVisit` operationId).
+	GetVisit(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutAttendanceWithBody Say what became of a visit (Отметка о явке)
+	//
+	// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+	//
+	// | `Attendance` | what it means | from when |
+	// |---|---|---|
+	// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+	// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+	// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+	// | `none` | Nothing is said. Undoes the others. | |
+	//
+	// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+	// cancelled or moved.
+	//
+	// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+	// referral or its speciality belongs to another appointment by then, it fails with
+	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+	// changes nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+	PutAttendanceWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutAttendance Say what became of a visit (Отметка о явке)
+	//
+	// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+	//
+	// | `Attendance` | what it means | from when |
+	// |---|---|---|
+	// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+	// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+	// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+	// | `none` | Nothing is said. Undoes the others. | |
+	//
+	// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+	// cancelled or moved.
+	//
+	// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+	// referral or its speciality belongs to another appointment by then, it fails with
+	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+	// changes nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+	PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutReceiptWithBody Confirm that a visit is in the institution's books (Квитанция о записи)
+	//
+	// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+	// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+	// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+	//
+	// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+	// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+	// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+	// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+	PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
+	//
+	// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+	// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+	// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+	//
+	// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+	// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+	// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+	// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	//
 	// Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -4292,7 +4728,7 @@ type ClientInterface interface {
 	//
 	// | `status` | condition (the first that applies) |
 	// |---|---|
-	// | `Completed` | Its appointment has ended. |
+	// | `Completed` | Its appointment has ended, or the institution says that it took place. |
 	// | `Booked` | It has an appointment. |
 	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 	// | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
@@ -4415,10 +4851,13 @@ type ClientInterface interface {
 	// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
 	// | `appointment.cancelled` | A visit was cancelled. |
 	// | `appointment.changed` | The card of a visit was merged into another one. |
+	// | `appointment.arrived`, `appointment.fulfilled`, `appointment.no_show` | The institution says what became of a visit (явка). |
+	// | `appointment.unattended` | The institution has undone that. |
 	// | `referral.changed` | The source of a referral has written it. |
 	// | `referral.withdrawn` | The source of a referral has withdrawn it. |
 	// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
 	// | `referral.released` | The visit of a referral of the institution was cancelled. |
+	// | `referral.completed` | The institution says that its visit took place. |
 	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 	//
 	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
@@ -5031,16 +5470,19 @@ type ClientInterface interface {
 
 	// ListWork List the visits that the institution has to solve (Рабочий список)
 	//
-	// Returns the active visits that have not begun and cannot take place as they are booked. The
-	// institution calls the patient, and cancels or moves the visit. The list is computed from the
-	// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
-	// absence is lifted or the cell is offered again.
+	// Returns the active visits that have not begun and cannot take place as they are booked, or
+	// are not in the institution's books. The institution calls the patient, and cancels or moves
+	// the visit. The list is computed from the visits and the schedule, so that a visit leaves it
+	// as soon as it is cancelled, moved or accepted, the absence is lifted or the cell is offered
+	// again.
 	//
 	// | `kind` | why |
 	// |---|---|
 	// | `resource_inactive` | The resource is not active any more. |
 	// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
 	// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+	// | `receipt_rejected` | The institution's system has rejected the visit (`putReceipt`). |
+	// | `receipt_missing` | The visit has no receipt although it was booked or moved `ReceiptMinutes` ago. Only with that setting. |
 	//
 	// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
 	// that its source blocks, keeps its visits as they are, and is not in the list.
@@ -5272,7 +5714,7 @@ func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 // | `status` | condition (the first that applies) |
 // |---|---|
 // | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
-// | `Completed` | The visit has ended. |
+// | `Completed` | The visit has ended, or the institution says that it took place or that the patient did not come. |
 // | `Booked` | None of the above. |
 //
 // **After a timeout.** If a booking timed out or its response was lost, request
@@ -5281,7 +5723,8 @@ func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 // if the first booking succeeded, the second fails with `direction_already_booked`.
 //
 // **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
-// or cancelled since. The end of a visit does not change `updateTime`.
+// or cancelled since, or what the institution says became of it. The end of a visit does not
+// change `updateTime`.
 //
 // **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
 // filters. Each appointment is listed once, even if others are booked meanwhile.
@@ -5798,6 +6241,175 @@ func (c *Client) GetSystemTokenWithFormdataBody(ctx context.Context, body GetSys
 	return c.Client.Do(req)
 }
 
+// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
+//
+// Returns the visits to the institution that were booked through this service, also cancelled
+// ones, in the order of their start. `status` is the patient's, see `GET /appointments`. Names
+// are in the card: `GET /registry/lpus/{lpuGuid}/cards/{cardGuid}` with the visit's `mkabGuid`.
+// Give `dateFrom` unless you need the past: it makes the request fast.
+//
+// **Following changes.** With `updatedSince` the visits come in the order of `updatedAt`, so that
+// you may stop after any page and continue from its newest `updatedAt`. The list goes back 2
+// minutes before it, because changes that run at the same time may become visible in another
+// order: visits that you know already have the `version` that you know. A visit that is moved to
+// another institution leaves the list.
+//
+// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+//
+// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
+func (c *Client) ListVisits(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListVisitsRequest(c.Server, lpuGUID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
+//
+// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
+//
+// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid} (the `GetVisit` operationId).
+func (c *Client) GetVisit(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetVisitRequest(c.Server, lpuGUID, appointmentGUID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutAttendanceWithBody Say what became of a visit (Отметка о явке)
+//
+// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+//
+// | `Attendance` | what it means | from when |
+// |---|---|---|
+// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+// | `none` | Nothing is said. Undoes the others. | |
+//
+// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+// cancelled or moved.
+//
+// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+// referral or its speciality belongs to another appointment by then, it fails with
+// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+// changes nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+func (c *Client) PutAttendanceWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutAttendanceRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutAttendance Say what became of a visit (Отметка о явке)
+//
+// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+//
+// | `Attendance` | what it means | from when |
+// |---|---|---|
+// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+// | `none` | Nothing is said. Undoes the others. | |
+//
+// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+// cancelled or moved.
+//
+// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+// referral or its speciality belongs to another appointment by then, it fails with
+// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+// changes nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+func (c *Client) PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutAttendanceRequest(c.Server, lpuGUID, appointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutReceiptWithBody Confirm that a visit is in the institution's books (Квитанция о записи)
+//
+// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+//
+// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutReceiptRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
+//
+// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+//
+// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutReceiptRequest(c.Server, lpuGUID, appointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ListDirections List the patient's referrals (Получение направлений пациента)
 //
 // Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -5808,7 +6420,7 @@ func (c *Client) GetSystemTokenWithFormdataBody(ctx context.Context, body GetSys
 //
 // | `status` | condition (the first that applies) |
 // |---|---|
-// | `Completed` | Its appointment has ended. |
+// | `Completed` | Its appointment has ended, or the institution says that it took place. |
 // | `Booked` | It has an appointment. |
 // | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 // | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
@@ -5981,10 +6593,13 @@ func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID Direction
 // | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
 // | `appointment.cancelled` | A visit was cancelled. |
 // | `appointment.changed` | The card of a visit was merged into another one. |
+// | `appointment.arrived`, `appointment.fulfilled`, `appointment.no_show` | The institution says what became of a visit (явка). |
+// | `appointment.unattended` | The institution has undone that. |
 // | `referral.changed` | The source of a referral has written it. |
 // | `referral.withdrawn` | The source of a referral has withdrawn it. |
 // | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
 // | `referral.released` | The visit of a referral of the institution was cancelled. |
+// | `referral.completed` | The institution says that its visit took place. |
 // | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 //
 // **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
@@ -7117,16 +7732,19 @@ func (c *Client) ListSources(ctx context.Context, lpuGUID LpuGUID, params *ListS
 
 // ListWork List the visits that the institution has to solve (Рабочий список)
 //
-// Returns the active visits that have not begun and cannot take place as they are booked. The
-// institution calls the patient, and cancels or moves the visit. The list is computed from the
-// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
-// absence is lifted or the cell is offered again.
+// Returns the active visits that have not begun and cannot take place as they are booked, or
+// are not in the institution's books. The institution calls the patient, and cancels or moves
+// the visit. The list is computed from the visits and the schedule, so that a visit leaves it
+// as soon as it is cancelled, moved or accepted, the absence is lifted or the cell is offered
+// again.
 //
 // | `kind` | why |
 // |---|---|
 // | `resource_inactive` | The resource is not active any more. |
 // | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
 // | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+// | `receipt_rejected` | The institution's system has rejected the visit (`putReceipt`). |
+// | `receipt_missing` | The visit has no receipt although it was booked or moved `ReceiptMinutes` ago. Only with that setting. |
 //
 // If several apply, `kind` is the first of them. A cell that has fewer places than before, or
 // that its source blocks, keeps its visits as they are, and is not in the list.
@@ -8098,6 +8716,288 @@ func NewGetSystemTokenRequestWithBody(server string, contentType string, body io
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewListVisitsRequest constructs an http.Request for the ListVisits method
+func NewListVisitsRequest(server string, lpuGUID LpuGUID, params *ListVisitsParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.DateFrom != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateFrom", *params.DateFrom, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.DateTo != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "dateTo", *params.DateTo, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ResourceGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resourceGuid", *params.ResourceGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UpdatedSince != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "updatedSince", *params.UpdatedSince, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetVisitRequest constructs an http.Request for the GetVisit method
+func NewGetVisitRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPutAttendanceRequest calls the generic PutAttendance builder with application/json body
+func NewPutAttendanceRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutAttendanceRequestWithBody(server, lpuGUID, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewPutAttendanceRequestWithBody constructs an http.Request for the PutAttendance method, with any body, and a specified content type
+func NewPutAttendanceRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/attendance", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutReceiptRequest calls the generic PutReceipt builder with application/json body
+func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutReceiptRequestWithBody(server, lpuGUID, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewPutReceiptRequestWithBody constructs an http.Request for the PutReceipt method, with any body, and a specified content type
+func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/receipt", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
@@ -11159,7 +12059,7 @@ type ClientWithResponsesInterface interface {
 	// | `status` | condition (the first that applies) |
 	// |---|---|
 	// | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
-	// | `Completed` | The visit has ended. |
+	// | `Completed` | The visit has ended, or the institution says that it took place or that the patient did not come. |
 	// | `Booked` | None of the above. |
 	//
 	// **After a timeout.** If a booking timed out or its response was lost, request
@@ -11168,7 +12068,8 @@ type ClientWithResponsesInterface interface {
 	// if the first booking succeeded, the second fails with `direction_already_booked`.
 	//
 	// **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
-	// or cancelled since. The end of a visit does not change `updateTime`.
+	// or cancelled since, or what the institution says became of it. The end of a visit does not
+	// change `updateTime`.
 	//
 	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
 	// filters. Each appointment is listed once, even if others are booked meanwhile.
@@ -11561,6 +12462,119 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /auth/token (the `GetSystemToken` operationId).
 	GetSystemTokenWithFormdataBodyWithResponse(ctx context.Context, body GetSystemTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*GetSystemTokenResponse, error)
 
+	// ListVisitsWithResponse List the visits to an institution (Записи на прием в ЛПУ)
+	//
+	// Returns the visits to the institution that were booked through this service, also cancelled
+	// ones, in the order of their start. `status` is the patient's, see `GET /appointments`. Names
+	// are in the card: `GET /registry/lpus/{lpuGuid}/cards/{cardGuid}` with the visit's `mkabGuid`.
+	// Give `dateFrom` unless you need the past: it makes the request fast.
+	//
+	// **Following changes.** With `updatedSince` the visits come in the order of `updatedAt`, so that
+	// you may stop after any page and continue from its newest `updatedAt`. The list goes back 2
+	// minutes before it, because changes that run at the same time may become visible in another
+	// order: visits that you know already have the `version` that you know. A visit that is moved to
+	// another institution leaves the list.
+	//
+	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
+	ListVisitsWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*ListVisitsResponse, error)
+
+	// GetVisitWithResponse Get a visit to an institution (Запись на прием в ЛПУ)
+	//
+	// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid} (the `GetVisit` operationId).
+	GetVisitWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, reqEditors ...RequestEditorFn) (*GetVisitResponse, error)
+
+	// PutAttendanceWithBodyWithResponse Say what became of a visit (Отметка о явке)
+	//
+	// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+	//
+	// | `Attendance` | what it means | from when |
+	// |---|---|---|
+	// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+	// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+	// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+	// | `none` | Nothing is said. Undoes the others. | |
+	//
+	// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+	// cancelled or moved.
+	//
+	// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+	// referral or its speciality belongs to another appointment by then, it fails with
+	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+	// changes nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+	PutAttendanceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutAttendanceResponse, error)
+
+	// PutAttendanceWithResponse Say what became of a visit (Отметка о явке)
+	//
+	// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+	//
+	// | `Attendance` | what it means | from when |
+	// |---|---|---|
+	// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+	// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+	// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+	// | `none` | Nothing is said. Undoes the others. | |
+	//
+	// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+	// cancelled or moved.
+	//
+	// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+	// referral or its speciality belongs to another appointment by then, it fails with
+	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+	// changes nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+	PutAttendanceWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*PutAttendanceResponse, error)
+
+	// PutReceiptWithBodyWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
+	//
+	// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+	// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+	// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+	//
+	// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+	// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+	// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+	// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+	PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+
+	// PutReceiptWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
+	//
+	// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+	// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+	// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+	//
+	// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+	// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+	// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+	// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+
 	// ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 	//
 	// Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -11571,7 +12585,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// | `status` | condition (the first that applies) |
 	// |---|---|
-	// | `Completed` | Its appointment has ended. |
+	// | `Completed` | Its appointment has ended, or the institution says that it took place. |
 	// | `Booked` | It has an appointment. |
 	// | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 	// | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
@@ -11704,10 +12718,13 @@ type ClientWithResponsesInterface interface {
 	// | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
 	// | `appointment.cancelled` | A visit was cancelled. |
 	// | `appointment.changed` | The card of a visit was merged into another one. |
+	// | `appointment.arrived`, `appointment.fulfilled`, `appointment.no_show` | The institution says what became of a visit (явка). |
+	// | `appointment.unattended` | The institution has undone that. |
 	// | `referral.changed` | The source of a referral has written it. |
 	// | `referral.withdrawn` | The source of a referral has withdrawn it. |
 	// | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
 	// | `referral.released` | The visit of a referral of the institution was cancelled. |
+	// | `referral.completed` | The institution says that its visit took place. |
 	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 	//
 	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
@@ -12370,16 +13387,19 @@ type ClientWithResponsesInterface interface {
 
 	// ListWorkWithResponse List the visits that the institution has to solve (Рабочий список)
 	//
-	// Returns the active visits that have not begun and cannot take place as they are booked. The
-	// institution calls the patient, and cancels or moves the visit. The list is computed from the
-	// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
-	// absence is lifted or the cell is offered again.
+	// Returns the active visits that have not begun and cannot take place as they are booked, or
+	// are not in the institution's books. The institution calls the patient, and cancels or moves
+	// the visit. The list is computed from the visits and the schedule, so that a visit leaves it
+	// as soon as it is cancelled, moved or accepted, the absence is lifted or the cell is offered
+	// again.
 	//
 	// | `kind` | why |
 	// |---|---|
 	// | `resource_inactive` | The resource is not active any more. |
 	// | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
 	// | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+	// | `receipt_rejected` | The institution's system has rejected the visit (`putReceipt`). |
+	// | `receipt_missing` | The visit has no receipt although it was booked or moved `ReceiptMinutes` ago. Only with that setting. |
 	//
 	// If several apply, `kind` is the first of them. A cell that has fewer places than before, or
 	// that its source blocks, keeps its visits as they are, and is not in the list.
@@ -13993,6 +15013,630 @@ func (r GetSystemTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetSystemTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListVisitsResponse200Headers the declared response headers of an HTTP 200 response for ListVisits
+type ListVisitsResponse200Headers struct {
+	XRequestID string
+}
+
+// ListVisitsResponse400Headers the declared response headers of an HTTP 400 response for ListVisits
+type ListVisitsResponse400Headers struct {
+	XRequestID string
+}
+
+// ListVisitsResponse403Headers the declared response headers of an HTTP 403 response for ListVisits
+type ListVisitsResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListVisitsResponse404Headers the declared response headers of an HTTP 404 response for ListVisits
+type ListVisitsResponse404Headers struct {
+	XRequestID string
+}
+
+// ListVisitsResponse405Headers the declared response headers of an HTTP 405 response for ListVisits
+type ListVisitsResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListVisitsResponse500Headers the declared response headers of an HTTP 500 response for ListVisits
+type ListVisitsResponse500Headers struct {
+	XRequestID string
+}
+
+// ListVisitsResponse503Headers the declared response headers of an HTTP 503 response for ListVisits
+type ListVisitsResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListVisitsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *VisitPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListVisitsResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListVisitsResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListVisitsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListVisitsResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListVisitsResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListVisitsResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListVisitsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListVisitsResponse) GetJSON200() *VisitPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListVisitsResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListVisitsResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListVisitsResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListVisitsResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListVisitsResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListVisitsResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListVisitsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListVisitsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListVisitsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListVisitsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetVisitResponse200Headers the declared response headers of an HTTP 200 response for GetVisit
+type GetVisitResponse200Headers struct {
+	XRequestID string
+}
+
+// GetVisitResponse400Headers the declared response headers of an HTTP 400 response for GetVisit
+type GetVisitResponse400Headers struct {
+	XRequestID string
+}
+
+// GetVisitResponse403Headers the declared response headers of an HTTP 403 response for GetVisit
+type GetVisitResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// GetVisitResponse404Headers the declared response headers of an HTTP 404 response for GetVisit
+type GetVisitResponse404Headers struct {
+	XRequestID string
+}
+
+// GetVisitResponse405Headers the declared response headers of an HTTP 405 response for GetVisit
+type GetVisitResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// GetVisitResponse500Headers the declared response headers of an HTTP 500 response for GetVisit
+type GetVisitResponse500Headers struct {
+	XRequestID string
+}
+
+// GetVisitResponse503Headers the declared response headers of an HTTP 503 response for GetVisit
+type GetVisitResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type GetVisitResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *VisitAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetVisitResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *GetVisitResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetVisitResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *GetVisitResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *GetVisitResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *GetVisitResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetVisitResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetVisitResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r GetVisitResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r GetVisitResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r GetVisitResponse) GetJSON404() *VisitAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r GetVisitResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r GetVisitResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r GetVisitResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetVisitResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetVisitResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetVisitResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetVisitResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutAttendanceResponse200Headers the declared response headers of an HTTP 200 response for PutAttendance
+type PutAttendanceResponse200Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse400Headers the declared response headers of an HTTP 400 response for PutAttendance
+type PutAttendanceResponse400Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse403Headers the declared response headers of an HTTP 403 response for PutAttendance
+type PutAttendanceResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutAttendanceResponse404Headers the declared response headers of an HTTP 404 response for PutAttendance
+type PutAttendanceResponse404Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse405Headers the declared response headers of an HTTP 405 response for PutAttendance
+type PutAttendanceResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutAttendanceResponse409Headers the declared response headers of an HTTP 409 response for PutAttendance
+type PutAttendanceResponse409Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse413Headers the declared response headers of an HTTP 413 response for PutAttendance
+type PutAttendanceResponse413Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse415Headers the declared response headers of an HTTP 415 response for PutAttendance
+type PutAttendanceResponse415Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse500Headers the declared response headers of an HTTP 500 response for PutAttendance
+type PutAttendanceResponse500Headers struct {
+	XRequestID string
+}
+
+// PutAttendanceResponse503Headers the declared response headers of an HTTP 503 response for PutAttendance
+type PutAttendanceResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutAttendanceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *AttendanceRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *VisitAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *AttendanceConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutAttendanceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutAttendanceResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutAttendanceResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutAttendanceResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutAttendanceResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutAttendanceResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutAttendanceResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutAttendanceResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutAttendanceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutAttendanceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutAttendanceResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutAttendanceResponse) GetJSON400() *AttendanceRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutAttendanceResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutAttendanceResponse) GetJSON404() *VisitAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutAttendanceResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutAttendanceResponse) GetJSON409() *AttendanceConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutAttendanceResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutAttendanceResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutAttendanceResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutAttendanceResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutAttendanceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutAttendanceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutAttendanceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutAttendanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutReceiptResponse200Headers the declared response headers of an HTTP 200 response for PutReceipt
+type PutReceiptResponse200Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse400Headers the declared response headers of an HTTP 400 response for PutReceipt
+type PutReceiptResponse400Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse403Headers the declared response headers of an HTTP 403 response for PutReceipt
+type PutReceiptResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutReceiptResponse404Headers the declared response headers of an HTTP 404 response for PutReceipt
+type PutReceiptResponse404Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse405Headers the declared response headers of an HTTP 405 response for PutReceipt
+type PutReceiptResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutReceiptResponse409Headers the declared response headers of an HTTP 409 response for PutReceipt
+type PutReceiptResponse409Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse413Headers the declared response headers of an HTTP 413 response for PutReceipt
+type PutReceiptResponse413Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse415Headers the declared response headers of an HTTP 415 response for PutReceipt
+type PutReceiptResponse415Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse500Headers the declared response headers of an HTTP 500 response for PutReceipt
+type PutReceiptResponse500Headers struct {
+	XRequestID string
+}
+
+// PutReceiptResponse503Headers the declared response headers of an HTTP 503 response for PutReceipt
+type PutReceiptResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutReceiptResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *MessageRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *VisitAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ReceiptConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutReceiptResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutReceiptResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutReceiptResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutReceiptResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutReceiptResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutReceiptResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutReceiptResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutReceiptResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutReceiptResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutReceiptResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutReceiptResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutReceiptResponse) GetJSON400() *MessageRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutReceiptResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutReceiptResponse) GetJSON404() *VisitAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutReceiptResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutReceiptResponse) GetJSON409() *ReceiptConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutReceiptResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutReceiptResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutReceiptResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutReceiptResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutReceiptResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutReceiptResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutReceiptResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutReceiptResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -21857,7 +23501,7 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, reqEditor
 // | `status` | condition (the first that applies) |
 // |---|---|
 // | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
-// | `Completed` | The visit has ended. |
+// | `Completed` | The visit has ended, or the institution says that it took place or that the patient did not come. |
 // | `Booked` | None of the above. |
 //
 // **After a timeout.** If a booking timed out or its response was lost, request
@@ -21866,7 +23510,8 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, reqEditor
 // if the first booking succeeded, the second fails with `direction_already_booked`.
 //
 // **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
-// or cancelled since. The end of a visit does not change `updateTime`.
+// or cancelled since, or what the institution says became of it. The end of a visit does not
+// change `updateTime`.
 //
 // **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
 // filters. Each appointment is listed once, even if others are booked meanwhile.
@@ -22337,6 +23982,155 @@ func (c *ClientWithResponses) GetSystemTokenWithFormdataBodyWithResponse(ctx con
 	return ParseGetSystemTokenResponse(rsp)
 }
 
+// ListVisitsWithResponse List the visits to an institution (Записи на прием в ЛПУ)
+//
+// Returns the visits to the institution that were booked through this service, also cancelled
+// ones, in the order of their start. `status` is the patient's, see `GET /appointments`. Names
+// are in the card: `GET /registry/lpus/{lpuGuid}/cards/{cardGuid}` with the visit's `mkabGuid`.
+// Give `dateFrom` unless you need the past: it makes the request fast.
+//
+// **Following changes.** With `updatedSince` the visits come in the order of `updatedAt`, so that
+// you may stop after any page and continue from its newest `updatedAt`. The list goes back 2
+// minutes before it, because changes that run at the same time may become visible in another
+// order: visits that you know already have the `version` that you know. A visit that is moved to
+// another institution leaves the list.
+//
+// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
+func (c *ClientWithResponses) ListVisitsWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*ListVisitsResponse, error) {
+	rsp, err := c.ListVisits(ctx, lpuGUID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListVisitsResponse(rsp)
+}
+
+// GetVisitWithResponse Get a visit to an institution (Запись на прием в ЛПУ)
+//
+// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid} (the `GetVisit` operationId).
+func (c *ClientWithResponses) GetVisitWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, reqEditors ...RequestEditorFn) (*GetVisitResponse, error) {
+	rsp, err := c.GetVisit(ctx, lpuGUID, appointmentGUID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetVisitResponse(rsp)
+}
+
+// PutAttendanceWithBodyWithResponse Say what became of a visit (Отметка о явке)
+//
+// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+//
+// | `Attendance` | what it means | from when |
+// |---|---|---|
+// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+// | `none` | Nothing is said. Undoes the others. | |
+//
+// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+// cancelled or moved.
+//
+// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+// referral or its speciality belongs to another appointment by then, it fails with
+// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+// changes nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+func (c *ClientWithResponses) PutAttendanceWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutAttendanceResponse, error) {
+	rsp, err := c.PutAttendanceWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutAttendanceResponse(rsp)
+}
+
+// PutAttendanceWithResponse Say what became of a visit (Отметка о явке)
+//
+// Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+//
+// | `Attendance` | what it means | from when |
+// |---|---|---|
+// | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+// | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+// | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+// | `none` | Nothing is said. Undoes the others. | |
+//
+// Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+// cancelled or moved.
+//
+// **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+// referral or its speciality belongs to another appointment by then, it fails with
+// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+// changes nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
+func (c *ClientWithResponses) PutAttendanceWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*PutAttendanceResponse, error) {
+	rsp, err := c.PutAttendance(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutAttendanceResponse(rsp)
+}
+
+// PutReceiptWithBodyWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
+//
+// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+//
+// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+	rsp, err := c.PutReceiptWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutReceiptResponse(rsp)
+}
+
+// PutReceiptWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
+//
+// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+// `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+// (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+//
+// The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+// it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+// receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+// not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
+func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+	rsp, err := c.PutReceipt(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutReceiptResponse(rsp)
+}
+
 // ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 //
 // Returns the patient's referrals in all institutions, newest first by the time of writing.
@@ -22347,7 +24141,7 @@ func (c *ClientWithResponses) GetSystemTokenWithFormdataBodyWithResponse(ctx con
 //
 // | `status` | condition (the first that applies) |
 // |---|---|
-// | `Completed` | Its appointment has ended. |
+// | `Completed` | Its appointment has ended, or the institution says that it took place. |
 // | `Booked` | It has an appointment. |
 // | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
 // | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
@@ -22510,10 +24304,13 @@ func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context
 // | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
 // | `appointment.cancelled` | A visit was cancelled. |
 // | `appointment.changed` | The card of a visit was merged into another one. |
+// | `appointment.arrived`, `appointment.fulfilled`, `appointment.no_show` | The institution says what became of a visit (явка). |
+// | `appointment.unattended` | The institution has undone that. |
 // | `referral.changed` | The source of a referral has written it. |
 // | `referral.withdrawn` | The source of a referral has withdrawn it. |
 // | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
 // | `referral.released` | The visit of a referral of the institution was cancelled. |
+// | `referral.completed` | The institution says that its visit took place. |
 // | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 //
 // **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
@@ -23488,16 +25285,19 @@ func (c *ClientWithResponses) ListSourcesWithResponse(ctx context.Context, lpuGU
 
 // ListWorkWithResponse List the visits that the institution has to solve (Рабочий список)
 //
-// Returns the active visits that have not begun and cannot take place as they are booked. The
-// institution calls the patient, and cancels or moves the visit. The list is computed from the
-// visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
-// absence is lifted or the cell is offered again.
+// Returns the active visits that have not begun and cannot take place as they are booked, or
+// are not in the institution's books. The institution calls the patient, and cancels or moves
+// the visit. The list is computed from the visits and the schedule, so that a visit leaves it
+// as soon as it is cancelled, moved or accepted, the absence is lifted or the cell is offered
+// again.
 //
 // | `kind` | why |
 // |---|---|
 // | `resource_inactive` | The resource is not active any more. |
 // | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
 // | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+// | `receipt_rejected` | The institution's system has rejected the visit (`putReceipt`). |
+// | `receipt_missing` | The visit has no receipt although it was booked or moved `ReceiptMinutes` ago. Only with that setting. |
 //
 // If several apply, `kind` is the first of them. A cell that has fewer places than before, or
 // that its source blocks, keeps its visits as they are, and is not in the list.
@@ -25507,6 +27307,756 @@ func ParseGetSystemTokenResponse(rsp *http.Response) (*GetSystemTokenResponse, e
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers GetSystemTokenResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListVisitsResponse parses an HTTP response from a ListVisitsWithResponse call
+func ParseListVisitsResponse(rsp *http.Response) (*ListVisitsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListVisitsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest VisitPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListVisitsResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListVisitsResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListVisitsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListVisitsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListVisitsResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListVisitsResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListVisitsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetVisitResponse parses an HTTP response from a GetVisitWithResponse call
+func ParseGetVisitResponse(rsp *http.Response) (*GetVisitResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetVisitResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest VisitAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetVisitResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers GetVisitResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetVisitResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers GetVisitResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers GetVisitResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers GetVisitResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetVisitResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutAttendanceResponse parses an HTTP response from a PutAttendanceWithResponse call
+func ParsePutAttendanceResponse(rsp *http.Response) (*PutAttendanceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutAttendanceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest AttendanceRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest VisitAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest AttendanceConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutAttendanceResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutAttendanceResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutAttendanceResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutAttendanceResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutAttendanceResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutAttendanceResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutAttendanceResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutAttendanceResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutAttendanceResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutAttendanceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutReceiptResponse parses an HTTP response from a PutReceiptWithResponse call
+func ParsePutReceiptResponse(rsp *http.Response) (*PutReceiptResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutReceiptResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest MessageRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest VisitAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReceiptConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutReceiptResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutReceiptResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutReceiptResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutReceiptResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutReceiptResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutReceiptResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutReceiptResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutReceiptResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutReceiptResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutReceiptResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

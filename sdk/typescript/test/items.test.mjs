@@ -31,6 +31,7 @@ const lists = {
   listImportErrors: { path: { importGuid: undefined }, query: { limit: 2 } },
   listResources: { path: { lpuGuid: systemLpu }, query: { limit: 3 } },
   listSources: { path: { lpuGuid: systemLpu }, query: { limit: 1 } },
+  listVisits: { path: { lpuGuid: systemLpu }, query: { limit: 1 } },
   listWork: { path: { lpuGuid: systemLpu }, query: { limit: 1 } },
 };
 

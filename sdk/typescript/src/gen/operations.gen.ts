@@ -15,7 +15,7 @@ import type * as types from './types.gen.js';
  *
  * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Completed` | Its appointment has ended. |
+ * | `Completed` | Its appointment has ended, or the institution says that it took place. |
  * | `Booked` | It has an appointment. |
  * | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
  * | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
@@ -61,7 +61,7 @@ export const getDirectionByNumber = (
  * | `status` | condition (the first that applies) |
  * |---|---|
  * | `Cancelled` | It was cancelled. `cancellation` has the time and the reason. |
- * | `Completed` | The visit has ended. |
+ * | `Completed` | The visit has ended, or the institution says that it took place or that the patient did not come. |
  * | `Booked` | None of the above. |
  *
  * **After a timeout.** If a booking timed out or its response was lost, request
@@ -70,7 +70,8 @@ export const getDirectionByNumber = (
  * if the first booking succeeded, the second fails with `direction_already_booked`.
  *
  * **Changes.** Send your newest `updateTime` as `updatedSince` to list what was booked, moved
- * or cancelled since. The end of a visit does not change `updateTime`.
+ * or cancelled since, or what the institution says became of it. The end of a visit does not
+ * change `updateTime`.
  *
  * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
  * filters. Each appointment is listed once, even if others are booked meanwhile.
@@ -707,16 +708,19 @@ export const listSources = (
 /**
  * List the visits that the institution has to solve (Рабочий список)
  *
- * Returns the active visits that have not begun and cannot take place as they are booked. The
- * institution calls the patient, and cancels or moves the visit. The list is computed from the
- * visits and the schedule, so that a visit leaves it as soon as it is cancelled or moved, the
- * absence is lifted or the cell is offered again.
+ * Returns the active visits that have not begun and cannot take place as they are booked, or
+ * are not in the institution's books. The institution calls the patient, and cancels or moves
+ * the visit. The list is computed from the visits and the schedule, so that a visit leaves it
+ * as soon as it is cancelled, moved or accepted, the absence is lifted or the cell is offered
+ * again.
  *
  * | `kind` | why |
  * |---|---|
  * | `resource_inactive` | The resource is not active any more. |
  * | `withdrawn` | A message has withdrawn the cell or moved it in time, and the visit keeps it. |
  * | `absence` | The resource is absent: its cell is closed, or a visit out of schedule (вне расписания) is within the absence. |
+ * | `receipt_rejected` | The institution's system has rejected the visit (`putReceipt`). |
+ * | `receipt_missing` | The visit has no receipt although it was booked or moved `ReceiptMinutes` ago. Only with that setting. |
  *
  * If several apply, `kind` is the first of them. A cell that has fewer places than before, or
  * that its source blocks, keeps its visits as they are, and is not in the list.
@@ -1125,10 +1129,13 @@ export const listImportErrors = (
  * | `appointment.moved` | A visit was moved to other cells. If it has left the institution, the visit is no longer there. |
  * | `appointment.cancelled` | A visit was cancelled. |
  * | `appointment.changed` | The card of a visit was merged into another one. |
+ * | `appointment.arrived`, `appointment.fulfilled`, `appointment.no_show` | The institution says what became of a visit (явка). |
+ * | `appointment.unattended` | The institution has undone that. |
  * | `referral.changed` | The source of a referral has written it. |
  * | `referral.withdrawn` | The source of a referral has withdrawn it. |
  * | `referral.booked` | A referral of the institution has a visit, here or in another institution, or its visit was moved. |
  * | `referral.released` | The visit of a referral of the institution was cancelled. |
+ * | `referral.completed` | The institution says that its visit took place. |
  * | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
  *
  * **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
@@ -1139,6 +1146,85 @@ export const listEvents = (
   request: Pick<types.ListEventsData, 'query'> = {},
   options?: CallOptions,
 ): Promise<Outcome<types.ListEventsResponse, 'listEvents'>> => call(talon, sdk.listEvents, 'safe', request, options);
+
+/**
+ * List the visits to an institution (Записи на прием в ЛПУ)
+ *
+ * Returns the visits to the institution that were booked through this service, also cancelled
+ * ones, in the order of their start. `status` is the patient's, see `GET /appointments`. Names
+ * are in the card: `GET /registry/lpus/{lpuGuid}/cards/{cardGuid}` with the visit's `mkabGuid`.
+ * Give `dateFrom` unless you need the past: it makes the request fast.
+ *
+ * **Following changes.** With `updatedSince` the visits come in the order of `updatedAt`, so that
+ * you may stop after any page and continue from its newest `updatedAt`. The list goes back 2
+ * minutes before it, because changes that run at the same time may become visible in another
+ * order: visits that you know already have the `version` that you know. A visit that is moved to
+ * another institution leaves the list.
+ *
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+ */
+export const listVisits = (
+  talon: Talon,
+  request: Pick<types.ListVisitsData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListVisitsResponse, 'listVisits'>> => call(talon, sdk.listVisits, 'safe', request, options);
+
+/**
+ * Get a visit to an institution (Запись на прием в ЛПУ)
+ *
+ * Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
+ */
+export const getVisit = (
+  talon: Talon,
+  request: Pick<types.GetVisitData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetVisitResponse, 'getVisit'>> => call(talon, sdk.getVisit, 'safe', request, options);
+
+/**
+ * Confirm that a visit is in the institution's books (Квитанция о записи)
+ *
+ * Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
+ * `rejected` with a `Reason`. A rejected visit stays booked and appears on the work list
+ * (`listWork`), and so does a visit without a receipt after `ReceiptMinutes`, a setting.
+ *
+ * The receipt names the `Version` of the visit that it confirms. If that is not the current one,
+ * it fails with `appointment_version_mismatch`: read the visit again. A moved visit needs a new
+ * receipt. A newer receipt replaces the older one, and the same receipt changes nothing. It does
+ * not change the visit's `version` or `updatedAt`. A cancelled visit takes no new receipt.
+ */
+export const putReceipt = (
+  talon: Talon,
+  request: Pick<types.PutReceiptData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutReceiptResponse, 'putReceipt'>> => call(talon, sdk.putReceipt, 'unsafe', request, options);
+
+/**
+ * Say what became of a visit (Отметка о явке)
+ *
+ * Says what became of the visit (явка). Nobody else sets it, and it never changes by itself.
+ *
+ * | `Attendance` | what it means | from when |
+ * |---|---|---|
+ * | `arrived` | The patient is there. | the day of the visit, in the institution's zone |
+ * | `fulfilled` | The visit took place. The referral is `Completed`, also before the visit's end. | the day of the visit |
+ * | `no_show` | The patient did not come (неявка). The speciality is free for another visit. With the setting `NoShowReturnsReferral` the referral is free, too; otherwise it is used up. | the start of the visit; for a day without a time, the end of the day |
+ * | `none` | Nothing is said. Undoes the others. | |
+ *
+ * Earlier it fails with `attendance_early`. While an attendance is set, the visit cannot be
+ * cancelled or moved.
+ *
+ * **Corrections.** For 24 hours after it was first set, it can be changed and undone; after that
+ * with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
+ * 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
+ * referral or its speciality belongs to another appointment by then, it fails with
+ * `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
+ * changes nothing.
+ */
+export const putAttendance = (
+  talon: Talon,
+  request: Pick<types.PutAttendanceData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutAttendanceResponse, 'putAttendance'>> => call(talon, sdk.putAttendance, 'unsafe', request, options);
 
 /**
  * List a request for every response (Сценарии песочницы)

@@ -13,6 +13,7 @@ export const RETRYABLE: readonly string[] = [
   'idempotency_key_in_use',
   'too_many_holds',
   'too_many_imports',
+  'attendance_early',
   'too_many_attempts',
   'database_unavailable',
   'mip_unavailable',
@@ -84,6 +85,7 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   appointment_absent: 'client',
   appointment_started: 'registry',
   appointment_cancelled: 'patient',
+  appointment_attended: 'registry',
   too_many_holds: 'patient',
   resource_absent: 'client',
   slot_absent: 'client',
@@ -101,6 +103,10 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   object_booked: 'client',
   mkab_open: 'client',
   guid_foreign: 'client',
+  appointment_not_active: 'client',
+  appointment_version_mismatch: 'client',
+  attendance_early: 'client',
+  attendance_final: 'client',
   client_unauthenticated: 'client',
   grant_type_unsupported: 'client',
   scope_invalid: 'client',
@@ -176,6 +182,7 @@ export interface RuleAnswers {
   appointment_absent: { code: 404; message_code: '4042'; type: 'Error' };
   appointment_started: { code: 400; message_code: '4000'; type: 'Validation' };
   appointment_cancelled: { code: 400; message_code: '4000'; type: 'Validation' };
+  appointment_attended: { code: 400; message_code: '4000'; type: 'Validation' };
   too_many_holds: { code: 409; message_code: '4091'; type: 'Validation' };
   resource_absent: { code: 404; message_code: '4044'; type: 'Error' };
   slot_absent: { code: 404; message_code: '4045'; type: 'Error' };
@@ -193,6 +200,10 @@ export interface RuleAnswers {
   object_booked: { code: 409; message_code: '4097'; type: 'Validation' };
   mkab_open: { code: 409; message_code: '4098'; type: 'Validation' };
   guid_foreign: { code: 409; message_code: '4099'; type: 'Validation' };
+  appointment_not_active: { code: 409; message_code: '4102'; type: 'Validation' };
+  appointment_version_mismatch: { code: 409; message_code: '4103'; type: 'Validation' };
+  attendance_early: { code: 409; message_code: '4104'; type: 'Validation' };
+  attendance_final: { code: 409; message_code: '4105'; type: 'Validation' };
   client_unauthenticated: { code: 403; message_code: '5403'; type: 'Error' };
   grant_type_unsupported: { code: 400; message_code: '4004'; type: 'Validation' };
   scope_invalid: { code: 400; message_code: '4005'; type: 'Validation' };
@@ -367,6 +378,7 @@ export interface OperationRules {
     | 'idempotency_key_in_use'
     | 'appointment_absent'
     | 'appointment_started'
+    | 'appointment_attended'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'
@@ -449,6 +461,7 @@ export interface OperationRules {
     | 'appointment_absent'
     | 'appointment_started'
     | 'appointment_cancelled'
+    | 'appointment_attended'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'
@@ -496,6 +509,7 @@ export interface OperationRules {
     | 'appointment_absent'
     | 'appointment_started'
     | 'appointment_cancelled'
+    | 'appointment_attended'
     | 'too_many_holds'
     | 'method_not_allowed'
     | 'internal_error'
@@ -1229,6 +1243,75 @@ export interface OperationRules {
     | 'institution_foreign'
     | 'field_invalid'
     | 'events_expired'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listVisits:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'lpu_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getVisit:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'appointment_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putReceipt:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'appointment_absent'
+    | 'appointment_not_active'
+    | 'appointment_version_mismatch'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putAttendance:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'direction_already_booked'
+    | 'speciality_already_booked'
+    | 'appointment_absent'
+    | 'appointment_not_active'
+    | 'attendance_early'
+    | 'attendance_final'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

@@ -353,7 +353,7 @@ export type PatientAppointment = {
      */
     createTime: string;
     /**
-     * Time of the booking or of the last move or cancellation.
+     * Time of the booking or of the last move, cancellation or change of the attendance.
      */
     updateTime: string;
     /**
@@ -1447,7 +1447,7 @@ export type Event = {
     /**
      * What has happened.
      */
-    type: 'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'schedule.changed' | Unknown;
+    type: 'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'appointment.arrived' | 'appointment.fulfilled' | 'appointment.no_show' | 'appointment.unattended' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'referral.completed' | 'schedule.changed' | Unknown;
     /**
      * Time of the change, in UTC.
      */
@@ -1519,13 +1519,13 @@ export type WorkPage = {
 };
 
 /**
- * A visit that cannot take place as it is booked.
+ * A visit that cannot take place as it is booked, or is not in the institution's books.
  */
 export type WorkItem = {
     /**
      * Why the institution has to solve it.
      */
-    kind: 'resource_inactive' | 'withdrawn' | 'absence' | Unknown;
+    kind: 'resource_inactive' | 'withdrawn' | 'absence' | 'receipt_rejected' | 'receipt_missing' | Unknown;
     /**
      * Guid of the appointment.
      */
@@ -1554,6 +1554,208 @@ export type WorkItem = {
      * Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
      */
     mkabGuid: Guid;
+};
+
+/**
+ * A page of the visits to an institution.
+ */
+export type VisitPage = {
+    /**
+     * The visits, in the order of their start, with `updatedSince` of their last change.
+     */
+    items: Array<Visit>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * A visit (запись на прием) as its institution sees it. Times are in the zone of the institution.
+ */
+export type Visit = {
+    /**
+     * Guid of the appointment. A move keeps it.
+     */
+    guid: Guid;
+    /**
+     * Guid of the institution.
+     */
+    lpuGuid: Guid;
+    /**
+     * Counts the changes of the visit: 1 when it is booked, 1 more with each move, cancellation and change of its attendance.
+     */
+    version: number;
+    /**
+     * Current status.
+     */
+    status: AppointmentStatus;
+    /**
+     * Start of the visit.
+     */
+    start: string;
+    /**
+     * End of the visit.
+     */
+    end: string;
+    /**
+     * Guid of the person in the master patient index.
+     */
+    personGuid: Guid;
+    /**
+     * Guid of the patient's card (МКАБ) in this institution, which has the patient's data.
+     */
+    mkabGuid: Guid;
+    /**
+     * Referral that the visit was booked by.
+     */
+    direction: VisitDirection;
+    /**
+     * Doctor, cabinet or equipment to visit.
+     */
+    resource: VisitResource;
+    /**
+     * The cells of the visit, in order of time. Empty for a visit out of schedule.
+     */
+    slotGuids: Array<Guid>;
+    /**
+     * True if the visit takes no cell (вне расписания).
+     */
+    outOfSchedule: boolean;
+    /**
+     * True if urgent, cito (срочный приём).
+     */
+    isCito: boolean;
+    /**
+     * Comment on the visit.
+     */
+    comment: string;
+    /**
+     * Guid of the client application that has booked or last moved it.
+     */
+    clientGuid: Guid;
+    /**
+     * Time of booking.
+     */
+    createdAt: string;
+    /**
+     * Time of the booking or of the last move, cancellation or change of the attendance.
+     */
+    updatedAt: string;
+    cancellation: Cancellation;
+    receipt: Receipt;
+    /**
+     * What became of the visit.
+     */
+    attendance: Attendance;
+};
+
+/**
+ * The referral (направление) of a visit.
+ */
+export type VisitDirection = {
+    /**
+     * Guid of the referral.
+     */
+    guid: Guid;
+    /**
+     * Guid of the institution that holds the original.
+     */
+    holderLpuGuid: Guid;
+    /**
+     * Type of the referral.
+     */
+    type: DirectionType;
+    /**
+     * Printed number of the referral (номер направления).
+     */
+    number: string;
+};
+
+/**
+ * The resource (ресурс) of a visit.
+ */
+export type VisitResource = {
+    /**
+     * Guid of the resource.
+     */
+    guid: Guid;
+    /**
+     * Name of the resource.
+     */
+    name: string;
+};
+
+/**
+ * What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
+ */
+export type Receipt = {
+    /**
+     * Version of the visit that it confirms.
+     */
+    version: number;
+    /**
+     * Whether the visit is in the books.
+     */
+    status: 'accepted' | 'rejected' | Unknown;
+    /**
+     * Why it was rejected. Empty if it was accepted.
+     */
+    reason: string;
+    /**
+     * Number of the visit in the books. Empty if not given.
+     */
+    number: string;
+    /**
+     * When the receipt was stored.
+     */
+    at: string;
+} | null;
+
+/**
+ * What became of a visit (явка), as the institution says.
+ */
+export type Attendance = {
+    /**
+     * The attendance. `none` if nothing is said.
+     */
+    value: 'none' | 'arrived' | 'fulfilled' | 'no_show' | Unknown;
+    /**
+     * When it was set. `null` if nothing is said.
+     */
+    at: string | null;
+};
+
+/**
+ * A receipt (квитанция) for a visit.
+ */
+export type ReceiptRequest = {
+    /**
+     * `version` of the visit that the receipt confirms.
+     */
+    Version: number;
+    /**
+     * Whether the visit is in the books.
+     */
+    Status: 'accepted' | 'rejected';
+    /**
+     * Why it was rejected. Required for `rejected`, empty for `accepted`. Default: empty.
+     */
+    Reason?: string;
+    /**
+     * Number of the visit in the books. Default: empty.
+     */
+    Number?: string;
+};
+
+/**
+ * What became of a visit (явка).
+ */
+export type AttendanceRequest = {
+    /**
+     * The attendance. `none` undoes it.
+     */
+    Attendance: 'none' | 'arrived' | 'fulfilled' | 'no_show';
 };
 
 /**
@@ -2395,7 +2597,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -2467,7 +2669,7 @@ export type RuleEntry = {
     /**
      * Group of the rule.
      */
-    group: 'token' | 'caller' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'registry' | 'identity' | 'service' | Unknown;
+    group: 'token' | 'caller' | 'request' | 'direction' | 'slot' | 'resource' | 'restriction' | 'speciality' | 'mkab' | 'mip' | 'write' | 'key' | 'absent' | 'appointment' | 'hold' | 'registry' | 'clinic' | 'identity' | 'service' | Unknown;
     /**
      * The HTTP status.
      */
@@ -2865,6 +3067,11 @@ export type DirectionGuid = Guid;
 export type AppointmentGuid = Guid;
 
 /**
+ * The visit (Гуид записи на прием). Not the zero guid.
+ */
+export type VisitGuid = Guid;
+
+/**
  * The institution's guid (Гуид ЛПУ). Not the zero guid.
  */
 export type LpuGuid = Guid;
@@ -3065,7 +3272,7 @@ export type ListAppointmentsData = {
          */
         status?: Array<'Booked' | 'Completed' | 'Cancelled'>;
         /**
-         * Only appointments that were booked, moved or cancelled at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+         * Only appointments that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it: so a client that sends the time of its last request misses no change that was being stored then. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
          */
         updatedSince?: string;
         /**
@@ -3309,7 +3516,7 @@ export type CancelAppointmentData = {
 
 export type CancelAppointmentErrors = {
     /**
-     * The request breaks this contract, or the visit has begun.
+     * The request breaks this contract, the visit has begun, or the institution has recorded what became of it.
      */
     400: Error;
     /**
@@ -6432,7 +6639,7 @@ export type ListEventsData = {
         /**
          * Only events of these types. Repeat the parameter for several. Default: all.
          */
-        type?: Array<'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'schedule.changed'>;
+        type?: Array<'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'appointment.arrived' | 'appointment.fulfilled' | 'appointment.no_show' | 'appointment.unattended' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'referral.completed' | 'schedule.changed'>;
         /**
          * Only events of this institution. Not the zero guid. Default: all institutions of the token.
          */
@@ -6486,6 +6693,277 @@ export type ListEventsResponses = {
 };
 
 export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type ListVisitsData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: {
+        /**
+         * Only visits that start on this day or later, in the zone of the institution.
+         */
+        dateFrom?: Day;
+        /**
+         * Only visits that start on this day or earlier, in the zone of the institution. Must not be before `dateFrom`.
+         */
+        dateTo?: Day;
+        /**
+         * Only visits to this resource. Not the zero guid. Default: all.
+         */
+        resourceGuid?: Guid;
+        /**
+         * Only visits with one of these statuses. Repeat the parameter for several.
+         */
+        status?: Array<'Booked' | 'Completed' | 'Cancelled'>;
+        /**
+         * Only visits that were booked, moved or cancelled, or whose attendance was changed, at this time or later, or at most 2 minutes before it. The time needs an offset or `Z`. Write the `+` of an offset as `%2B`.
+         */
+        updatedSince?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/clinic/lpus/{lpuGuid}/appointments';
+};
+
+export type ListVisitsErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListVisitsError = ListVisitsErrors[keyof ListVisitsErrors];
+
+export type ListVisitsResponses = {
+    /**
+     * A page of the visits.
+     */
+    200: VisitPage;
+};
+
+export type ListVisitsResponse = ListVisitsResponses[keyof ListVisitsResponses];
+
+export type GetVisitData = {
+    body?: never;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The visit (Гуид записи на прием). Not the zero guid.
+         */
+        appointmentGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}';
+};
+
+export type GetVisitErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution has no such visit.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetVisitError = GetVisitErrors[keyof GetVisitErrors];
+
+export type GetVisitResponses = {
+    /**
+     * The visit.
+     */
+    200: Visit;
+};
+
+export type GetVisitResponse = GetVisitResponses[keyof GetVisitResponses];
+
+export type PutReceiptData = {
+    /**
+     * The receipt.
+     */
+    body: ReceiptRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The visit (Гуид записи на прием). Not the zero guid.
+         */
+        appointmentGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt';
+};
+
+export type PutReceiptErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution has no such visit.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The visit has changed or is cancelled.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutReceiptError = PutReceiptErrors[keyof PutReceiptErrors];
+
+export type PutReceiptResponses = {
+    /**
+     * The visit with its receipt, stored by this request or before.
+     */
+    200: Visit;
+};
+
+export type PutReceiptResponse = PutReceiptResponses[keyof PutReceiptResponses];
+
+export type PutAttendanceData = {
+    /**
+     * The attendance.
+     */
+    body: AttendanceRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The visit (Гуид записи на прием). Not the zero guid.
+         */
+        appointmentGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance';
+};
+
+export type PutAttendanceErrors = {
+    /**
+     * The request breaks this contract, or the referral or the speciality of a no-show belongs to another appointment.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution has no such visit.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The visit is cancelled, or its attendance cannot be set now.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutAttendanceError = PutAttendanceErrors[keyof PutAttendanceErrors];
+
+export type PutAttendanceResponses = {
+    /**
+     * The visit with its attendance, set by this request or before.
+     */
+    200: Visit;
+};
+
+export type PutAttendanceResponse = PutAttendanceResponses[keyof PutAttendanceResponses];
 
 export type ListScenariosData = {
     body?: never;

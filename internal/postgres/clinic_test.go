@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/booking"
+	"talon.example/internal/clinic"
+)
+
+// Promise: with prepared statements a list of visits takes one round trip, a receipt three, and an
+// attendance six.
+func TestClinicRoundTrips(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var count roundTrips
+	store := w.store(count.countOn)
+	visit := w.mustBook(2)
+	read := func() {
+		_, err := store.Visits(t.Context(), clinic.VisitFilter{Lpu: w.to}, booking.Page{Limit: 2}, moment)
+		require.NoError(t, err)
+	}
+	confirm := func(number string) func() {
+		return func() {
+			receipt := clinic.Receipt{Version: 1, Status: clinic.ReceiptAccepted, Number: number}
+			_, err := store.WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
+			require.NoError(t, err)
+		}
+	}
+	attend := func(attendance booking.Attendance) func() {
+		return func() {
+			now := w.firstStart.Add(time.Minute)
+			_, err := store.WriteAttendance(t.Context(), w.to, visit.Guid, attendance, now)
+			require.NoError(t, err)
+		}
+	}
+	read() // prepares the statements
+	require.Equal(t, 1, count.during(read))
+	confirm("1")()
+	require.Equal(t, 3, count.during(confirm("2")))
+	attend(booking.AttendanceFulfilled)()
+	attend(booking.AttendanceArrived)()
+	require.Equal(t, 6, count.during(attend(booking.AttendanceFulfilled)))
+	requireConnectionsReleased(t, store)
+}
+
+// Promise: a receipt that waits for a move finds the visit where the move has inserted it again,
+// and is rejected because it names the version before.
+func TestReceiptWaitsForMove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.mustBook(1)
+	receipt := clinic.Receipt{Version: 1, Status: clinic.ReceiptAccepted}
+	err := w.whileBlocked(func() error {
+		_, err := w.store().WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
+		return err
+	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved TABLE appointment FOR UPDATE`, func(tx pgx.Tx, _ int) {
+		_, err := tx.Exec(t.Context(), `DELETE FROM appointment`)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `UPDATE moved SET version = version + 1`)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `INSERT INTO appointment TABLE moved`)
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+	})
+	requireRefusal(t, err, booking.AppointmentVersionMismatch)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE version = 2 AND receipt_status IS NULL`))
+}
+
+// Promise: an attendance that waits for a move or a cancel of the visit decides by what they leave.
+func TestAttendanceWaitsForOthers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		meanwhile string
+		rule      booking.Name
+	}{
+		"cancel": {`UPDATE appointment SET cancelled_at = updated_at`, booking.AppointmentNotActive},
+		"move": {
+			`UPDATE appointment SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`,
+			booking.AttendanceEarly,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			visit := w.mustBook(1)
+			err := w.whileBlocked(func() error {
+				_, err := w.store().WriteAttendance(t.Context(), w.to, visit.Guid, booking.AttendanceNoShow,
+					w.firstStart.Add(time.Minute))
+				return err
+			}, `SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, func(tx pgx.Tx, _ int) {
+				_, err := tx.Exec(t.Context(), c.meanwhile)
+				require.NoError(t, err)
+				if name == "cancel" {
+					_, err := tx.Exec(t.Context(), `UPDATE direction SET appointment_guid = NULL`)
+					require.NoError(t, err)
+				}
+				require.NoError(t, tx.Commit(t.Context()))
+			})
+			requireRefusal(t, err, c.rule)
+			require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE attendance = 'none'`))
+		})
+	}
+}
