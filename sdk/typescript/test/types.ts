@@ -119,6 +119,7 @@ export function narrowed(refusal: OperationRefusal<'cancelAppointment'>): void {
       | 'body_malformed'
       | 'field_invalid'
       | 'appointment_started'
+      | 'appointment_attended'
       | 'idempotency_key_reused'
       | Unknown
     >
