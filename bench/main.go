@@ -6,6 +6,7 @@
 //	go run ./bench run     -scale 0.1 -base HEAD~3
 //	go run ./bench profile -scale 0.01
 //	go run ./bench import  -cells 1000000 -rounds 3
+//	go run ./bench feed    -readers 1000
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -35,7 +36,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import [flags]")
+		return errors.New("usage: bench data|run|profile|import|feed [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -43,6 +44,7 @@ func command(ctx context.Context, args []string) (err error) {
 	requests := flags.Int64("requests", 8_000, "requests per measurement")
 	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 skips it")
 	cells := flags.Int64("cells", 1_000_000, "cells of an imported file; 10 million are a region")
+	readers := flags.Int("readers", 1000, "readers of the feed that wait")
 	base := flags.String("base", "", "commit to compare with in the same run; empty: none")
 	results := flags.String("results", "bench/results", "directory of the results")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -85,6 +87,12 @@ func command(ctx context.Context, args []string) (err error) {
 			return err
 		}
 		return errors.Join(report.markdown(os.Stdout), report.save(*results))
+	case "feed":
+		report, err := runFeed(ctx, server, *readers, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return report.markdown(os.Stdout)
 	case "profile":
 		region, err := ensureData(ctx, server, scales[0], os.Stderr)
 		if err != nil {
