@@ -34,7 +34,7 @@ async function start(...command) {
   let output = '';
   const baseUrl = await new Promise((resolve, reject) => {
     const read = (chunk) => {
-      if (output.length > 100_000) return; // only the start matters: Prism lists all operations, and later logs requests
+      if (output.length > 100_000) return; // only the start: later it logs requests
       output += chunk;
       const [, url] = /Prism is listening on (http:\/\/\S+)/.exec(output) ?? [];
       if (url) resolve(url);
