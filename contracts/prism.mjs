@@ -34,8 +34,7 @@ async function start(...command) {
   let output = '';
   const baseUrl = await new Promise((resolve, reject) => {
     const read = (chunk) => {
-      if (output.length > 100_000) return; // only the start: later it logs requests
-      output += chunk;
+      output = (output + chunk).slice(-10_000); // Prism lists all operations first, and later logs each request
       const [, url] = /Prism is listening on (http:\/\/\S+)/.exec(output) ?? [];
       if (url) resolve(url);
     };
