@@ -16,7 +16,7 @@ func (s *Store) Directions(
 ) ([]booking.PatientDirection, error) {
 	params := db.DirectionListParams{
 		At: now, PersonGuid: person, Guid: filter.Guid, Number: filter.Number,
-		Type: nilIfEmpty(db.DirectionType(filter.Type)), Statuses: toStrings(filter.Statuses),
+		Type: nilIfZero(db.DirectionType(filter.Type)), Statuses: toStrings(filter.Statuses),
 		DateFrom: filter.DateFrom, DateTo: filter.DateTo, Most: int32(page.Limit),
 	}
 	if after := page.After; after != nil {
@@ -85,12 +85,13 @@ func (r *reference) visitOf(row *db.DirectionListRow) (*booking.ExistingAppointm
 	return &visit, err
 }
 
-// nilIfEmpty returns a pointer to text, or nil if text is empty.
-func nilIfEmpty[T ~string](text T) *T {
-	if text == "" {
+// nilIfZero returns a pointer to a value, or nil for the zero value.
+func nilIfZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
 		return nil
 	}
-	return &text
+	return &value
 }
 
 // toStrings converts values to strings. The result is never nil, because the statements expect an

@@ -30,14 +30,7 @@ func (t *tx) tell(all ...events.Event) {
 	exec(t, t.EventAdd(t.ctx, added).Exec)
 }
 
-func nilIfZero[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
-}
-
+// zeroIfNil returns the value of a pointer, or the zero value for nil.
 func zeroIfNil[T any](value *T) (zero T) {
 	if value == nil {
 		return zero

@@ -16,7 +16,7 @@ func (s *Store) WritePerson(ctx context.Context, w registry.Write, p registry.Pe
 		exec(t, t.MipPersonAdd(ctx, []uuid.UUID{w.Guid}).Exec)
 		exec(t, t.MipPersonDataWrite(ctx, []db.MipPersonDataWriteParams{{
 			PersonGuid: w.Guid, Surname: p.Surname, Name: p.Name, Patronymic: p.Patronymic, BirthDate: p.BirthDate,
-			Sex: nilIfEmpty(db.Sex(p.Sex)), Snils: p.Snils, PolicySeries: p.PolicySeries, PolicyNumber: p.PolicyNumber,
+			Sex: nilIfZero(db.Sex(p.Sex)), Snils: p.Snils, PolicySeries: p.PolicySeries, PolicyNumber: p.PolicyNumber,
 		}}).Exec)
 		return nil
 	})

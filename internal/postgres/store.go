@@ -45,13 +45,17 @@ func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool 
 
 // Over returns a store on another pool that shares the reference data.
 func (s *Store) Over(pool *pgxpool.Pool) *Store {
-	return &Store{pool: pool, reference: s.reference, partitions: s.partitions}
+	over := *s
+	over.pool = pool
+	return &over
 }
 
 // DryRun returns a store that rolls back what the registry writes, and returns what it would have
 // changed.
 func (s *Store) DryRun() *Store {
-	return &Store{pool: s.pool, reference: s.reference, partitions: s.partitions, dryRun: true}
+	dry := *s
+	dry.dryRun = true
+	return &dry
 }
 
 // ForgetReference makes requests that arrive later read the reference data again, for a caller that
