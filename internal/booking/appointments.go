@@ -53,7 +53,7 @@ type Cancellation struct {
 	Reason     *string
 }
 
-func (a PatientAppointment) position() Position { return Position{a.Start, a.Guid, a.Lpu.Guid} }
+func (a *PatientAppointment) position() Position { return Position{a.Start, a.Guid, a.Lpu.Guid} }
 
 // AppointmentLister lists appointments.
 type AppointmentLister interface {
@@ -86,11 +86,11 @@ func (s *Service) Appointments(
 	if filter.UpdatedSince != nil {
 		filter.UpdatedSince = new(filter.UpdatedSince.Add(-LateChange))
 	}
-	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, filter, page.plusOne(), s.now())
+	found, err := s.ports.Appointments.Appointments(ctx, patient.Person, filter, page.PlusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the appointments: %w", err)
 	}
-	items, next := splitPage(found, page.Limit)
+	items, next := SplitPage(found, page.Limit, (*PatientAppointment).position)
 	return items, next, nil
 }
 

@@ -68,7 +68,7 @@ type LpuPlace struct {
 	Zone    *time.Location
 }
 
-func (d PatientDirection) position() Position { return Position{d.CreatedAt, d.Guid, d.Holder} }
+func (d *PatientDirection) position() Position { return Position{d.CreatedAt, d.Guid, d.Holder} }
 
 // DirectionFilter selects referrals. Zero fields are ignored.
 type DirectionFilter struct {
@@ -84,11 +84,11 @@ type DirectionFilter struct {
 func (s *Service) Directions(
 	ctx context.Context, patient Patient, filter DirectionFilter, page Page,
 ) ([]PatientDirection, *Position, error) {
-	found, err := s.ports.Directions.Directions(ctx, patient.Person, filter, page.plusOne(), s.now())
+	found, err := s.ports.Directions.Directions(ctx, patient.Person, filter, page.PlusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the referrals: %w", err)
 	}
-	items, next := splitPage(found, page.Limit)
+	items, next := SplitPage(found, page.Limit, (*PatientDirection).position)
 	return items, next, nil
 }
 

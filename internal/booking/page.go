@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Position is a place in a list. Lists are ordered by a time, newest first, and then by two guids.
+// Position is a place in a list. Lists are ordered by a time and then by two guids.
 type Position struct {
 	At   time.Time
 	Guid uuid.UUID
@@ -20,18 +20,18 @@ type Page struct {
 	Limit int
 }
 
-// plusOne returns the page with one more item. The extra item shows that there is a next page.
-func (p Page) plusOne() Page {
+// PlusOne returns the page with one more item. The extra item shows that there is a next page.
+func (p Page) PlusOne() Page {
 	p.Limit++
 	return p
 }
 
-// splitPage removes the extra item. It returns the position after which the next page begins, or
-// nil if there is none.
-func splitPage[T interface{ position() Position }](items []T, limit int) ([]T, *Position) {
+// SplitPage removes the extra item. It returns the position after which the next page begins, or
+// nil if there is none. position returns that of an item.
+func SplitPage[T any](items []T, limit int, position func(*T) Position) ([]T, *Position) {
 	if len(items) <= limit {
 		return items, nil
 	}
-	last := items[limit-1].position()
+	last := position(&items[limit-1])
 	return items[:limit], &last
 }

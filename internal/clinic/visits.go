@@ -78,21 +78,17 @@ func (s *Service) Visits(
 	if filter.UpdatedSince != nil {
 		filter.UpdatedSince = new(filter.UpdatedSince.Add(-booking.LateChange))
 	}
-	limit := page.Limit
-	page.Limit++ // one more shows that there is a next page
-	visits, err := s.store.Visits(ctx, filter, page, s.now())
+	found, err := s.store.Visits(ctx, filter, page.PlusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the visits: %w", err)
 	}
-	if len(visits) <= limit {
-		return visits, nil, nil
-	}
-	last := visits[limit-1]
-	next := booking.Position{At: last.Start, Guid: last.Guid, Lpu: filter.Lpu}
-	if filter.UpdatedSince != nil {
-		next.At = last.UpdatedAt
-	}
-	return visits[:limit], &next, nil
+	visits, next := booking.SplitPage(found, page.Limit, func(v *Visit) booking.Position {
+		if filter.UpdatedSince != nil {
+			return booking.Position{At: v.UpdatedAt, Guid: v.Guid, Lpu: filter.Lpu}
+		}
+		return booking.Position{At: v.Start, Guid: v.Guid, Lpu: filter.Lpu}
+	})
+	return visits, next, nil
 }
 
 // Visit returns a visit of an institution. It rejects with AppointmentAbsent if it does not exist

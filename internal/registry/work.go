@@ -47,15 +47,12 @@ type WorkFilter struct {
 func (s *Service) WorkList(
 	ctx context.Context, filter WorkFilter, page booking.Page,
 ) ([]WorkItem, *booking.Position, error) {
-	limit := page.Limit
-	page.Limit++ // one more shows that there is a next page
-	items, err := s.store.WorkList(ctx, filter, page, s.now())
+	found, err := s.store.WorkList(ctx, filter, page.PlusOne(), s.now())
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the work list: %w", err)
 	}
-	if len(items) <= limit {
-		return items, nil, nil
-	}
-	last := items[limit-1]
-	return items[:limit], &booking.Position{At: last.Start, Guid: last.Appointment, Lpu: filter.Lpu}, nil
+	items, next := booking.SplitPage(found, page.Limit, func(item *WorkItem) booking.Position {
+		return booking.Position{At: item.Start, Guid: item.Appointment, Lpu: filter.Lpu}
+	})
+	return items, next, nil
 }
