@@ -97,7 +97,7 @@ func matches(header, tag string) bool {
 // patientAppointment returns an appointment in the type of the contract, with times in whole
 // seconds.
 func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
-	written := api.PatientAppointment{
+	return api.PatientAppointment{
 		GUID:          a.Guid,
 		Status:        string(a.Status),
 		Start:         a.Start.Truncate(time.Second),
@@ -117,11 +117,15 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 			Number:        a.Direction.Number,
 			Speciality:    api.Speciality{Code: a.Direction.SpecialityCode, Name: a.Direction.SpecialityName},
 		},
+		Cancellation: cancellation(a.Cancellation),
 	}
-	if c := a.Cancellation; c != nil {
-		written.Cancellation = &api.Cancellation{
-			Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason,
-		}
+}
+
+// cancellation returns the cancellation of a visit in the type of the contract, nil if there is
+// none.
+func cancellation(c *booking.Cancellation) *api.Cancellation {
+	if c == nil {
+		return nil
 	}
-	return written
+	return &api.Cancellation{Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason}
 }
