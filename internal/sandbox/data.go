@@ -170,16 +170,22 @@ func load(ctx context.Context, conn *pgx.Conn, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	clock := func() time.Time { return now }
+	imports, closeAll, err := app.OpenImports(ctx, conn.Config().ConnString(), slog.New(slog.DiscardHandler), clock)
+	if err != nil {
+		return err //nolint:wrapcheck // it says what failed
+	}
+	defer closeAll()
 	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return clearAll(ctx, tx) }); err != nil {
 		return fmt.Errorf("delete the old data: %w", err)
 	}
-	if err := importMessages(ctx, conn, region, now); err != nil {
+	if err := importMessages(ctx, conn, imports, region); err != nil {
 		return fmt.Errorf("import the region: %w", err)
 	}
 	if err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return insertRest(ctx, tx, now) }); err != nil {
 		return fmt.Errorf("insert what is not imported: %w", err)
 	}
-	if err := importMessages(ctx, conn, last, now); err != nil {
+	if err := importMessages(ctx, conn, imports, last); err != nil {
 		return fmt.Errorf("import what follows the visits: %w", err)
 	}
 	return nil
@@ -212,13 +218,7 @@ func insertRest(ctx context.Context, tx pgx.Tx, now time.Time) error {
 }
 
 // importMessages imports messages, as talon import does. The import is no part of the data.
-func importMessages(ctx context.Context, conn *pgx.Conn, lines []byte, now time.Time) error {
-	log := slog.New(slog.DiscardHandler)
-	imports, closeAll, err := app.OpenImports(ctx, conn.Config().ConnString(), log, func() time.Time { return now })
-	if err != nil {
-		return err //nolint:wrapcheck // it says what failed
-	}
-	defer closeAll()
+func importMessages(ctx context.Context, conn *pgx.Conn, imports *registry.Imports, lines []byte) error {
 	accepted, err := imports.Upload(ctx, app.Administrator, registry.ImportOptions{OnError: registry.SkipBad},
 		registry.Lines(bytes.NewReader(lines)))
 	if err != nil {
