@@ -44,31 +44,18 @@ func runFeed(ctx context.Context, server *server, readers int, progress io.Write
 	if report.machine, err = describeMachine(ctx, server); err != nil {
 		return nil, err
 	}
-	region, err := ensureData(ctx, server, feedScale, progress)
-	if err != nil {
-		return nil, err
-	}
-	const database = "talon_bench_feed"
-	if err := server.copyDatabase(ctx, databaseName(feedScale), database); err != nil {
-		return nil, err
-	}
-	copied := *server
-	copied.url = func(string) string { return server.url(database) }
 	program, err := build(ctx)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openSite(ctx, &copied, program, region)
+	s, err := openCopy(ctx, server, program, "talon_bench_feed", feedScale, progress)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	scopes := []string{booking.ScopeEventsRead}
-	_, err = s.conn.Exec(ctx,
-		`INSERT INTO client_application (guid, name, scopes, every_lpu) VALUES ($1, 'МИС', $2, true)`,
-		guid(kindClient, feedClient), scopes)
-	if err != nil {
-		return nil, fmt.Errorf("add the client application: %w", err)
+	if err := s.addSystemClient(ctx, feedClient, scopes); err != nil {
+		return nil, err
 	}
 	if report.alone, err = s.steady(ctx, feedRate, feedBookings, s.take(feedBookings)); err != nil {
 		return nil, err
@@ -85,7 +72,7 @@ func runFeed(ctx context.Context, server *server, readers int, progress io.Write
 	group, reading := errgroup.WithContext(reading)
 	for n := range readers {
 		caller := auth.Caller{Client: guid(kindClient, feedClient), Scopes: scopes}
-		caller.Lpus = append(caller.Lpus, guid(kindLpu, int64(n)%region.Lpus))
+		caller.Lpus = append(caller.Lpus, guid(kindLpu, int64(n)%s.region.Lpus))
 		token, err := s.service.key.Sign(caller, issuer, audience, time.Now(), time.Hour)
 		if err != nil {
 			return nil, err

@@ -125,17 +125,7 @@ func runImports(ctx context.Context, server *server, plan importPlan, progress i
 // openImporter creates a copy of the region's database for the imports, and starts the service on
 // it.
 func openImporter(ctx context.Context, server *server, program string, progress io.Writer) (_ *importer, err error) {
-	region, err := ensureData(ctx, server, importScale, progress)
-	if err != nil {
-		return nil, err
-	}
-	const database = "talon_bench_import"
-	if err := server.copyDatabase(ctx, databaseName(importScale), database); err != nil {
-		return nil, err
-	}
-	copied := *server
-	copied.url = func(string) string { return server.url(database) }
-	s, err := openSite(ctx, &copied, program, region)
+	s, err := openCopy(ctx, server, program, "talon_bench_import", importScale, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -149,10 +139,8 @@ func openImporter(ctx context.Context, server *server, program string, progress 
 		return nil, err
 	}
 	scopes := []string{"schedule:write"}
-	_, err = s.conn.Exec(ctx, `INSERT INTO client_application (guid, name, scopes, every_lpu) VALUES ($1, 'МИС', $2, true)`,
-		guid(kindClient, importClient), scopes)
-	if err != nil {
-		return nil, fmt.Errorf("add the client application: %w", err)
+	if err := s.addSystemClient(ctx, importClient, scopes); err != nil {
+		return nil, err
 	}
 	caller := auth.Caller{Client: guid(kindClient, importClient), Scopes: scopes, EveryLpu: true}
 	i.token, err = s.service.key.Sign(caller, issuer, audience, time.Now(), 24*time.Hour)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,6 +31,33 @@ type Sample struct {
 	ClientCPU   float64 `json:"client_cpu_us"`
 	WAL         float64 `json:"wal_bytes"`                  // per request
 	PeakMiB     float64 `json:"service_peak_mib,omitempty"` // peak memory of the service
+}
+
+// openCopy copies the database of a region under another name, and opens the copy.
+func openCopy(
+	ctx context.Context, server *server, program, database string, scale float64, progress io.Writer,
+) (*site, error) {
+	region, err := ensureData(ctx, server, scale, progress)
+	if err != nil {
+		return nil, err
+	}
+	if err := server.copyDatabase(ctx, databaseName(scale), database); err != nil {
+		return nil, err
+	}
+	copied := *server
+	copied.url = func(string) string { return server.url(database) }
+	return openSite(ctx, &copied, program, region)
+}
+
+// addSystemClient adds a client application that acts for itself, with the given number.
+func (s *site) addSystemClient(ctx context.Context, number int64, scopes []string) error {
+	_, err := s.conn.Exec(ctx,
+		`INSERT INTO client_application (guid, name, scopes, every_lpu) VALUES ($1, 'МИС', $2, true)`,
+		guid(kindClient, number), scopes)
+	if err != nil {
+		return fmt.Errorf("add the client application: %w", err)
+	}
+	return nil
 }
 
 // openSite opens the database of the region, removes its bookings and starts the service. With an
