@@ -37,7 +37,7 @@ func (c *desk) ask(method, path string, body any) harness.Answer {
 func (c *desk) askIn(lpu uuid.UUID, method, path string, body any) harness.Answer {
 	c.T.Helper()
 	token := c.SystemToken(c.client, []string{"visit:read", "visit:write"}, c.To)
-	return c.askAs(token, method, "/clinic/lpus/"+lpu.String()+"/appointments"+path, body)
+	return c.AskAs(token, method, "/clinic/lpus/"+lpu.String()+"/appointments"+path, body)
 }
 
 // list returns the guids of the visits in a page, and the page.
@@ -409,8 +409,8 @@ func TestClinicRejections(t *testing.T) {
 	} {
 		path := "/clinic/lpus/" + c.To.String() + "/appointments" + o.path
 		without := c.SystemToken(c.client, []string{o.other}, c.To)
-		c.askAs(without, o.method, path, o.body).RequireRefusal(t, "scope_missing")
-		c.askAs(c.Token(c.Person), o.method, path, o.body).RequireRefusal(t, "token_invalid")
+		c.AskAs(without, o.method, path, o.body).RequireRefusal(t, "scope_missing")
+		c.AskAs(c.Token(c.Person), o.method, path, o.body).RequireRefusal(t, "token_invalid")
 		c.askIn(elsewhere.To, o.method, o.foreign, o.body).RequireRefusal(t, "institution_foreign")
 		if o.foreign != "" {
 			c.ask(o.method, o.foreign, o.body).RequireRefusal(t, "appointment_absent")

@@ -1,11 +1,9 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"maps"
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -40,23 +38,7 @@ func (r *patientRegistrar) send(method, path string, body any) harness.Answer {
 
 func (r *patientRegistrar) sendTo(lpu uuid.UUID, method, path string, body any) harness.Answer {
 	r.T.Helper()
-	return r.sendAs(r.token, method, "/registry/lpus/"+lpu.String()+path, body)
-}
-
-func (r *patientRegistrar) sendAs(token, method, path string, body any) harness.Answer {
-	r.T.Helper()
-	text := ""
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		require.NoError(r.T, err)
-		text = string(encoded)
-	}
-	request := r.NewRequest(method, path, strings.NewReader(text))
-	request.Header.Set("Authorization", "Bearer "+token)
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	return r.Do(request)
+	return r.AskAs(r.token, method, "/registry/lpus/"+lpu.String()+path, body)
 }
 
 // changed returns whether a write has changed something. The write must succeed.
@@ -260,12 +242,12 @@ func TestPersonOverHTTP(t *testing.T) {
 	region := r.SystemToken(r.AddSystemClient(scopes), scopes)
 	path := "/registry/persons/" + r.Person.String()
 	body := harness.Fields{"Version": 1, "Surname": "Иванова", "BirthDate": "1985-04-12", "Sex": "female"}
-	r.sendAs(r.token, http.MethodPut, path, body).RequireRefusal(t, "institution_foreign")
-	r.sendAs(r.token, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
-	r.sendAs(r.token, http.MethodDelete, path+"?version=1", nil).RequireRefusal(t, "institution_foreign")
-	require.True(t, r.changed(r.sendAs(region, http.MethodPut, path, body)))
-	require.False(t, r.changed(r.sendAs(region, http.MethodPut, path, body)))
-	person := harness.Decode[api.Person](t, r.sendAs(region, http.MethodGet, path, nil))
+	r.AskAs(r.token, http.MethodPut, path, body).RequireRefusal(t, "institution_foreign")
+	r.AskAs(r.token, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
+	r.AskAs(r.token, http.MethodDelete, path+"?version=1", nil).RequireRefusal(t, "institution_foreign")
+	require.True(t, r.changed(r.AskAs(region, http.MethodPut, path, body)))
+	require.False(t, r.changed(r.AskAs(region, http.MethodPut, path, body)))
+	person := harness.Decode[api.Person](t, r.AskAs(region, http.MethodGet, path, nil))
 	require.Equal(t, "Иванова", person.Surname)
 	require.Empty(t, person.PolicyNumber)
 
@@ -273,12 +255,12 @@ func TestPersonOverHTTP(t *testing.T) {
 	r.Exec(`INSERT INTO setting (owner_guid, code, value) VALUES ($1, '2dr_RecordWithoutMkab', 'true'), ($1, 'PolyclinicCode', '2')`, r.To)
 	r.TryBook().RequireRefusal(t, "mkab_policy_number_empty")
 	body["Version"], body["Name"], body["PolicyNumber"] = 2, "Анна", "1"
-	require.True(t, r.changed(r.sendAs(region, http.MethodPut, path, body)))
-	require.True(t, r.changed(r.sendAs(region, http.MethodDelete, path+"?version=3", nil)))
+	require.True(t, r.changed(r.AskAs(region, http.MethodPut, path, body)))
+	require.True(t, r.changed(r.AskAs(region, http.MethodDelete, path+"?version=3", nil)))
 	r.TryBook().RequireRefusal(t, "mip_person_not_found")
-	r.sendAs(region, http.MethodGet, path, nil).RequireRefusal(t, "object_absent")
+	r.AskAs(region, http.MethodGet, path, nil).RequireRefusal(t, "object_absent")
 	body["Version"] = 4
-	require.True(t, r.changed(r.sendAs(region, http.MethodPut, path, body)))
+	require.True(t, r.changed(r.AskAs(region, http.MethodPut, path, body)))
 	r.MustBook()
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND name = 'Анна'`, r.To))
 }
@@ -392,12 +374,12 @@ func TestPatientObjectRejections(t *testing.T) {
 			if request.method == http.MethodPut || request.method == http.MethodPost {
 				body = harness.Fields{"Version": 1}
 			}
-			r.sendAs(token, request.method, "/registry/lpus/"+r.To.String()+request.path, body).RequireRefusal(t, rule)
+			r.AskAs(token, request.method, "/registry/lpus/"+r.To.String()+request.path, body).RequireRefusal(t, rule)
 		}
 	}
 	region := r.SystemToken(r.AddSystemClient(scopes), scopes)
 	unknown := "/registry/lpus/" + uuid.NewString() + "/cards/" + guid
-	r.sendAs(region, http.MethodPut, unknown, r.card(1)).RequireRefusal(t, "lpu_absent")
+	r.AskAs(region, http.MethodPut, unknown, r.card(1)).RequireRefusal(t, "lpu_absent")
 	after := r.Snapshot()
 	delete(after, "client_application")
 	delete(before, "client_application")

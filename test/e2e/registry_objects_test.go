@@ -29,7 +29,7 @@ func startRegion(t testing.TB) *region {
 // ask sends a request to any path of the registry.
 func (r *region) ask(method, path string, body any) harness.Answer {
 	r.T.Helper()
-	return r.askAs(r.token, method, path, body)
+	return r.AskAs(r.token, method, path, body)
 }
 
 // object is a kind of object in a test.
@@ -348,35 +348,35 @@ func TestObjectsOfOthers(t *testing.T) {
 	inOther, inTarget, schedule := only("admin", r.From), only("admin", r.To), only("schedule:write", r.To)
 	lpu := "/registry/lpus/" + r.To.String()
 	for _, path := range []string{lpu, lpu + "/settings", lpu + "/resources", lpu + r.resource()} {
-		r.askAs(inOther, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
+		r.AskAs(inOther, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
 	}
 	empty := harness.Fields{"Version": 1}
 	for _, path := range []string{lpu, lpu + "/settings", lpu + r.resource()} {
-		r.askAs(inOther, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
-		r.askAs(r.Token(r.Person), http.MethodPut, path, empty).RequireRefusal(t, "token_invalid")
+		r.AskAs(inOther, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
+		r.AskAs(r.Token(r.Person), http.MethodPut, path, empty).RequireRefusal(t, "token_invalid")
 	}
 	for _, path := range []string{lpu, lpu + r.resource()} {
-		r.askAs(inOther, http.MethodDelete, path+"?version=1", nil).RequireRefusal(t, "institution_foreign")
+		r.AskAs(inOther, http.MethodDelete, path+"?version=1", nil).RequireRefusal(t, "institution_foreign")
 	}
-	r.askAs(schedule, http.MethodPut, lpu, empty).RequireRefusal(t, "scope_missing")
-	r.askAs(only("visit:read", r.To), http.MethodPut, lpu+r.resource(), empty).RequireRefusal(t, "scope_missing")
+	r.AskAs(schedule, http.MethodPut, lpu, empty).RequireRefusal(t, "scope_missing")
+	r.AskAs(only("visit:read", r.To), http.MethodPut, lpu+r.resource(), empty).RequireRefusal(t, "scope_missing")
 	for path, body := range map[string]harness.Fields{
 		lpu + r.resource(): {"Version": 1, "Kind": "doctor", "Name": "Новый", "SpecialityCode": "92"},
 		lpu + "/settings":  {"Version": 1, "Settings": []any{}},
 	} {
-		require.Equal(t, http.StatusOK, r.askAs(inTarget, http.MethodPut, path, body).StatusCode)
+		require.Equal(t, http.StatusOK, r.AskAs(inTarget, http.MethodPut, path, body).StatusCode)
 	}
-	require.Equal(t, http.StatusOK, r.askAs(schedule, http.MethodDelete, lpu+r.resource()+"?version=2", nil).StatusCode)
-	r.askAs(schedule, http.MethodGet, lpu+"/settings", nil).RequireRefusal(t, "scope_missing")
-	r.askAs(schedule, http.MethodDelete, lpu+"?version=1", nil).RequireRefusal(t, "scope_missing")
+	require.Equal(t, http.StatusOK, r.AskAs(schedule, http.MethodDelete, lpu+r.resource()+"?version=2", nil).StatusCode)
+	r.AskAs(schedule, http.MethodGet, lpu+"/settings", nil).RequireRefusal(t, "scope_missing")
+	r.AskAs(schedule, http.MethodDelete, lpu+"?version=1", nil).RequireRefusal(t, "scope_missing")
 	for _, path := range []string{
 		"/registry/legal-entities/" + uuid.NewString(), "/registry/settings",
 		"/registry/clients/" + r.client.String() + "/rights",
 		"/registry/clients/" + r.client.String() + "/settings",
 	} {
-		r.askAs(inTarget, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
-		r.askAs(inTarget, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
-		r.askAs(schedule, http.MethodGet, path, nil).RequireRefusal(t, "scope_missing")
+		r.AskAs(inTarget, http.MethodGet, path, nil).RequireRefusal(t, "institution_foreign")
+		r.AskAs(inTarget, http.MethodPut, path, empty).RequireRefusal(t, "institution_foreign")
+		r.AskAs(schedule, http.MethodGet, path, nil).RequireRefusal(t, "scope_missing")
 	}
 }
 
@@ -387,11 +387,11 @@ func TestInstitutionBringsItselfIn(t *testing.T) {
 	lpu, scopes := uuid.New(), []string{"admin"}
 	own := r.SystemToken(r.AddSystemClient(scopes, lpu), scopes, lpu)
 	path := "/registry/lpus/" + lpu.String()
-	r.askAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
+	r.AskAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
 	body := withVersion(1, r.objects()["institution"].content)
-	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodPut, path, body)).Changed)
-	require.Equal(t, "Новая", harness.Decode[api.Lpu](t, r.askAs(own, http.MethodGet, path, nil)).Name)
-	require.True(t, harness.Decode[api.ObjectResult](t, r.askAs(own, http.MethodDelete, path+"?version=2",
+	require.True(t, harness.Decode[api.ObjectResult](t, r.AskAs(own, http.MethodPut, path, body)).Changed)
+	require.Equal(t, "Новая", harness.Decode[api.Lpu](t, r.AskAs(own, http.MethodGet, path, nil)).Name)
+	require.True(t, harness.Decode[api.ObjectResult](t, r.AskAs(own, http.MethodDelete, path+"?version=2",
 		nil)).Changed)
-	r.askAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
+	r.AskAs(own, http.MethodGet, path, nil).RequireRefusal(t, "lpu_absent")
 }

@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,24 +38,7 @@ func (r *registrar) send(method, path string, body any) harness.Answer {
 
 func (r *registrar) sendAs(token, method, path string, body any) harness.Answer {
 	r.T.Helper()
-	return r.askAs(token, method, "/registry/lpus/"+r.To.String()+path, body)
-}
-
-// askAs sends a request to any path.
-func (r *registrar) askAs(token, method, path string, body any) harness.Answer {
-	r.T.Helper()
-	text := ""
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		require.NoError(r.T, err)
-		text = string(encoded)
-	}
-	request := r.NewRequest(method, path, strings.NewReader(text))
-	request.Header.Set("Authorization", "Bearer "+token)
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	return r.Do(request)
+	return r.AskAs(token, method, "/registry/lpus/"+r.To.String()+path, body)
 }
 
 // resource is the path of the doctor.

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,7 +73,7 @@ func (s *Service) AddSystemClient(scopes []string, lpus ...uuid.UUID) uuid.UUID 
 }
 
 // SystemToken signs a token of a client application itself, for the institutions, or for all of
-// them if none is given. It is valid for one hour from Moment.
+// them if none is given. It is valid for one hour.
 func (s *Service) SystemToken(client uuid.UUID, scopes []string, lpus ...uuid.UUID) string {
 	s.T.Helper()
 	caller := auth.Caller{Client: client, Scopes: scopes, Lpus: lpus, EveryLpu: len(lpus) == 0}
@@ -86,6 +87,23 @@ func (s *Service) GetAs(token, path string) Answer {
 	s.T.Helper()
 	request := s.NewRequest(http.MethodGet, path, nil)
 	request.Header.Set("Authorization", "Bearer "+token)
+	return s.Do(request)
+}
+
+// AskAs sends a request with a token. A body other than nil is sent as JSON.
+func (s *Service) AskAs(token, method, path string, body any) Answer {
+	s.T.Helper()
+	text := ""
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		require.NoError(s.T, err)
+		text = string(encoded)
+	}
+	request := s.NewRequest(method, path, strings.NewReader(text))
+	request.Header.Set("Authorization", "Bearer "+token)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
 	return s.Do(request)
 }
 
