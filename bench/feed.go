@@ -77,7 +77,7 @@ func runFeed(ctx context.Context, server *server, readers int, progress io.Write
 		if err != nil {
 			return nil, err
 		}
-		r := &feedReader{address: "http://" + s.service.address, token: token}
+		r := &feedReader{address: s.service.address, token: token}
 		ready.Add(1)
 		group.Go(func() error {
 			return r.follow(reading, ready.Done, func(delay time.Duration) {
