@@ -17,6 +17,10 @@ import (
 type facts struct {
 	person, client uuid.UUID
 
+	// ofSystem tells that a client application has read them for itself: they need not be the
+	// person's, so that the person's operations do not use them.
+	ofSystem bool
+
 	values    map[string]any     // by normalized names
 	matched   map[string]any     // by the normalized names of the values that operations use
 	relevance map[*operation]int // the weight of an operation's values that are known
@@ -99,6 +103,9 @@ func (f *facts) suffices(o *operation) bool {
 	return true
 }
 
+// mayServe reports whether a request of an operation may be made from the facts.
+func (f *facts) mayServe(o *operation) bool { return !f.ofSystem || o.security == systemToken }
+
 // combine returns these facts with the values of others, except those that the operation requires
 // and these facts have.
 func (f *facts) combine(other *facts, o *operation) *facts {
@@ -124,7 +131,7 @@ func (f *facts) extract(ref *openapi3.SchemaRef, response any, pick func(list []
 	if !ok {
 		return nil
 	}
-	here := &facts{person: f.person, client: f.client, values: maps.Clone(f.values)}
+	here := &facts{person: f.person, client: f.client, ofSystem: f.ofSystem, values: maps.Clone(f.values)}
 	here.record(sortedKeys(f.values), "", ref, body)
 	found := []*facts{here}
 	forEachList(ref, body, func(items *openapi3.SchemaRef, list []any) {

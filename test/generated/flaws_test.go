@@ -40,6 +40,9 @@ func (g *generator) addFlaw(d *draft) {
 	d.flaw = &rarest[g.IntN(len(rarest))]
 	g.broken[d.OperationID+" "+d.flaw.what]++
 	d.flaw.apply(d)
+	if content, ok := d.content(); ok && len(content) > d.maxBody {
+		d.flaw.rules = append(slices.Clone(d.flaw.rules), "body_too_large") // long texts and a long flaw
+	}
 }
 
 // parameterFlaws returns flaws of the parameters, present or missing.

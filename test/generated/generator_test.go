@@ -47,7 +47,7 @@ type generator struct {
 	persons, clients []uuid.UUID
 	demoFacts        []*facts          // from the demo data
 	facts            []*facts          // from the demo data and responses, the newest last
-	cursors          map[string]string // the operation that returned each cursor
+	cursors          map[string]string // the list that returned each cursor
 	succeeded        []*draft          // requests that changed something, the newest last
 	tokens           map[string]string
 	http             *http.Client
@@ -141,6 +141,7 @@ func (g *generator) round(seed uint64, until int) {
 	require.NoError(g.T, sandbox.Reset(g.T.Context(), g.DB.Config().ConnString(), harness.Moment))
 	g.loadDemoFacts()
 	g.readEverything()
+	g.sendRare()
 	for g.sent < until {
 		for range requestsPerTurn {
 			g.AdvanceClock(time.Duration(g.IntN(20)) * time.Second)
@@ -171,11 +172,19 @@ func (g *generator) round(seed uint64, until int) {
 	g.requireNoSecretsInLog()
 }
 
-// Objects of the demo data: an import of the region's system, and a client application through
-// which no patient books.
+// systemToken is the security scheme of client applications that act for themselves.
+const systemToken = "systemToken"
+
+// Objects of the demo data: a visit of the second patient and a free cell for it, a visit whose
+// patient is there, an import of the region's system, and a client application through which no
+// patient books.
 const (
-	demoImport = "de300000-000f-4000-8000-000000000003"
-	demoClient = "de300000-0003-4000-8000-000000000013"
+	demoBooked   = "de300000-000a-4000-8000-000000000002"
+	freeCell     = "10810"
+	demoAttended = "de300000-000a-4000-8000-000000000006"
+	demoLpu      = "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"
+	demoImport   = "de300000-000f-4000-8000-000000000003"
+	demoClient   = "de300000-0003-4000-8000-000000000013"
 )
 
 // loadDemoFacts reads the demo data of the patients: everything that identifies a patient to the
@@ -256,13 +265,30 @@ func (g *generator) readEverything() {
 	}
 }
 
+// sendRare sends the requests that random values rarely make valid: they need a visit of the patient
+// and a free cell, or a visit whose patient is there.
+func (g *generator) sendRare() {
+	for operation, values := range map[string]map[string]any{
+		"moveAppointment": {"appointmentguid": demoBooked, "slotid": json.Number(freeCell)},
+		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended},
+	} {
+		for _, o := range g.operations {
+			if o.OperationID == operation {
+				known := (&facts{person: g.persons[1], client: sandbox.Client, values: values}).match(g.operations)
+				isKnown := func(name string) bool { _, ok := known.lookup(name); return ok }
+				g.send(g.draft(o, *known, isKnown))
+			}
+		}
+	}
+}
+
 // anyDraft returns a request for a random operation and patient. It often combines the facts of two
 // places, such as an appointment and a free cell to move it to.
 func (g *generator) anyDraft() *draft {
 	o := g.anyOperation()
 	best := g.demoFacts[g.IntN(len(g.demoFacts))]
 	for _, i := range g.Perm(len(g.persons)) {
-		usable := func(f *facts) bool { return f.person == g.persons[i] && f.suffices(o) }
+		usable := func(f *facts) bool { return f.person == g.persons[i] && f.suffices(o) && f.mayServe(o) }
 		if best = g.bestFacts(4, usable, best, func(f *facts) int { return f.relevance[o] }); usable(best) {
 			break
 		}
@@ -270,7 +296,7 @@ func (g *generator) anyDraft() *draft {
 	from := best
 	if g.chance(0.8) {
 		anyPerson := g.chance(0.2)
-		filter := func(f *facts) bool { return anyPerson || f.person == best.person }
+		filter := func(f *facts) bool { return (anyPerson || f.person == best.person) && f.mayServe(o) }
 		newValues := func(f *facts) (n int) {
 			for name := range o.weights {
 				_, known := best.matched[name]
@@ -450,13 +476,15 @@ func (g *generator) learn(d *draft, response *http.Response, body map[string]any
 		known["etag"] = tag
 	}
 	if next, ok := body["next"].(string); ok {
-		g.cursors[next] = d.OperationID
+		g.cursors[next] = d.list()
 	}
 	content := declaredBody(d, response)
 	if content == nil || response.StatusCode != http.StatusOK && body["details"] == nil {
 		return
 	}
-	from := &facts{person: d.facts.person, client: d.facts.client, values: known}
+	from := &facts{
+		person: d.facts.person, client: d.facts.client, ofSystem: d.security == systemToken, values: known,
+	}
 	const most = 6 // items of a list
 	found := from.extract(content.Schema, body, func(list []any) []any {
 		g.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })

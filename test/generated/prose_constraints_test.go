@@ -92,7 +92,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 				return fromOK && toOK && to.Before(from)
 			}},
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
-			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.OperationID
+			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.list()
 		}},
 		proseConstraint{[]string{"listEvents"}, []string{"after"}, "`next` of the previous response, or `latest`",
 			func(d *draft) bool {

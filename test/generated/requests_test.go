@@ -247,7 +247,7 @@ var regionCaller = auth.Caller{Client: sandbox.RegionClient, Scopes: booking.Sco
 
 // caller returns the caller of the request, of the kind that the operation needs.
 func (d *draft) caller() auth.Caller {
-	if d.security == "systemToken" {
+	if d.security == systemToken {
 		return regionCaller
 	}
 	return auth.Caller{Person: d.facts.person, Client: d.facts.client}
@@ -412,4 +412,13 @@ func (d *draft) curl() string {
 		fmt.Fprintf(&line, ` --data-binary %s`, quote(text))
 	}
 	return line.String()
+}
+
+// list returns the list that a request pages through: its operation, and the order of visits, which
+// changes with updatedSince. A cursor of one list is none of another.
+func (d *draft) list() string {
+	if d.OperationID == "listVisits" && d.value("updatedSince") != nil {
+		return d.OperationID + " by change"
+	}
+	return d.OperationID
 }
