@@ -43,7 +43,7 @@ func lines(t *testing.T, conn *pgx.Conn, sql string, args ...any) []string {
 // index are among them, because the index represents a separate system.
 var reference = []string{
 	"legal_entity", "lpu", "setting", "client_application", "busy_type", "mip_person", "mip_person_data",
-	"event_recorder",
+	"event_recorder", "webhook", "webhook_deliverer",
 }
 
 // schema returns a description of every object that migrations create, one per line, sorted. It
@@ -227,7 +227,7 @@ func TestMadeToBeDistributed(t *testing.T) {
 			continue
 		}
 		keys := []string{
-			"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid",
+			"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid", "webhook_guid",
 		}
 		require.Contains(t, keys, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]

@@ -80,3 +80,10 @@ CROSS JOIN LATERAL (
 ) e
 ORDER BY e.recorded_at, e.position
 LIMIT @most;
+
+-- name: EventsAt :many
+-- Returns the events at some places, in order.
+SELECT recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version
+FROM event
+WHERE (recorded_at, position) IN (SELECT unnest(@times::timestamptz[]), unnest(@positions::bigint[]))
+ORDER BY position;

@@ -270,6 +270,60 @@ func (e TokenFormClientAssertionType) Valid() bool {
 	}
 }
 
+// Defines values for WebhookRequestTypes.
+const (
+	WebhookRequestTypesAppointmentArrived    WebhookRequestTypes = "appointment.arrived"
+	WebhookRequestTypesAppointmentBooked     WebhookRequestTypes = "appointment.booked"
+	WebhookRequestTypesAppointmentCancelled  WebhookRequestTypes = "appointment.cancelled"
+	WebhookRequestTypesAppointmentChanged    WebhookRequestTypes = "appointment.changed"
+	WebhookRequestTypesAppointmentFulfilled  WebhookRequestTypes = "appointment.fulfilled"
+	WebhookRequestTypesAppointmentMoved      WebhookRequestTypes = "appointment.moved"
+	WebhookRequestTypesAppointmentNoShow     WebhookRequestTypes = "appointment.no_show"
+	WebhookRequestTypesAppointmentUnattended WebhookRequestTypes = "appointment.unattended"
+	WebhookRequestTypesReferralBooked        WebhookRequestTypes = "referral.booked"
+	WebhookRequestTypesReferralChanged       WebhookRequestTypes = "referral.changed"
+	WebhookRequestTypesReferralCompleted     WebhookRequestTypes = "referral.completed"
+	WebhookRequestTypesReferralReleased      WebhookRequestTypes = "referral.released"
+	WebhookRequestTypesReferralWithdrawn     WebhookRequestTypes = "referral.withdrawn"
+	WebhookRequestTypesScheduleChanged       WebhookRequestTypes = "schedule.changed"
+)
+
+// Valid indicates whether the value is a known member of the WebhookRequestTypes enum.
+func (e WebhookRequestTypes) Valid() bool {
+	switch e {
+	case WebhookRequestTypesAppointmentArrived:
+		return true
+	case WebhookRequestTypesAppointmentBooked:
+		return true
+	case WebhookRequestTypesAppointmentCancelled:
+		return true
+	case WebhookRequestTypesAppointmentChanged:
+		return true
+	case WebhookRequestTypesAppointmentFulfilled:
+		return true
+	case WebhookRequestTypesAppointmentMoved:
+		return true
+	case WebhookRequestTypesAppointmentNoShow:
+		return true
+	case WebhookRequestTypesAppointmentUnattended:
+		return true
+	case WebhookRequestTypesReferralBooked:
+		return true
+	case WebhookRequestTypesReferralChanged:
+		return true
+	case WebhookRequestTypesReferralCompleted:
+		return true
+	case WebhookRequestTypesReferralReleased:
+		return true
+	case WebhookRequestTypesReferralWithdrawn:
+		return true
+	case WebhookRequestTypesScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAppointmentsParamsStatus.
 const (
 	ListAppointmentsParamsStatusBooked    ListAppointmentsParamsStatus = "Booked"
@@ -1183,6 +1237,53 @@ type ConsultDirection struct {
 //
 // Example: 2026-11-30
 type Day = openapi_types.Date
+
+// Delivery An attempt to send an event.
+type Delivery struct {
+	// EventID `id` of the event.
+	//
+	// Example: 1042
+	EventID string `json:"eventId"`
+
+	// Type Type of the event.
+	//
+	// Example: appointment.booked
+	Type string `json:"type"`
+
+	// Attempt Number of the attempt, from 1; after a redelivery from 1 again.
+	//
+	// Example: 1
+	Attempt int32 `json:"attempt"`
+
+	// At Time of the attempt, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	At time.Time `json:"at"`
+
+	// Outcome What has happened, see `listDeliveries`.
+	//
+	// Example: delivered
+	Outcome string `json:"outcome"`
+
+	// HTTPStatus Status of the response. `null` for none.
+	//
+	// Example: 204
+	HTTPStatus *int32 `json:"httpStatus"`
+
+	// Milliseconds How long it took.
+	//
+	// Example: 12
+	Milliseconds int32 `json:"milliseconds"`
+}
+
+// DeliveryPage A page of the log of a webhook (журнал доставки).
+type DeliveryPage struct {
+	// Items The attempts, the newest first.
+	Items []Delivery `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
 
 // Diagnosis A diagnosis, ICD-10 (МКБ).
 type Diagnosis struct {
@@ -2236,6 +2337,19 @@ type ReceiptRequest struct {
 //
 // Example: accepted
 type ReceiptRequestStatus string
+
+// RedeliveryRequest Which events are sent again.
+type RedeliveryRequest struct {
+	// EventIds `id` of events in the log.
+	//
+	// Example: ["1042"]
+	EventIds *[]string `json:"EventIds,omitempty"`
+
+	// Since All events recorded at this time or later. At most 30 days ago, when the feed begins, and not in the future.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	Since *time.Time `json:"Since,omitempty"`
+}
 
 // Referral A referral (направление) that the institution has issued.
 type Referral struct {
@@ -3302,6 +3416,119 @@ type VisitResource struct {
 	Name string `json:"name"`
 }
 
+// Webhook An address to which the service sends events (подписка на события).
+type Webhook struct {
+	// GUID Guid of the webhook.
+	GUID GUID `json:"guid"`
+
+	// URL The address.
+	//
+	// Example: https://clinic.example/talon
+	URL string `json:"url"`
+
+	// Types The types of the events. Empty: all.
+	//
+	// Example: []
+	Types []string `json:"types"`
+
+	// LpuGUID The institution of the events. `null`: all of the client application.
+	LpuGUID *openapi_types.UUID `json:"lpuGuid"`
+
+	// Status `active`; `paused` by the client application; `gone`: the receiver has responded with 410; `failed`: three days without success.
+	//
+	// Example: active
+	Status string `json:"status"`
+
+	// Failures Failed attempts in a row.
+	//
+	// Example: 0
+	Failures int32 `json:"failures"`
+
+	// FailingSince Time of the first of them, in UTC. `null` for none.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	FailingSince *time.Time `json:"failingSince"`
+
+	// NextAttemptAt Nothing is sent before this time, in UTC. `null`: events are sent at once.
+	//
+	// Example: 2019-08-20T09:04:00Z
+	NextAttemptAt *time.Time `json:"nextAttemptAt"`
+
+	// Waiting Events that will be sent again.
+	//
+	// Example: 0
+	Waiting int32 `json:"waiting"`
+
+	// CreatedAt Time of its creation, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// UpdatedAt Time of the last change by the client application, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// WebhookKey A key that signs events.
+type WebhookKey struct {
+	// Secret Verifies the signatures `v1` (HMAC-SHA256). Keep it secret.
+	//
+	// Example: whsec_ZXhhbXBsZSBvZiBhIHNlY3JldCB3aXRoIDMyIGJ5dGU=
+	Secret string `json:"secret"`
+
+	// PublicKey Verifies the signatures `v1a` (Ed25519).
+	//
+	// Example: whpk_ZXhhbXBsZSBvZiBhIHB1YmxpYyBrZXkgb2YgMzIgYnk=
+	PublicKey string `json:"publicKey"`
+
+	// CreatedAt Time of its creation, in UTC.
+	//
+	// Example: 2019-08-20T09:00:00Z
+	CreatedAt time.Time `json:"createdAt"`
+
+	// ExpiresAt It does not sign any more from this time on, in UTC. `null`: until it is replaced.
+	//
+	// Example: 2019-08-22T09:00:00Z
+	ExpiresAt *time.Time `json:"expiresAt"`
+}
+
+// WebhookKeys The keys of a webhook (ключи подписки).
+type WebhookKeys struct {
+	// Items The keys, the newest first.
+	Items []WebhookKey `json:"items"`
+}
+
+// WebhookList The webhooks of a client application.
+type WebhookList struct {
+	// Items The webhooks, the oldest first.
+	Items []Webhook `json:"items"`
+}
+
+// WebhookRequest A webhook (подписка на события).
+type WebhookRequest struct {
+	// URL The address, `https` and absolute, without a user or a fragment.
+	//
+	// Example: https://clinic.example/talon
+	URL string `json:"Url"`
+
+	// Types Only events of these types. Default: all.
+	//
+	// Example: ["appointment.booked","appointment.cancelled"]
+	Types *[]WebhookRequestTypes `json:"Types,omitempty"`
+
+	// LpuGUID Only events of this institution, which must be one of the token's. Not the zero guid. Default: all of the client application.
+	LpuGUID *GUID `json:"LpuGuid,omitempty"`
+
+	// Enabled Whether events are sent. `true` also enables a webhook that is `gone` or `failed`.
+	//
+	// Example: true
+	Enabled *bool `json:"Enabled,omitempty"`
+}
+
+// WebhookRequestTypes defines model for WebhookRequest.Types.
+type WebhookRequestTypes string
+
 // WorkItem A visit that cannot take place as it is booked, or is not in the institution's books.
 type WorkItem struct {
 	// Kind Why the institution has to solve it.
@@ -3436,6 +3663,11 @@ type Version = int64
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type VisitGUID = GUID
+
+// WebhookGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type WebhookGUID = GUID
 
 // AbsenceAbsent The body of every error response.
 type AbsenceAbsent = Error
@@ -3605,11 +3837,17 @@ type TooManyHolds = Error
 // TooManyImports The body of every error response.
 type TooManyImports = Error
 
+// TooManyWebhooks The body of every error response.
+type TooManyWebhooks = Error
+
 // Unavailable The body of every error response.
 type Unavailable = Error
 
 // VisitAbsent The body of every error response.
 type VisitAbsent = Error
+
+// WebhookAbsent The body of every error response.
+type WebhookAbsent = Error
 
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
@@ -3953,6 +4191,30 @@ type ReleaseSlotParams struct {
 	LpuGUID GUID `form:"lpuGuid" json:"lpuGuid"`
 }
 
+// ListDeliveriesParams defines parameters for ListDeliveries.
+type ListDeliveriesParams struct {
+	// Failed Only attempts that have failed. Default: all.
+	Failed *bool `form:"failed,omitempty" json:"failed,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
+// ReceiveEventParams defines parameters for ReceiveEvent.
+type ReceiveEventParams struct {
+	// WebhookID The `id` of the event, the same in each attempt.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp Time of the attempt, in seconds since 1970. Reject it if it is 5 minutes away.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature Signatures, separated by spaces: `v1,` and an HMAC-SHA256 in Base64, `v1a,` and an Ed25519 signature in Base64; of each key. One that is valid is enough.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
 // CreateAppointmentJSONRequestBody defines body for CreateAppointment for application/json ContentType.
 type CreateAppointmentJSONRequestBody = AppointmentRequest
 
@@ -4021,3 +4283,12 @@ type PutRegionSettingsJSONRequestBody = SettingsRequest
 
 // HoldSlotJSONRequestBody defines body for HoldSlot for application/json ContentType.
 type HoldSlotJSONRequestBody = HoldRequest
+
+// PutWebhookJSONRequestBody defines body for PutWebhook for application/json ContentType.
+type PutWebhookJSONRequestBody = WebhookRequest
+
+// RedeliverJSONRequestBody defines body for Redeliver for application/json ContentType.
+type RedeliverJSONRequestBody = RedeliveryRequest
+
+// ReceiveEventApplicationCloudeventsPlusJSONRequestBody defines body for ReceiveEvent for application/cloudevents+json ContentType.
+type ReceiveEventApplicationCloudeventsPlusJSONRequestBody = Event

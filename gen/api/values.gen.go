@@ -43,6 +43,15 @@ const (
 	ClosedReasonAbsence   = "absence"
 )
 
+// The values of DeliveryOutcome. A newer version of the contract may have more.
+const (
+	DeliveryOutcomeDelivered   = "delivered"
+	DeliveryOutcomeRejected    = "rejected"
+	DeliveryOutcomeTimeout     = "timeout"
+	DeliveryOutcomeUnreachable = "unreachable"
+	DeliveryOutcomeForbidden   = "forbidden"
+)
+
 // The values of DirectionStatus. A newer version of the contract may have more.
 const (
 	DirectionStatusNotBooked = "NotBooked"
@@ -131,6 +140,7 @@ const (
 	FieldProblemProblemCardSame           = "card_same"
 	FieldProblemProblemPersonFixed        = "person_fixed"
 	FieldProblemProblemPersonOther        = "person_other"
+	FieldProblemProblemEventUnknown       = "event_unknown"
 	FieldProblemProblemNotSupported       = "not_supported"
 	FieldProblemProblemUnsorted           = "unsorted"
 	FieldProblemProblemInvalid            = "invalid"
@@ -269,6 +279,8 @@ const (
 	RuleObjectInUse                = "object_in_use"
 	RuleImportAbsent               = "import_absent"
 	RuleEventsExpired              = "events_expired"
+	RuleWebhookAbsent              = "webhook_absent"
+	RuleTooManyWebhooks            = "too_many_webhooks"
 	RuleTooManyImports             = "too_many_imports"
 	RuleVersionStale               = "version_stale"
 	RuleVersionConflict            = "version_conflict"
@@ -370,6 +382,14 @@ const (
 	StoredCellRestrictionDisabled        = "disabled"
 	StoredCellRestrictionPregnant        = "pregnant"
 	StoredCellRestrictionHealthyChildren = "healthy_children"
+)
+
+// The values of WebhookStatus. A newer version of the contract may have more.
+const (
+	WebhookStatusActive = "active"
+	WebhookStatusPaused = "paused"
+	WebhookStatusGone   = "gone"
+	WebhookStatusFailed = "failed"
 )
 
 // The values of WorkItemKind. A newer version of the contract may have more.

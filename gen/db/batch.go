@@ -11490,6 +11490,1100 @@ func (b *VisitsByUpdateBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const webhookAdd = `-- name: WebhookAdd :batchone
+INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+SELECT $1::uuid, $2::uuid, $3::text, $4::text[], $5::uuid, $6::text,
+    $7::timestamptz, $7::timestamptz, last.recorded_at, last.position
+FROM event_recorder last
+WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $8::bigint
+RETURNING guid
+`
+
+type WebhookAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookAddParams struct {
+	Guid       uuid.UUID
+	ClientGuid uuid.UUID
+	Url        string
+	Types      []string
+	LpuGuid    *uuid.UUID
+	Status     string
+	At         time.Time
+	Most       int64
+}
+
+// Adds a webhook that begins at the end of the feed, unless its client application has @most.
+// Returns no row then.
+//
+//	INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+//	SELECT $1::uuid, $2::uuid, $3::text, $4::text[], $5::uuid, $6::text,
+//	    $7::timestamptz, $7::timestamptz, last.recorded_at, last.position
+//	FROM event_recorder last
+//	WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $8::bigint
+//	RETURNING guid
+func (q *Queries) WebhookAdd(ctx context.Context, arg []WebhookAddParams) *WebhookAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guid,
+			a.ClientGuid,
+			a.Url,
+			a.Types,
+			a.LpuGuid,
+			a.Status,
+			a.At,
+			a.Most,
+		}
+		batch.Queue(webhookAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookAddBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookAddBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
+		if b.closed {
+			if f != nil {
+				f(t, guid, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
+		if f != nil {
+			f(t, guid, err)
+		}
+	}
+}
+
+func (b *WebhookAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookAttemptAdd = `-- name: WebhookAttemptAdd :batchexec
+INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+`
+
+type WebhookAttemptAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookAttemptAddParams struct {
+	WebhookGuid  uuid.UUID
+	At           time.Time
+	Position     int64
+	RecordedAt   time.Time
+	Type         string
+	Attempt      int32
+	Outcome      string
+	HttpStatus   *int32
+	Milliseconds int32
+}
+
+// WebhookAttemptAdd
+//
+//	INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
+//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+func (q *Queries) WebhookAttemptAdd(ctx context.Context, arg []WebhookAttemptAddParams) *WebhookAttemptAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.At,
+			a.Position,
+			a.RecordedAt,
+			a.Type,
+			a.Attempt,
+			a.Outcome,
+			a.HttpStatus,
+			a.Milliseconds,
+		}
+		batch.Queue(webhookAttemptAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookAttemptAddBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookAttemptAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookAttemptAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookAttemptEvents = `-- name: WebhookAttemptEvents :batchmany
+SELECT DISTINCT position, recorded_at
+FROM webhook_attempt
+WHERE webhook_guid = $1 AND position = ANY($2::bigint[])
+`
+
+type WebhookAttemptEventsBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookAttemptEventsParams struct {
+	WebhookGuid uuid.UUID
+	Positions   []int64
+}
+
+type WebhookAttemptEventsRow struct {
+	Position   int64
+	RecordedAt time.Time
+}
+
+// Returns the places of events that are in the log of a webhook.
+//
+//	SELECT DISTINCT position, recorded_at
+//	FROM webhook_attempt
+//	WHERE webhook_guid = $1 AND position = ANY($2::bigint[])
+func (q *Queries) WebhookAttemptEvents(ctx context.Context, arg []WebhookAttemptEventsParams) *WebhookAttemptEventsBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.Positions,
+		}
+		batch.Queue(webhookAttemptEvents, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookAttemptEventsBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookAttemptEventsBatchResults) Query(f func(int, []WebhookAttemptEventsRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []WebhookAttemptEventsRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i WebhookAttemptEventsRow
+				if err := rows.Scan(&i.Position, &i.RecordedAt); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WebhookAttemptEventsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookAttemptsDelete = `-- name: WebhookAttemptsDelete :batchexec
+DELETE FROM webhook_attempt WHERE webhook_guid = $1
+`
+
+type WebhookAttemptsDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// WebhookAttemptsDelete
+//
+//	DELETE FROM webhook_attempt WHERE webhook_guid = $1
+func (q *Queries) WebhookAttemptsDelete(ctx context.Context, webhookGuid []uuid.UUID) *WebhookAttemptsDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range webhookGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookAttemptsDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookAttemptsDeleteBatchResults{br, len(webhookGuid), false}
+}
+
+func (b *WebhookAttemptsDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookAttemptsDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookChange = `-- name: WebhookChange :batchexec
+UPDATE webhook
+SET url = $1, types = $2, lpu_guid = $3, status = $4, updated_at = $5, revision = revision + 1,
+    failures = 0, failing_since = NULL, next_at = NULL
+WHERE guid = $6
+`
+
+type WebhookChangeBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookChangeParams struct {
+	Url     string
+	Types   []string
+	LpuGuid *uuid.UUID
+	Status  string
+	At      time.Time
+	Guid    uuid.UUID
+}
+
+// Changes a webhook and forgets its failures.
+//
+//	UPDATE webhook
+//	SET url = $1, types = $2, lpu_guid = $3, status = $4, updated_at = $5, revision = revision + 1,
+//	    failures = 0, failing_since = NULL, next_at = NULL
+//	WHERE guid = $6
+func (q *Queries) WebhookChange(ctx context.Context, arg []WebhookChangeParams) *WebhookChangeBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Url,
+			a.Types,
+			a.LpuGuid,
+			a.Status,
+			a.At,
+			a.Guid,
+		}
+		batch.Queue(webhookChange, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookChangeBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookChangeBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookChangeBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookDelete = `-- name: WebhookDelete :batchexec
+DELETE FROM webhook WHERE guid = $1
+`
+
+type WebhookDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// WebhookDelete
+//
+//	DELETE FROM webhook WHERE guid = $1
+func (q *Queries) WebhookDelete(ctx context.Context, guid []uuid.UUID) *WebhookDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookDeleteBatchResults{br, len(guid), false}
+}
+
+func (b *WebhookDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookKeyAdd = `-- name: WebhookKeyAdd :batchexec
+INSERT INTO webhook_key (webhook_guid, created_at, secret, seed) VALUES ($1, $2, $3, $4)
+`
+
+type WebhookKeyAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookKeyAddParams struct {
+	WebhookGuid uuid.UUID
+	CreatedAt   time.Time
+	Secret      []byte
+	Seed        []byte
+}
+
+// WebhookKeyAdd
+//
+//	INSERT INTO webhook_key (webhook_guid, created_at, secret, seed) VALUES ($1, $2, $3, $4)
+func (q *Queries) WebhookKeyAdd(ctx context.Context, arg []WebhookKeyAddParams) *WebhookKeyAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.CreatedAt,
+			a.Secret,
+			a.Seed,
+		}
+		batch.Queue(webhookKeyAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookKeyAddBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookKeyAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookKeyAddBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookKeysDelete = `-- name: WebhookKeysDelete :batchexec
+DELETE FROM webhook_key WHERE webhook_guid = $1
+`
+
+type WebhookKeysDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// WebhookKeysDelete
+//
+//	DELETE FROM webhook_key WHERE webhook_guid = $1
+func (q *Queries) WebhookKeysDelete(ctx context.Context, webhookGuid []uuid.UUID) *WebhookKeysDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range webhookGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookKeysDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookKeysDeleteBatchResults{br, len(webhookGuid), false}
+}
+
+func (b *WebhookKeysDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookKeysDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookKeysExpire = `-- name: WebhookKeysExpire :batchexec
+UPDATE webhook_key SET expires_at = $1 WHERE webhook_guid = $2 AND expires_at IS NULL
+`
+
+type WebhookKeysExpireBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookKeysExpireParams struct {
+	ExpiresAt   *time.Time
+	WebhookGuid uuid.UUID
+}
+
+// Lets the keys of a webhook end, those that do not end anyway.
+//
+//	UPDATE webhook_key SET expires_at = $1 WHERE webhook_guid = $2 AND expires_at IS NULL
+func (q *Queries) WebhookKeysExpire(ctx context.Context, arg []WebhookKeysExpireParams) *WebhookKeysExpireBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.ExpiresAt,
+			a.WebhookGuid,
+		}
+		batch.Queue(webhookKeysExpire, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookKeysExpireBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookKeysExpireBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookKeysExpireBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookKeysSweep = `-- name: WebhookKeysSweep :batchexec
+DELETE FROM webhook_key d
+WHERE d.webhook_guid = $1 AND (d.expires_at <= $2 OR d.number NOT IN (
+    SELECT k.number FROM webhook_key k WHERE k.webhook_guid = $1 ORDER BY k.number DESC LIMIT $3
+))
+`
+
+type WebhookKeysSweepBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookKeysSweepParams struct {
+	WebhookGuid uuid.UUID
+	At          *time.Time
+	Most        int32
+}
+
+// Deletes the keys of a webhook but the newest ones, and those that have ended.
+//
+//	DELETE FROM webhook_key d
+//	WHERE d.webhook_guid = $1 AND (d.expires_at <= $2 OR d.number NOT IN (
+//	    SELECT k.number FROM webhook_key k WHERE k.webhook_guid = $1 ORDER BY k.number DESC LIMIT $3
+//	))
+func (q *Queries) WebhookKeysSweep(ctx context.Context, arg []WebhookKeysSweepParams) *WebhookKeysSweepBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.At,
+			a.Most,
+		}
+		batch.Queue(webhookKeysSweep, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookKeysSweepBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookKeysSweepBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookKeysSweepBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookLock = `-- name: WebhookLock :batchone
+SELECT guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, revision, recorded_at, position, failures, failing_since, next_at FROM webhook WHERE guid = $1 FOR UPDATE
+`
+
+type WebhookLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks a webhook and returns it.
+//
+//	SELECT guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, revision, recorded_at, position, failures, failing_since, next_at FROM webhook WHERE guid = $1 FOR UPDATE
+func (q *Queries) WebhookLock(ctx context.Context, guid []uuid.UUID) *WebhookLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookLockBatchResults{br, len(guid), false}
+}
+
+func (b *WebhookLockBatchResults) QueryRow(f func(int, Webhook, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i Webhook
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(
+			&i.Guid,
+			&i.ClientGuid,
+			&i.Url,
+			&i.Types,
+			&i.LpuGuid,
+			&i.Status,
+			&i.CreatedAt,
+			&i.UpdatedAt,
+			&i.Revision,
+			&i.RecordedAt,
+			&i.Position,
+			&i.Failures,
+			&i.FailingSince,
+			&i.NextAt,
+		)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *WebhookLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetriesDelete = `-- name: WebhookRetriesDelete :batchexec
+DELETE FROM webhook_retry WHERE webhook_guid = $1
+`
+
+type WebhookRetriesDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// WebhookRetriesDelete
+//
+//	DELETE FROM webhook_retry WHERE webhook_guid = $1
+func (q *Queries) WebhookRetriesDelete(ctx context.Context, webhookGuid []uuid.UUID) *WebhookRetriesDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range webhookGuid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookRetriesDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetriesDeleteBatchResults{br, len(webhookGuid), false}
+}
+
+func (b *WebhookRetriesDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRetriesDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetriesDue = `-- name: WebhookRetriesDue :batchexec
+UPDATE webhook_retry SET next_at = $1 WHERE webhook_guid = $2 AND next_at > $1
+`
+
+type WebhookRetriesDueBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRetriesDueParams struct {
+	At          time.Time
+	WebhookGuid uuid.UUID
+}
+
+// Lets all waiting events be sent at once.
+//
+//	UPDATE webhook_retry SET next_at = $1 WHERE webhook_guid = $2 AND next_at > $1
+func (q *Queries) WebhookRetriesDue(ctx context.Context, arg []WebhookRetriesDueParams) *WebhookRetriesDueBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.WebhookGuid,
+		}
+		batch.Queue(webhookRetriesDue, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetriesDueBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookRetriesDueBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRetriesDueBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetriesRestart = `-- name: WebhookRetriesRestart :batchexec
+UPDATE webhook_retry SET next_at = $1, since = $1 WHERE webhook_guid = $2
+`
+
+type WebhookRetriesRestartBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRetriesRestartParams struct {
+	At          time.Time
+	WebhookGuid uuid.UUID
+}
+
+// Lets all waiting events be sent at once, and gives them three days again.
+//
+//	UPDATE webhook_retry SET next_at = $1, since = $1 WHERE webhook_guid = $2
+func (q *Queries) WebhookRetriesRestart(ctx context.Context, arg []WebhookRetriesRestartParams) *WebhookRetriesRestartBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.WebhookGuid,
+		}
+		batch.Queue(webhookRetriesRestart, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetriesRestartBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookRetriesRestartBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRetriesRestartBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetryDelete = `-- name: WebhookRetryDelete :batchexec
+DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2
+`
+
+type WebhookRetryDeleteBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRetryDeleteParams struct {
+	WebhookGuid uuid.UUID
+	Position    int64
+}
+
+// WebhookRetryDelete
+//
+//	DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2
+func (q *Queries) WebhookRetryDelete(ctx context.Context, arg []WebhookRetryDeleteParams) *WebhookRetryDeleteBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.Position,
+		}
+		batch.Queue(webhookRetryDelete, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetryDeleteBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookRetryDeleteBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRetryDeleteBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetryPut = `-- name: WebhookRetryPut :batchexec
+INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
+VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (webhook_guid, position) DO UPDATE
+SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
+`
+
+type WebhookRetryPutBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRetryPutParams struct {
+	WebhookGuid uuid.UUID
+	Position    int64
+	RecordedAt  time.Time
+	Attempts    int32
+	Since       time.Time
+	NextAt      time.Time
+}
+
+// Lets an event be sent again.
+//
+//	INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
+//	VALUES ($1, $2, $3, $4, $5, $6)
+//	ON CONFLICT (webhook_guid, position) DO UPDATE
+//	SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
+func (q *Queries) WebhookRetryPut(ctx context.Context, arg []WebhookRetryPutParams) *WebhookRetryPutBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuid,
+			a.Position,
+			a.RecordedAt,
+			a.Attempts,
+			a.Since,
+			a.NextAt,
+		}
+		batch.Queue(webhookRetryPut, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetryPutBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookRetryPutBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRetryPutBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRewind = `-- name: WebhookRewind :batchexec
+UPDATE webhook
+SET recorded_at = $1, position = 0, revision = revision + 1
+WHERE guid = $2 AND recorded_at >= $1
+`
+
+type WebhookRewindBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRewindParams struct {
+	RecordedAt time.Time
+	Guid       uuid.UUID
+}
+
+// Sends the events again that were recorded at a time or later.
+//
+//	UPDATE webhook
+//	SET recorded_at = $1, position = 0, revision = revision + 1
+//	WHERE guid = $2 AND recorded_at >= $1
+func (q *Queries) WebhookRewind(ctx context.Context, arg []WebhookRewindParams) *WebhookRewindBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.RecordedAt,
+			a.Guid,
+		}
+		batch.Queue(webhookRewind, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRewindBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookRewindBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookRewindBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookSettle = `-- name: WebhookSettle :batchexec
+UPDATE webhook
+SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
+    next_at = $5, status = $6
+WHERE guid = $7
+`
+
+type WebhookSettleBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookSettleParams struct {
+	RecordedAt   time.Time
+	Position     int64
+	Failures     int32
+	FailingSince *time.Time
+	NextAt       *time.Time
+	Status       string
+	Guid         uuid.UUID
+}
+
+// Writes up to where a webhook was served, and its failures.
+//
+//	UPDATE webhook
+//	SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
+//	    next_at = $5, status = $6
+//	WHERE guid = $7
+func (q *Queries) WebhookSettle(ctx context.Context, arg []WebhookSettleParams) *WebhookSettleBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.RecordedAt,
+			a.Position,
+			a.Failures,
+			a.FailingSince,
+			a.NextAt,
+			a.Status,
+			a.Guid,
+		}
+		batch.Queue(webhookSettle, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookSettleBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookSettleBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookSettleBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookTouch = `-- name: WebhookTouch :batchexec
+UPDATE webhook SET revision = revision + 1 WHERE guid = $1
+`
+
+type WebhookTouchBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Lets the deliverer read a webhook again.
+//
+//	UPDATE webhook SET revision = revision + 1 WHERE guid = $1
+func (q *Queries) WebhookTouch(ctx context.Context, guid []uuid.UUID) *WebhookTouchBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookTouch, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookTouchBatchResults{br, len(guid), false}
+}
+
+func (b *WebhookTouchBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookTouchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const workListResources = `-- name: WorkListResources :batchmany
 SELECT s.resource_guid AS guid
 FROM slot s

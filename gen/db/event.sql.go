@@ -297,6 +297,52 @@ func (q *Queries) EventSequenceAdvance(ctx context.Context, numbers []int64) err
 	return err
 }
 
+const eventsAt = `-- name: EventsAt :many
+SELECT recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version
+FROM event
+WHERE (recorded_at, position) IN (SELECT unnest($1::timestamptz[]), unnest($2::bigint[]))
+ORDER BY position
+`
+
+// Returns the events at some places, in order.
+//
+//	SELECT recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version
+//	FROM event
+//	WHERE (recorded_at, position) IN (SELECT unnest($1::timestamptz[]), unnest($2::bigint[]))
+//	ORDER BY position
+func (q *Queries) EventsAt(ctx context.Context, times []time.Time, positions []int64) ([]Event, error) {
+	rows, err := q.db.Query(ctx, eventsAt, times, positions)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []Event{}
+	for rows.Next() {
+		var i Event
+		if err := rows.Scan(
+			&i.RecordedAt,
+			&i.Position,
+			&i.LpuGuid,
+			&i.Sequence,
+			&i.Type,
+			&i.At,
+			&i.AppointmentGuid,
+			&i.DirectionGuid,
+			&i.ResourceGuid,
+			&i.FromAt,
+			&i.ToAt,
+			&i.Version,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const eventsWait = `-- name: EventsWait :one
 SELECT EXISTS (SELECT 1 FROM event_outbox)
 `

@@ -748,3 +748,76 @@ type Tap struct {
 	OpenedOn time.Time
 	ClosedOn *time.Time
 }
+
+// Addresses to which events are sent (подписки на события).
+type Webhook struct {
+	Guid       uuid.UUID
+	ClientGuid uuid.UUID
+	Url        string
+	// Only events of these types; empty: all.
+	Types []string
+	// Only events of this institution; null: all of the client application.
+	LpuGuid *uuid.UUID
+	// active, paused by the client application, gone (the receiver has responded with 410), or failed (three days without success).
+	Status    string
+	CreatedAt time.Time
+	// When the client application last changed it.
+	UpdatedAt time.Time
+	// Counts the changes that the deliverer has to know: new settings, keys and redeliveries.
+	Revision int64
+	// With position: the place in the feed up to which events were sent, or wait in webhook_retry.
+	RecordedAt time.Time
+	Position   int64
+	// Failed attempts in a row.
+	Failures int32
+	// Time of the first of the failures.
+	FailingSince *time.Time
+	// Nothing is sent before; null: events are sent at once.
+	NextAt *time.Time
+}
+
+// The log of what was sent (журнал доставки), for 7 days.
+type WebhookAttempt struct {
+	WebhookGuid  uuid.UUID
+	Number       int64
+	At           time.Time
+	Position     int64
+	RecordedAt   time.Time
+	Type         string
+	Attempt      int32
+	Outcome      string
+	HttpStatus   *int32
+	Milliseconds int32
+}
+
+// The instance that sends events, until a time unless it prolongs it.
+type WebhookDeliverer struct {
+	OnlyRow  bool
+	Instance *uuid.UUID
+	Until    time.Time
+}
+
+// The keys that sign the events of webhooks.
+type WebhookKey struct {
+	WebhookGuid uuid.UUID
+	Number      int64
+	CreatedAt   time.Time
+	// For HMAC-SHA256. It proves the sender of events, which contain no personal data, and opens nothing.
+	Secret []byte
+	// The private key for Ed25519.
+	Seed []byte
+	// It signs until then; null: until it is replaced.
+	ExpiresAt *time.Time
+}
+
+// Events that have to be sent again.
+type WebhookRetry struct {
+	WebhookGuid uuid.UUID
+	Position    int64
+	// With position: the place of the event in the feed.
+	RecordedAt time.Time
+	Attempts   int32
+	// Time of the first attempt, or of the request to send it again. It is given up three days later.
+	Since  time.Time
+	NextAt time.Time
+}

@@ -23,20 +23,23 @@ import (
 	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
 	"talon.example/internal/registry"
+	"talon.example/internal/webhook"
 	"talon.example/migrations"
 )
 
 // App is the assembled service.
 type App struct {
-	config   Config
-	longest  time.Duration // of a request, from the end of its body to the response
-	log      *slog.Logger
-	imports  *registry.Imports
-	feed     *events.Feed
-	booking  *booking.Service
-	handler  http.Handler
-	close    []func()
-	stopping atomic.Bool
+	config    Config
+	longest   time.Duration // of a request, from the end of its body to the response
+	log       *slog.Logger
+	imports   *registry.Imports
+	feed      *events.Feed
+	webhooks  *events.Webhooks
+	deliverer *events.Deliverer
+	booking   *booking.Service
+	handler   http.Handler
+	close     []func()
+	stopping  atomic.Bool
 }
 
 // Limits of a connection. The deadline of a request starts when its body has been read; the rest is
@@ -151,6 +154,10 @@ func New(
 		return nil, err
 	}
 	api.Feed = a.feed
+	if err := a.openWebhooks(ctx, store, now); err != nil {
+		return nil, err
+	}
+	api.Webhooks = a.webhooks
 	httpapi.Register(handler, api)
 	a.handler = handler
 	if wrap.Handler != nil {
@@ -173,6 +180,27 @@ func (a *App) newFeed(ctx context.Context, store *postgres.Store, now func() tim
 	}
 	a.close = append(a.close, pool.Close)
 	return events.NewFeed(store.Over(pool), now), nil
+}
+
+// delivererConns are the connections for sending events to webhooks.
+const delivererConns = 4
+
+// openWebhooks creates the use cases of webhooks, and the deliverer.
+func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func() time.Time) error {
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: string(a.config.DatabaseURL), MaxConns: delivererConns, StatementTimeout: a.longest,
+	})
+	if err != nil {
+		return fmt.Errorf("open the database for webhooks: %w", err)
+	}
+	a.close = append(a.close, pool.Close)
+	sender := webhook.NewSender(webhook.Config{
+		AllowPrivate: a.config.WebhookPrivate, Encode: httpapi.EncodeEvent,
+	})
+	a.close = append(a.close, sender.Close)
+	a.webhooks = events.NewWebhooks(store, sender.Acceptable, now)
+	a.deliverer = events.NewDeliverer(store.Over(pool), sender, now)
+	return nil
 }
 
 // audiences returns the audiences of the assertions that authenticate client applications.
@@ -279,6 +307,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer a.background(ctx, a.sweep)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
+	defer a.background(ctx, func(ctx context.Context) { a.deliverer.Run(ctx, a.log) })()
 	a.log.Info("serving", "addr", listener.Addr().String())
 
 	select {

@@ -60,6 +60,8 @@ type Config struct {
 	MipSnilsSystem      string        `env:"TALON_MIP_SNILS_SYSTEM" envDefault:"urn:oid:1.2.643.2.69.1.1.1.6.223"`
 	MipPolicySystem     string        `env:"TALON_MIP_POLICY_SYSTEM" envDefault:"urn:oid:1.2.643.2.69.1.1.1.6.228"`
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
+
+	WebhookPrivate bool `env:"TALON_WEBHOOK_PRIVATE" envDefault:"false"`
 }
 
 // Secret is a setting whose value is never printed.

@@ -7,7 +7,7 @@ import (
 )
 
 // sweepEvery is the interval of sweeps of expired idempotency keys, failed identifications, used
-// assertions and imports. sweepTimeout limits one sweep.
+// assertions, imports and attempts to send events. sweepTimeout limits one sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
@@ -46,7 +46,7 @@ func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
 	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited),
-		a.booking.SweepAssertions(limited), a.imports.Sweep(limited))
+		a.booking.SweepAssertions(limited), a.imports.Sweep(limited), a.webhooks.Sweep(limited))
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("sweep", "error", err)
 	}

@@ -119,19 +119,24 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 	if err != nil {
 		return Page{}, fmt.Errorf("read the events: %w", err)
 	}
-	page := Page{Next: after, More: len(found) == request.Limit}
+	page := newPage(found, after, ends.Last, request.Limit)
+	if len(request.Types) > 0 {
+		page.Events = slices.DeleteFunc(found, func(e Event) bool { return !slices.Contains(request.Types, e.Type) })
+	}
+	return page, nil
+}
+
+// newPage returns the page of the events that were found after a place. Without events it ends where
+// the feed did when it was read.
+func newPage(found []Event, after, last Place, limit int) Page {
+	page := Page{Events: found, Next: after, More: len(found) == limit}
 	switch {
 	case len(found) > 0:
 		page.Next = found[len(found)-1].Place
-	case ends.Last.Position > after.Position:
-		page.Next = ends.Last
+	case last.Position > after.Position:
+		page.Next = last
 	}
-	for i := range found {
-		if len(request.Types) == 0 || slices.Contains(request.Types, found[i].Type) {
-			page.Events = append(page.Events, found[i])
-		}
-	}
-	return page, nil
+	return page
 }
 
 func (f *Feed) add(r *reader) {

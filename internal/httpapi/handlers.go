@@ -26,6 +26,7 @@ type Config struct {
 	Clinic     *clinic.Service
 	Imports    *registry.Imports
 	Feed       *events.Feed
+	Webhooks   *events.Webhooks
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
@@ -42,6 +43,7 @@ type handlers struct {
 	clinic     *clinic.Service
 	imports    *registry.Imports
 	feed       *events.Feed
+	webhooks   *events.Webhooks
 	issuer     *auth.Issuer
 	assertions *auth.AssertionVerifier
 	ready      func(context.Context) error
@@ -65,7 +67,7 @@ func Register(s *server.Server, config Config) {
 func newHandlers(config Config) *handlers {
 	return &handlers{
 		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, imports: config.Imports,
-		feed:   config.Feed,
+		feed: config.Feed, webhooks: config.Webhooks,
 		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
 	}
 }

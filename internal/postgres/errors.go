@@ -34,6 +34,8 @@ var rejectionByConstraint = map[string]booking.Name{
 	"direction_id": booking.DatabaseUnavailable,
 	// A booking has just created the person's card. The retry finds it.
 	"mkab_one_open": booking.DatabaseUnavailable,
+	// The same request has just added the webhook. The retry finds it.
+	"webhook_pkey": booking.DatabaseUnavailable,
 }
 
 // SQLSTATEs, or their two-character classes, of transient failures. While a connection is being

@@ -111,16 +111,19 @@ func (s *Store) Events(
 	}
 	list := make([]events.Event, len(found))
 	for i := range found {
-		row := &found[i]
-		list[i] = events.Event{
-			Place: events.Place{RecordedAt: row.RecordedAt, Position: row.Position},
-			Lpu:   row.LpuGuid, Sequence: row.Sequence, Type: events.Type(row.Type), At: row.At,
-			Appointment: zeroIfNil(row.AppointmentGuid), Direction: zeroIfNil(row.DirectionGuid),
-			Resource: zeroIfNil(row.ResourceGuid), From: zeroIfNil(row.FromAt), To: zeroIfNil(row.ToAt),
-			Version: row.Version,
-		}
+		list[i] = storedEvent(&found[i])
 	}
 	return list, nil
+}
+
+func storedEvent(row *db.Event) events.Event {
+	return events.Event{
+		Place: events.Place{RecordedAt: row.RecordedAt, Position: row.Position},
+		Lpu:   row.LpuGuid, Sequence: row.Sequence, Type: events.Type(row.Type), At: row.At,
+		Appointment: zeroIfNil(row.AppointmentGuid), Direction: zeroIfNil(row.DirectionGuid),
+		Resource: zeroIfNil(row.ResourceGuid), From: zeroIfNil(row.FromAt), To: zeroIfNil(row.ToAt),
+		Version: row.Version,
+	}
 }
 
 func (s *Store) eventRows(

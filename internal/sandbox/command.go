@@ -198,6 +198,7 @@ func readConfig(env *command.Env, database, keyFile string) (app.Config, error) 
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
 	settings["TALON_CORS_ORIGINS"] = env.Variable("TALON_CORS_ORIGINS", server.AnyOrigin)
 	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
+	settings["TALON_WEBHOOK_PRIVATE"] = env.Variable("TALON_WEBHOOK_PRIVATE", "true")
 	config, err := app.ReadConfig(settings)
 	config.KeepTokens = true // they open the demo data only
 	return config, err

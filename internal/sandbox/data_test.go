@@ -103,7 +103,7 @@ func TestResetClearsEveryTable(t *testing.T) {
 	t.Parallel()
 	pool := open(t)
 	rows, err := pool.Query(t.Context(), `
-		SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'talon_schema_version' AND tablename !~ '^event_([0-9]+|recorder)$'`)
+		SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'talon_schema_version' AND tablename <> 'webhook_deliverer' AND tablename !~ '^event_([0-9]+|recorder)$'`)
 	require.NoError(t, err)
 	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)

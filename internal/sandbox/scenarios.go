@@ -316,6 +316,7 @@ func (s *scenarios) addSuccesses() {
 	s.addRegistrySuccesses()
 	s.addPatientObjects()
 	s.addVisits()
+	s.addWebhooks()
 	s.get("scenarios", "listScenarios", noPatient, "/sandbox/scenarios")
 	s.get("live", "getLiveness", noPatient, "/health/live")
 	s.get("ready", "getReadiness", noPatient, "/health/ready")
@@ -354,6 +355,10 @@ func (s *scenarios) addRegistryRefusals() {
 		s.byRegion(booking.ScopeEventsRead))
 	s.refuse(booking.TooManyImports, "createImport", noPatient, http.MethodPost, "/registry/imports", importLine(),
 		ndjson, s.byClient(importingClient, booking.ScopeScheduleWrite))
+	s.refuse(booking.WebhookAbsent, "getWebhook", noPatient, http.MethodGet, webhookPath(unknownNumber), "",
+		s.bySystem(booking.ScopeEventsRead))
+	s.refuse(booking.TooManyWebhooks, "putWebhook", noPatient, http.MethodPut, webhookPath(unknownNumber),
+		webhookBody, s.byClient(importingClient, booking.ScopeEventsRead))
 	schedule(booking.VersionStale, 3, decided, 1, scheduleMessage{Version: decidedVersion - 1})
 	schedule(booking.VersionConflict, 3, decided, 1, scheduleMessage{Version: decidedVersion})
 	cells := func(cells ...scheduleCell) scheduleMessage { return scheduleMessage{Version: 1, Cells: cells} }
@@ -533,6 +538,27 @@ func (s *scenarios) addVisits() {
 	add("attendance_written", "putAttendance", http.MethodPut, clinicPath(fulfilledVisit)+"/attendance",
 		attendanceBody("fulfilled"), booking.ScopeVisitWrite)
 }
+
+// webhookBody is a webhook to which nothing is sent.
+const webhookBody = `{"Url": "https://clinic.example/talon", "Enabled": false}`
+
+// addWebhooks adds the operations of webhooks. Those that write are repeatable.
+func (s *scenarios) addWebhooks() {
+	add := func(name, operation, method, path, body string) {
+		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(booking.ScopeEventsRead))
+	}
+	demo := webhookPath(1)
+	add("webhooks", "listWebhooks", http.MethodGet, "/webhooks", "")
+	add("webhook_written", "putWebhook", http.MethodPut, demo, webhookBody)
+	add("webhook", "getWebhook", http.MethodGet, demo, "")
+	add("webhook_keys", "listWebhookKeys", http.MethodGet, demo+"/keys", "")
+	add("webhook_keys_replaced", "addWebhookKey", http.MethodPost, demo+"/keys", "")
+	add("deliveries", "listDeliveries", http.MethodGet, demo+"/deliveries", "")
+	add("redelivery", "redeliver", http.MethodPost, demo+"/redelivery", `{"EventIds": ["1"]}`)
+	add("webhook_deleted", "deleteWebhook", http.MethodDelete, webhookPath(unknownNumber), "")
+}
+
+func webhookPath(number int) string { return "/webhooks/" + numbered("0010", number).String() }
 
 func attendanceBody(attendance string) string { return fmt.Sprintf(`{"Attendance": %q}`, attendance) }
 

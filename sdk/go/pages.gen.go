@@ -208,3 +208,25 @@ func AllWork(
 		return page.Items, page.Next, nil
 	})
 }
+
+// AllDeliveries returns an iterator over the items of ListDeliveries on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllDeliveries(
+	ctx context.Context, api *client.ClientWithResponses, webhookGuid uuid.UUID, params *client.ListDeliveriesParams,
+) iter.Seq2[client.Delivery, error] {
+	var request client.ListDeliveriesParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.Delivery, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListDeliveriesWithResponse(ctx, webhookGuid, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}

@@ -96,6 +96,8 @@ func KnownRule(rule client.Rule) bool {
 		client.RuleObjectInUse,
 		client.RuleImportAbsent,
 		client.RuleEventsExpired,
+		client.RuleWebhookAbsent,
+		client.RuleTooManyWebhooks,
 		client.RuleTooManyImports,
 		client.RuleVersionStale,
 		client.RuleVersionConflict,

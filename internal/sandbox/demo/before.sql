@@ -23,7 +23,7 @@ FROM (VALUES
         '{e66e8056-f0bd-4ec3-85f7-28ff5b22db4f}', false),
     (12, 'МИС поликлиники Б', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read}',
         '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
-    (13, 'МИС с незавершенными загрузками', '{schedule:write}', '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
+    (13, 'МИС с незавершенными загрузками', '{schedule:write,events:read}', '{4cb4f1c8-386d-410d-ac5d-fa232bd2afb9}', false),
     (20, 'Региональная система', '{schedule:write,referral:write,patient:write,visit:read,visit:write,events:read,audit:read,admin}',
         '{}', true)
 ) c (number, name, scopes, lpu_guids, every_lpu);

@@ -19,6 +19,9 @@ var keys = map[string]string{
 	"event_outbox":          "lpu_guid",
 	"event":                 "lpu_guid",
 	"event_sequence":        "lpu_guid",
+	"webhook_key":           "webhook_guid",
+	"webhook_retry":         "webhook_guid",
+	"webhook_attempt":       "webhook_guid",
 	"import":                "guid",
 	"import_chunk":          "import_guid",
 	"import_error":          "import_guid",
@@ -43,6 +46,7 @@ var keys = map[string]string{
 var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
 	"EventList":                 "the feed of a system of the region",
+	"EventsAt":                  "events that are sent to a webhook again",
 	"EventOutboxDelete":         "the recorder, of which there is one",
 	"EventOutboxNumbers":        "the recorder, of which there is one",
 	"EventRecord":               "the recorder, of which there is one",
@@ -54,6 +58,7 @@ var fanOut = map[string]string{
 	"ImportsCutOff":             "a sweep",
 	"ImportsEnded":              "a sweep",
 	"ImportsWaiting":            "a worker looks for work once a second",
+	"WebhookAttemptSweep":       "a sweep",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot

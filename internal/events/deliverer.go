@@ -1,0 +1,373 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
+)
+
+// How events are sent.
+const (
+	// deliverEvery is the interval at which the deliverer looks for events.
+	deliverEvery = 100 * time.Millisecond
+	// refreshEvery is the interval at which it looks for new and changed webhooks.
+	refreshEvery = time.Second
+	// holdFor is how long an instance is the deliverer without prolonging it, which it does every
+	// holdEvery. So another instance follows one that was killed.
+	holdFor   = 10 * time.Second
+	holdEvery = 2 * time.Second
+	// batchSize bounds the events that are sent to a webhook before the result is stored, and
+	// atOnce those that are sent at the same time.
+	batchSize = 32
+	atOnce    = 8
+	// maxServed bounds the webhooks that are served at the same time. Each of those that do not
+	// respond takes one place for as long as an attempt lasts.
+	maxServed = 256
+	// breakAt is the number of failures in a row after which only one event is tried at a time.
+	breakAt = 5
+	// maxWaiting bounds the events of a webhook that wait for being sent again. Above it no new
+	// ones are taken from the feed.
+	maxWaiting = 1000
+	// The waits between attempts grow from firstWait to maxEventWait for an event, and to
+	// maxWebhookWait for a webhook of which nothing succeeds.
+	firstWait      = 5 * time.Second
+	maxEventWait   = 6 * time.Hour
+	maxWebhookWait = time.Hour
+	// GiveUp is how long an event is tried, and a webhook of which nothing succeeds.
+	GiveUp = 3 * 24 * time.Hour
+	// AttemptTimeout is how long a receiver may take to respond.
+	AttemptTimeout = 10 * time.Second
+	// settleTimeout bounds the storing of a result.
+	settleTimeout = 10 * time.Second
+)
+
+// httpGone is the status with which a receiver ends a webhook.
+const httpGone = 410
+
+// Sender sends an event to an address.
+type Sender interface {
+	// Send sends an event that the keys sign, and returns the outcome and the status of the
+	// response, 0 for none. It returns an error if there is nothing that can be sent.
+	Send(ctx context.Context, url string, event *Event, keys []SigningKey) (Outcome, int, error)
+}
+
+// Served is a webhook as the deliverer knows it.
+type Served struct {
+	Webhook
+
+	Revision int64     // counts the changes by the client application
+	Sent     Place     // up to which events of the feed were sent, or wait
+	Stored   time.Time // Sent.RecordedAt as it is stored
+	Keys     []WebhookKey
+	NextDue  *time.Time // when the next waiting event is sent again; nil if none waits
+}
+
+// WaitingEvent is an event that has to be sent again.
+type WaitingEvent struct {
+	Event    Event
+	Attempts int       // since Since
+	Since    time.Time // first attempt, or request to send it again
+}
+
+// Settlement is the result of serving a webhook.
+type Settlement struct {
+	Served // Sent, Failures, FailingSince, NextAt and Status are written
+
+	Attempts []Attempt
+	Later    []Later // events that have to be sent again
+	Done     []int64 // positions of events that need not be sent again
+	AllDue   *time.Time
+}
+
+// Later is an event that is sent again at a time.
+type Later struct {
+	Event    Place
+	Attempts int
+	Since    time.Time
+	At       time.Time
+}
+
+// DeliveryStore stores what was sent.
+type DeliveryStore interface {
+	Store
+	// SystemRights returns the rights of a client application, or nil if it does not exist or is
+	// not active.
+	SystemRights(ctx context.Context, client uuid.UUID) (*booking.SystemRights, error)
+	// HoldDelivery makes an instance the deliverer until a time, or prolongs it. It returns false
+	// if another instance is the deliverer.
+	HoldDelivery(ctx context.Context, instance uuid.UUID, now, until time.Time) (bool, error)
+	// ReleaseDelivery lets another instance become the deliverer.
+	ReleaseDelivery(ctx context.Context, instance uuid.UUID, now time.Time) error
+	// ActiveWebhooks returns the revisions of the webhooks to which events are sent.
+	ActiveWebhooks(ctx context.Context) (map[uuid.UUID]int64, error)
+	// ServedWebhook returns a webhook, or nil if it was deleted.
+	ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*Served, error)
+	// WaitingEvents returns at most the given number of events that are due at a time, in the order
+	// of the feed. Those that the feed does not keep any more are left out, and do not wait any
+	// longer.
+	WaitingEvents(ctx context.Context, webhook uuid.UUID, due time.Time, most int) ([]WaitingEvent, error)
+	// Settle writes a result. With AllDue all events that wait are due at that time. It returns
+	// how many events wait and when the next one is due. If the webhook was changed meanwhile, the
+	// webhook itself stays as it is.
+	Settle(ctx context.Context, result *Settlement) (waiting int, next *time.Time, _ error)
+}
+
+// Deliverer sends events to webhooks. One instance of the service does it at a time, so that it can
+// keep in memory what each webhook waits for. If two do, because one was late to notice the other,
+// events are sent twice.
+type Deliverer struct {
+	store    DeliveryStore
+	sender   Sender
+	now      func() time.Time
+	instance uuid.UUID
+
+	// Of the goroutine of Run.
+	webhooks  map[uuid.UUID]*courier
+	ended     chan ended
+	running   int
+	heldUntil time.Time // by the machine's clock, as are the next two
+	holdAt    time.Time
+	refreshAt time.Time
+	seen      *Place // up to which it has looked for events
+}
+
+// courier is a webhook that is served. While it is busy, Served is its goroutine's, and otherwise
+// that of Run, as the rest always is.
+type courier struct {
+	Served
+
+	busy    bool
+	news    bool      // there may be new events
+	resting time.Time // after an error of the database, by the machine's clock
+}
+
+// ended tells that a courier is not busy any more.
+type ended struct {
+	courier *courier
+	more    bool // there may be more events already
+	failed  bool // an error of the database
+}
+
+// NewDeliverer returns a deliverer of the events in store.
+func NewDeliverer(store DeliveryStore, sender Sender, now func() time.Time) *Deliverer {
+	return &Deliverer{
+		store: store, sender: sender, now: now, instance: uuid.New(),
+		webhooks: map[uuid.UUID]*courier{}, ended: make(chan ended, maxServed),
+	}
+}
+
+// Run sends events until ctx is done. Then it waits for attempts that run.
+func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
+	for ctx.Err() == nil {
+		pause := deliverEvery
+		if err := d.step(ctx, log); err != nil && ctx.Err() == nil {
+			log.Error("send events", "error", err)
+			pause = recordAgain
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	for ; d.running > 0; d.running-- {
+		<-d.ended
+	}
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if err := d.store.ReleaseDelivery(release, d.instance, time.Now()); err != nil {
+		log.Warn("let another instance send events", "error", err)
+	}
+}
+
+// step starts to serve the webhooks for which there is something to do.
+func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
+	d.collect()
+	if err := d.hold(ctx); err != nil {
+		return err
+	}
+	if !time.Now().Before(d.heldUntil) {
+		clear(d.webhooks) // another instance serves them; those that are busy end
+		d.seen, d.refreshAt = nil, time.Time{}
+		return nil
+	}
+	if err := d.refresh(ctx); err != nil {
+		return err
+	}
+	if err := d.look(ctx); err != nil {
+		return err
+	}
+	now := d.now()
+	for _, c := range d.webhooks {
+		if d.running < maxServed && c.due(now) {
+			d.start(ctx, c, log)
+		}
+	}
+	return nil
+}
+
+// collect takes note of the webhooks that were served.
+func (d *Deliverer) collect() {
+	for {
+		select {
+		case end := <-d.ended:
+			c := end.courier
+			c.busy = false
+			d.running--
+			if end.more || end.failed {
+				c.news = true
+			}
+			if end.failed {
+				c.resting = time.Now().Add(recordAgain)
+			}
+		default:
+			return
+		}
+	}
+}
+
+// hold becomes the deliverer, or stays it.
+func (d *Deliverer) hold(ctx context.Context) error {
+	now := time.Now()
+	if now.Before(d.holdAt) {
+		return nil
+	}
+	held, err := d.store.HoldDelivery(ctx, d.instance, now, now.Add(holdFor))
+	if err != nil {
+		return fmt.Errorf("become the deliverer: %w", err)
+	}
+	d.holdAt = now.Add(holdEvery)
+	if held {
+		d.heldUntil = now.Add(holdFor)
+	}
+	return nil
+}
+
+// refresh reads the webhooks that are new or were changed, and forgets those that are gone.
+func (d *Deliverer) refresh(ctx context.Context) error {
+	if time.Now().Before(d.refreshAt) {
+		return nil
+	}
+	active, err := d.store.ActiveWebhooks(ctx)
+	if err != nil {
+		return fmt.Errorf("read the webhooks: %w", err)
+	}
+	for guid := range d.webhooks {
+		if _, ok := active[guid]; !ok {
+			delete(d.webhooks, guid)
+		}
+	}
+	for guid, revision := range active {
+		if known := d.webhooks[guid]; known != nil && (known.busy || known.Revision == revision) {
+			continue
+		}
+		found, err := d.store.ServedWebhook(ctx, guid, d.now())
+		if err != nil {
+			return fmt.Errorf("read a webhook: %w", err)
+		}
+		if found != nil {
+			d.webhooks[guid] = &courier{Served: *found, news: true}
+		}
+	}
+	d.refreshAt = time.Now().Add(refreshEvery)
+	return nil
+}
+
+// look finds out which webhooks have new events.
+func (d *Deliverer) look(ctx context.Context) error {
+	ends, err := d.store.Ends(ctx)
+	if err != nil {
+		return fmt.Errorf("read the end of the feed: %w", err)
+	}
+	if d.seen != nil && ends.Last.Position == d.seen.Position {
+		return nil
+	}
+	var news []Event
+	if d.seen != nil {
+		if news, err = d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *d.seen, maxNews); err != nil {
+			return fmt.Errorf("read the news: %w", err)
+		}
+	}
+	everybody := d.seen == nil || len(news) == maxNews
+	lpus := map[uuid.UUID]bool{}
+	for i := range news {
+		lpus[news[i].Lpu] = true
+	}
+	for _, c := range d.webhooks {
+		if c.busy { // it may have read the feed before these
+			c.news = true
+			continue
+		}
+		rights, err := d.rights(ctx, &c.Served)
+		if err != nil {
+			return err
+		}
+		if everybody || rights.EveryLpu || slices.ContainsFunc(rights.Lpus, func(lpu uuid.UUID) bool { return lpus[lpu] }) {
+			c.news = true
+		}
+	}
+	d.seen = &ends.Last
+	return nil
+}
+
+// rights returns the institutions of whose events a webhook gets. They have no institution if its
+// client application may not read events any more.
+func (d *Deliverer) rights(ctx context.Context, w *Served) (booking.SystemRights, error) {
+	known, err := d.store.SystemRights(ctx, w.Client)
+	switch {
+	case err != nil:
+		return booking.SystemRights{}, fmt.Errorf("read the rights of a webhook's client application: %w", err)
+	case known == nil || !slices.Contains(known.Scopes, booking.ScopeEventsRead):
+		return booking.SystemRights{}, nil
+	case w.Lpu == nil:
+		return booking.SystemRights{Lpus: known.Lpus, EveryLpu: known.EveryLpu}, nil
+	case known.EveryLpu || slices.Contains(known.Lpus, *w.Lpu):
+		return booking.SystemRights{Lpus: []uuid.UUID{*w.Lpu}}, nil
+	default:
+		return booking.SystemRights{}, nil
+	}
+}
+
+// due reports whether there is something to send.
+func (c *courier) due(now time.Time) bool {
+	switch {
+	case c.busy, c.Status != WebhookActive, time.Now().Before(c.resting), c.NextAt != nil && now.Before(*c.NextAt):
+		return false
+	default:
+		return c.news || c.NextAt != nil || c.NextDue != nil && !now.Before(*c.NextDue)
+	}
+}
+
+// start serves a webhook in a goroutine.
+func (d *Deliverer) start(ctx context.Context, c *courier, log *slog.Logger) {
+	c.busy, c.news = true, false
+	d.running++
+	go func() {
+		end := ended{courier: c, more: true}
+		until := time.Now().Add(refreshEvery) // then it may have to be read again
+		var err error
+		for end.more && err == nil && ctx.Err() == nil && time.Now().Before(until) {
+			end.more, err = d.serve(ctx, &c.Served)
+		}
+		if end.failed = err != nil; end.failed && ctx.Err() == nil {
+			log.Error("send events to a webhook", "webhook", c.Guid, "error", err)
+		}
+		d.ended <- end
+	}()
+}
+
+// wait returns how long to wait after a number of failures: firstWait, doubled after each, at most
+// most, and up to a fifth more or less, so that receivers do not get everything at once.
+func wait(failures int, most time.Duration) time.Duration {
+	doubled := most
+	if failures < 16 { //nolint:mnd // firstWait doubled so often is more than any most
+		doubled = min(most, firstWait<<max(0, failures))
+	}
+	return time.Duration(float64(doubled) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // no secret
+}

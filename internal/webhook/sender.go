@@ -1,0 +1,141 @@
+// Package webhook sends events to the addresses of webhooks, as Standard Webhooks 1.0 says.
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	"code.dny.dev/ssrf"
+
+	"talon.example/internal/events"
+)
+
+// Limits of an attempt.
+const (
+	connectTimeout = 5 * time.Second
+	maxHeaderBytes = 64 << 10
+	maxBodyBytes   = 64 << 10 // that are read so that the connection can be used again
+	maxIdle        = 8        // connections to one receiver
+	idleTimeout    = 90 * time.Second
+)
+
+// Config is how events are sent.
+type Config struct {
+	// AllowPrivate also allows addresses that are not public, and http.
+	AllowPrivate bool
+	// Encode returns an event as CloudEvents JSON.
+	Encode func(*events.Event) ([]byte, error)
+}
+
+// Sender sends events. It is safe for concurrent use.
+type Sender struct {
+	config Config
+	guard  *ssrf.Guardian // nil if all addresses are allowed
+	http   *http.Client
+}
+
+// NewSender returns a sender. The caller must call Close.
+func NewSender(config Config) *Sender {
+	s := &Sender{config: config}
+	dialer := &net.Dialer{Timeout: connectTimeout}
+	if !config.AllowPrivate {
+		// It judges the address after its name was resolved, so that a name cannot hide it.
+		s.guard = ssrf.New(ssrf.WithAnyPort())
+		dialer.Control = s.guard.Safe
+	}
+	s.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			TLSHandshakeTimeout:    connectTimeout,
+			MaxIdleConnsPerHost:    maxIdle,
+			IdleConnTimeout:        idleTimeout,
+			MaxResponseHeaderBytes: maxHeaderBytes,
+			ForceAttemptHTTP2:      true,
+			DisableCompression:     true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return s
+}
+
+// Close closes idle connections.
+func (s *Sender) Close() { s.http.CloseIdleConnections() }
+
+// Acceptable reports whether events may be sent to an address, as far as can be told without
+// resolving its name.
+func (s *Sender) Acceptable(address string) bool {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
+		return false
+	}
+	if parsed.Scheme != "https" && (parsed.Scheme != "http" || !s.config.AllowPrivate) {
+		return false
+	}
+	port := uint64(0)
+	if text := parsed.Port(); text != "" {
+		if port, err = strconv.ParseUint(text, 10, 16); err != nil || port == 0 {
+			return false
+		}
+	}
+	ip, err := netip.ParseAddr(parsed.Hostname())
+	if err != nil || s.guard == nil {
+		return true // a name
+	}
+	network := "tcp4"
+	if ip.Unmap().Is6() {
+		network = "tcp6"
+	}
+	return s.guard.Safe(network, netip.AddrPortFrom(ip.Unmap(), uint16(port)).String(), nil) == nil
+}
+
+// Send implements events.Sender.
+func (s *Sender) Send(
+	ctx context.Context, address string, event *events.Event, keys []events.SigningKey,
+) (events.Outcome, int, error) {
+	body, err := s.config.Encode(event)
+	if err != nil {
+		return "", 0, fmt.Errorf("encode an event: %w", err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return "", 0, fmt.Errorf("send an event: %w", err)
+	}
+	id, at := strconv.FormatInt(event.Position, 10), time.Now()
+	request.Header.Set("Content-Type", "application/cloudevents+json")
+	request.Header.Set("User-Agent", "Talon")
+	request.Header.Set(events.WebhookID, id)
+	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
+	request.Header.Set(events.WebhookSignature, events.Sign(id, at, body, keys...))
+	response, err := s.http.Do(request) //nolint:gosec // guarded by ssrf
+	if err != nil {
+		return outcome(err), 0, nil
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxBodyBytes)) // the status says it all
+	if response.StatusCode/100 == 2 {
+		return events.Delivered, response.StatusCode, nil
+	}
+	return events.Rejected, response.StatusCode, nil
+}
+
+// outcome returns what an error of a request means.
+func outcome(err error) events.Outcome {
+	var timeout net.Error
+	switch {
+	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork):
+		return events.Forbidden
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return events.TimedOut
+	default:
+		return events.Unreachable
+	}
+}

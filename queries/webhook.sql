@@ -1,0 +1,161 @@
+-- name: WebhookLock :batchone
+-- Locks a webhook and returns it.
+SELECT * FROM webhook WHERE guid = @guid FOR UPDATE;
+
+-- name: WebhookGet :one
+SELECT * FROM webhook WHERE guid = @guid AND client_guid = @client_guid;
+
+-- name: WebhookList :many
+-- Returns the webhooks of a client application, the oldest first.
+SELECT * FROM webhook
+WHERE client_guid = @client_guid
+ORDER BY created_at, guid
+LIMIT @most;
+
+-- name: WebhookAdd :batchone
+-- Adds a webhook that begins at the end of the feed, unless its client application has @most.
+-- Returns no row then.
+INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+SELECT sqlc.arg(guid)::uuid, sqlc.arg(client_guid)::uuid, sqlc.arg(url)::text, sqlc.arg(types)::text[], sqlc.narg(lpu_guid)::uuid, sqlc.arg(status)::text,
+    sqlc.arg(at)::timestamptz, sqlc.arg(at)::timestamptz, last.recorded_at, last.position
+FROM event_recorder last
+WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = sqlc.arg(client_guid)) < sqlc.arg(most)::bigint
+RETURNING guid;
+
+-- name: WebhookChange :batchexec
+-- Changes a webhook and forgets its failures.
+UPDATE webhook
+SET url = @url, types = @types, lpu_guid = sqlc.narg(lpu_guid), status = @status, updated_at = @at, revision = revision + 1,
+    failures = 0, failing_since = NULL, next_at = NULL
+WHERE guid = @guid;
+
+-- name: WebhookTouch :batchexec
+-- Lets the deliverer read a webhook again.
+UPDATE webhook SET revision = revision + 1 WHERE guid = @guid;
+
+-- name: WebhookRewind :batchexec
+-- Sends the events again that were recorded at a time or later.
+UPDATE webhook
+SET recorded_at = @recorded_at, position = 0, revision = revision + 1
+WHERE guid = @guid AND recorded_at >= @recorded_at;
+
+-- name: WebhookDelete :batchexec
+DELETE FROM webhook WHERE guid = @guid;
+
+-- name: WebhookKeysDelete :batchexec
+DELETE FROM webhook_key WHERE webhook_guid = @webhook_guid;
+
+-- name: WebhookRetriesDelete :batchexec
+DELETE FROM webhook_retry WHERE webhook_guid = @webhook_guid;
+
+-- name: WebhookAttemptsDelete :batchexec
+DELETE FROM webhook_attempt WHERE webhook_guid = @webhook_guid;
+
+-- name: WebhookKeyList :many
+-- Returns the keys of a webhook that sign at a time, the newest first.
+SELECT created_at, secret, seed, expires_at
+FROM webhook_key
+WHERE webhook_guid = @webhook_guid AND (expires_at IS NULL OR expires_at > @at::timestamptz)
+ORDER BY number DESC
+LIMIT @most;
+
+-- name: WebhookKeysExpire :batchexec
+-- Lets the keys of a webhook end, those that do not end anyway.
+UPDATE webhook_key SET expires_at = @expires_at WHERE webhook_guid = @webhook_guid AND expires_at IS NULL;
+
+-- name: WebhookKeyAdd :batchexec
+INSERT INTO webhook_key (webhook_guid, created_at, secret, seed) VALUES (@webhook_guid, @created_at, @secret, @seed);
+
+-- name: WebhookKeysSweep :batchexec
+-- Deletes the keys of a webhook but the newest ones, and those that have ended.
+DELETE FROM webhook_key d
+WHERE d.webhook_guid = @webhook_guid AND (d.expires_at <= @at OR d.number NOT IN (
+    SELECT k.number FROM webhook_key k WHERE k.webhook_guid = @webhook_guid ORDER BY k.number DESC LIMIT @most
+));
+
+-- name: WebhookAttemptList :many
+-- Returns attempts of a webhook before a number, the newest first.
+SELECT number, at, position, type, attempt, outcome, http_status, milliseconds
+FROM webhook_attempt
+WHERE webhook_guid = @webhook_guid AND number < @before AND (NOT @failed::boolean OR outcome <> 'delivered')
+ORDER BY number DESC
+LIMIT @most;
+
+-- name: WebhookAttemptEvents :batchmany
+-- Returns the places of events that are in the log of a webhook.
+SELECT DISTINCT position, recorded_at
+FROM webhook_attempt
+WHERE webhook_guid = @webhook_guid AND position = ANY(@positions::bigint[]);
+
+-- name: WebhookAttemptAdd :batchexec
+INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
+VALUES (@webhook_guid, @at, @position, @recorded_at, @type, @attempt, @outcome, sqlc.narg(http_status), @milliseconds);
+
+-- name: WebhookAttemptSweep :execrows
+-- Deletes at most @most old attempts.
+DELETE FROM webhook_attempt
+WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < @before::timestamptz LIMIT @most);
+
+-- name: WebhookRetryPut :batchexec
+-- Lets an event be sent again.
+INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
+VALUES (@webhook_guid, @position, @recorded_at, @attempts, @since, @next_at)
+ON CONFLICT (webhook_guid, position) DO UPDATE
+SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at;
+
+-- name: WebhookRetryDelete :batchexec
+DELETE FROM webhook_retry WHERE webhook_guid = @webhook_guid AND position = @position;
+
+-- name: WebhookRetriesDue :batchexec
+-- Lets all waiting events be sent at once.
+UPDATE webhook_retry SET next_at = @at WHERE webhook_guid = @webhook_guid AND next_at > @at;
+
+-- name: WebhookRetriesRestart :batchexec
+-- Lets all waiting events be sent at once, and gives them three days again.
+UPDATE webhook_retry SET next_at = @at, since = @at WHERE webhook_guid = @webhook_guid;
+
+-- name: WebhookRetryList :many
+-- Returns events that have to be sent again by a time, in the order of the feed.
+SELECT position, recorded_at, attempts, since
+FROM webhook_retry
+WHERE webhook_guid = @webhook_guid AND next_at <= @at
+ORDER BY position
+LIMIT @most;
+
+-- name: WebhookRetryState :one
+-- Returns how many events of a webhook have to be sent again, and when the next one is due.
+SELECT count(*) AS waiting, coalesce(min(next_at), '9999-01-01Z')::timestamptz AS next_at
+FROM webhook_retry
+WHERE webhook_guid = @webhook_guid;
+
+-- name: WebhookRetryCounts :many
+-- Returns how many events of webhooks have to be sent again. Those of which none has are left out.
+SELECT webhook_guid, count(*) AS waiting
+FROM webhook_retry
+WHERE webhook_guid = ANY(@webhook_guids::uuid[])
+GROUP BY webhook_guid;
+
+-- name: WebhookRevisions :many
+-- Returns the webhooks to which events are sent.
+SELECT guid, revision FROM webhook WHERE status = 'active';
+
+-- name: WebhookFind :one
+SELECT * FROM webhook WHERE guid = @guid;
+
+-- name: WebhookSettle :batchexec
+-- Writes up to where a webhook was served, and its failures.
+UPDATE webhook
+SET recorded_at = @recorded_at, position = @position, failures = @failures, failing_since = sqlc.narg(failing_since),
+    next_at = sqlc.narg(next_at), status = @status
+WHERE guid = @guid;
+
+-- name: WebhookDelivererHold :one
+-- Makes an instance the deliverer until a time, or prolongs it. Returns no row if another instance
+-- is.
+UPDATE webhook_deliverer
+SET instance = @instance, until = @until
+WHERE instance = @instance OR until <= @at::timestamptz
+RETURNING until;
+
+-- name: WebhookDelivererRelease :exec
+UPDATE webhook_deliverer SET until = @at WHERE instance = @instance;
