@@ -23,12 +23,12 @@ import (
 
 // delivery is a case that the code of the service has written.
 type delivery struct {
-	Name    string
-	Keys    []string
-	Now     int64
-	Headers [][2]string
-	Body    string
-	Result  string
+	Name    string      `json:"name"`
+	Keys    []string    `json:"keys"`
+	Now     int64       `json:"now"` // seconds since 1970
+	Headers [][2]string `json:"headers"`
+	Body    string      `json:"body"`
+	Result  string      `json:"result"` // valid, key_invalid, or a talon.WebhookReason
 }
 
 // header returns the headers as a server receives them.
@@ -119,9 +119,8 @@ func TestVerifyWebhookOfTheStandard(t *testing.T) {
 	sign := func(at time.Time) http.Header {
 		signature, err := library.Sign("1042", at, body)
 		require.NoError(t, err)
-		return http.Header{
-			"Webhook-Id": {"1042"}, "Webhook-Timestamp": {strconv.FormatInt(at.Unix(), 10)}, "Webhook-Signature": {signature},
-		}
+		timestamp := strconv.FormatInt(at.Unix(), 10)
+		return http.Header{"Webhook-Id": {"1042"}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signature}}
 	}
 	now := time.Now()
 	event, err := talon.VerifyWebhook(sign(now), body, []string{secret}, talon.WebhookOptions{})
