@@ -107,6 +107,7 @@ func deliveries() []delivery {
 	})
 	add("a key with another one", "valid", delivered, keys(other.HMACSecret(), secret))
 	add("a public key with another one", "valid", delivered, keys(other.PublicKey(), public))
+	add("a key with a line break", "valid", delivered, keys(secret+"\n"))
 	rotated := signedBy(deliveryBody, other, key)
 	add("two keys sign, the receiver has the secret of the first", "valid", rotated, keys(other.HMACSecret()))
 	add("two keys sign, the receiver has the secret of the second", "valid", rotated, keys(secret))

@@ -1,16 +1,22 @@
 package talon_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 	"github.com/stretchr/testify/require"
 )
 
@@ -54,7 +60,73 @@ func TestDocuments(t *testing.T) {
 		require.Contains(t, programs, run.name)
 		require.Regexp(t, run.output, module.run(t, filepath.Join("bin", run.name)))
 	}
-	require.Len(t, programs, 5, "each program is run above")
+	require.Contains(t, programs, "receive")
+	receiveEvents(t, module)
+	require.Len(t, programs, 6, "each program is run above")
+}
+
+// receiveEvents runs the receiver of webhooks twice. It accepts signed deliveries only, and prints
+// each event once, also after a restart, unless it is stale.
+func receiveEvents(t *testing.T, module *userModule) {
+	t.Helper()
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	library, err := standardwebhooks.NewWebhook(secret)
+	require.NoError(t, err)
+	original := readDeliveries(t)[0].Body
+	moved := func(id, version string) string {
+		return strings.NewReplacer(
+			`"1042"`, `"`+id+`"`, ".booked", ".moved", `"version":1`, `"version":`+version).Replace(original)
+	}
+	newest, stale := moved("1043", "3"), moved("1044", "2")
+	visit := "df554d5b-40d4-4946-bb99-b8db15c87b70"
+
+	for _, run := range []struct{ signed, forged, printed []string }{
+		{[]string{original, original, newest, stale}, []string{newest}, []string{
+			"appointment.booked " + visit, "appointment.moved " + visit,
+		}},
+		{[]string{original, newest, stale}, nil, nil},
+	} {
+		program := exec.CommandContext(t.Context(), filepath.Join(module.dir, "bin", "receive"))
+		otherSecret := "whsec_" + strings.Repeat("A", 43) + "="
+		program.Dir = module.dir
+		program.Env = slices.Concat(module.env, []string{"PORT=0", "WEBHOOK_KEYS=" + otherSecret + " " + secret})
+		out, err := program.StdoutPipe()
+		require.NoError(t, err)
+		require.NoError(t, program.Start())
+		lines := bufio.NewScanner(out)
+		require.True(t, lines.Scan())
+		address, listens := strings.CutPrefix(lines.Text(), "Listening on ")
+		require.True(t, listens, lines.Text())
+		send := func(body, signed string) int {
+			id := regexp.MustCompile(`"id":"(\d+)"`).FindStringSubmatch(body)[1]
+			now := time.Now()
+			signature, err := library.Sign(id, now, []byte(signed))
+			require.NoError(t, err)
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address,
+				strings.NewReader(body))
+			require.NoError(t, err)
+			request.Header.Set("Webhook-Id", id)
+			request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+			request.Header.Set("Webhook-Signature", signature)
+			response, err := http.DefaultClient.Do(request)
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			return response.StatusCode
+		}
+		for _, body := range run.forged {
+			require.Equal(t, http.StatusBadRequest, send(body, original))
+		}
+		for _, body := range run.signed {
+			require.Equal(t, http.StatusNoContent, send(body, body))
+		}
+		require.NoError(t, program.Process.Kill())
+		var printed []string
+		for lines.Scan() {
+			printed = append(printed, lines.Text())
+		}
+		require.Equal(t, run.printed, printed)
+		require.Error(t, program.Wait(), "it was killed")
+	}
 }
 
 // userModule is an empty module that requires the released SDK.

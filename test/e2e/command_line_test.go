@@ -177,6 +177,13 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"client", "create", "--name", "x", "--visit-direction", "-1"}, 2, "visit-direction"},
 		{[]string{"client", "create", "--name", "x", "--public-keys", "absent.json"}, 1, "absent.json"},
 		{[]string{"client", "create", "--name", "x"}, 1, "DATABASE_URL"},
+		{[]string{"listen", "-h"}, 0, "talon listen --forward URL"},
+		{[]string{"listen"}, 2, "TALON_TOKEN, or CLIENT_ID and CLIENT_SECRET must be given"},
+		{[]string{"listen", "--url", "127.0.0.1:8080"}, 2, "--url must be an http or https address"},
+		{[]string{"listen", "--forward", "/events"}, 2, "--forward must be an http or https address"},
+		{[]string{"listen", "--lpu", "me"}, 2, "--lpu must be a guid"},
+		{[]string{"listen", "--secret", "whsec_AAAA"}, 2, "--secret must be whsec_ and 32 bytes in base64"},
+		{[]string{"listen", "events"}, 2, "unexpected argument"},
 	} {
 		code, stdout, stderr := run(t, nil, attempt.args...)
 		require.Equal(t, attempt.code, code, "%v: %s", attempt.args, stderr)

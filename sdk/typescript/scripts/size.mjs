@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 32_000, gzipped: 9_700 },
+    limit: { minified: 35_000, gzipped: 10_800 },
   },
   'book, and a switch over the refusals': {
     code: `

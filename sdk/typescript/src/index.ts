@@ -14,3 +14,5 @@ export { isKnownRule } from './refusal.js';
 export type { Operation, OperationRefusal, Refusal, UnknownRefusal } from './refusal.js';
 export { byDay, dayOf, formatTime, isWholeDay, today } from './time.js';
 export type { Known, Unknown } from './unknown.js';
+export { verifyWebhook, WebhookError } from './webhooks.js';
+export type { WebhookDelivery, WebhookOptions, WebhookReason } from './webhooks.js';

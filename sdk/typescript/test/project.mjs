@@ -1,5 +1,5 @@
 // Creates an empty project in which the packed package is installed, as an integrator has it.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,6 +27,33 @@ export async function createProject() {
     node: async (/** @type {string[]} */ args, /** @type {Record<string, string>} */ env) => {
       const { stdout } = await run('node', args, { cwd: folder, env: { ...process.env, ...env } });
       return stdout;
+    },
+
+    /** Starts a program with Node that runs until it is stopped. */
+    start: (/** @type {string[]} */ args, /** @type {Record<string, string>} */ env) => {
+      const program = spawn('node', args, { cwd: folder, env: { ...process.env, ...env } });
+      const ended = new Promise((resolve) => program.once('close', resolve));
+      let [output, errors] = ['', ''];
+      program.stderr.on('data', (chunk) => (errors += chunk));
+      program.stdout.on('data', (chunk) => (output += chunk));
+      return {
+        /** Waits until the output matches. */
+        waitFor: async (/** @type {RegExp} */ pattern) => {
+          for (;;) {
+            const match = pattern.exec(output);
+            if (match) return match;
+            const read = new Promise((resolve) => program.stdout.once('data', resolve));
+            await Promise.race([read, ended]);
+            if (program.exitCode !== null) throw new Error(`${args} exited:\n${errors}`);
+          }
+        },
+        /** Stops the program and returns its output. */
+        stop: async () => {
+          program.kill();
+          await ended;
+          return output;
+        },
+      };
     },
 
     /** Compiles files in strict mode, and returns the errors. */

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { Webhook } from 'standardwebhooks';
 import { createProject, root } from './project.mjs';
 import { startProxy } from './proxy.mjs';
 import { dayAhead, direction, lpu, person, startTalon } from './service.mjs';
@@ -130,8 +131,50 @@ for (const { program, does, output, patient = 1, args = [], faults = [] } of run
   });
 }
 
+test('Promise: receive.ts accepts signed events only, and prints each once, also after a restart', async () => {
+  const [line] = (await readFile(join(root, '../../internal/events/testdata/deliveries.ndjson'), 'utf8')).split('\n');
+  const original = JSON.parse(JSON.parse(line).body);
+  const moved = (/** @type {string} */ id, /** @type {number} */ version) => ({
+    ...original,
+    id,
+    type: 'appointment.moved',
+    data: { ...original.data, version },
+  });
+  const [newest, stale] = [moved('1043', 3), moved('1044', 2)];
+
+  const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
+  const library = new Webhook(secret);
+  const env = { PORT: '0', WEBHOOK_KEYS: `whsec_${'A'.repeat(43)}= ${secret}` };
+  /** Runs the program, sends events, and returns their statuses and what it has printed. */
+  const run = async (/** @type {{ event: typeof original, forged?: boolean }[]} */ events) => {
+    const program = project.start(['receive.js'], env);
+    try {
+      const [, address] = await program.waitFor(/^Listening on (\S+)\n/);
+      const statuses = [];
+      for (const { event, forged } of events) {
+        const [now, body] = [new Date(), JSON.stringify(event)];
+        const headers = {
+          'webhook-id': event.id,
+          'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+          'webhook-signature': library.sign(event.id, now, forged ? '' : body),
+        };
+        statuses.push((await fetch(`http://${address}`, { method: 'POST', headers, body })).status);
+      }
+      return { statuses, printed: (await program.stop()).split('\n').slice(1, -1) };
+    } finally {
+      await program.stop();
+    }
+  };
+  const sent = [original, original, newest, stale].map((event) => ({ event }));
+  assert.deepEqual(await run([{ event: newest, forged: true }, ...sent]), {
+    statuses: [400, 204, 204, 204, 204],
+    printed: [`appointment.booked ${original.subject}`, `appointment.moved ${original.subject}`],
+  });
+  assert.deepEqual(await run(sent), { statuses: [204, 204, 204, 204], printed: [] });
+});
+
 test('Promise: the documents have no other programs', async () => {
-  assert.deepEqual(new Set(runs.map(({ program }) => program)), new Set(programs.keys()));
+  assert.deepEqual(new Set([...runs.map(({ program }) => program), 'receive.ts']), new Set(programs.keys()));
   for (const page of ['README.md', '../../docs/tour.md'])
     assert.doesNotMatch(await readFile(join(root, page), 'utf8'), /^```ts\n(?!\/\/ \S+\n)/m);
 });
