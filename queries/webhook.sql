@@ -139,6 +139,9 @@ GROUP BY webhook_guid;
 -- Returns the webhooks to which events are sent.
 SELECT guid, revision FROM webhook WHERE status = 'active';
 
+-- name: WebhookRevision :one
+SELECT revision FROM webhook WHERE guid = @guid;
+
 -- name: WebhookFind :one
 SELECT * FROM webhook WHERE guid = @guid;
 

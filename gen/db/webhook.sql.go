@@ -390,6 +390,20 @@ func (q *Queries) WebhookRetryState(ctx context.Context, webhookGuid uuid.UUID) 
 	return i, err
 }
 
+const webhookRevision = `-- name: WebhookRevision :one
+SELECT revision FROM webhook WHERE guid = $1
+`
+
+// WebhookRevision
+//
+//	SELECT revision FROM webhook WHERE guid = $1
+func (q *Queries) WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error) {
+	row := q.db.QueryRow(ctx, webhookRevision, guid)
+	var revision int64
+	err := row.Scan(&revision)
+	return revision, err
+}
+
 const webhookRevisions = `-- name: WebhookRevisions :many
 SELECT guid, revision FROM webhook WHERE status = 'active'
 `

@@ -107,6 +107,8 @@ type DeliveryStore interface {
 	ReleaseDelivery(ctx context.Context, instance uuid.UUID, now time.Time) error
 	// ActiveWebhooks returns the revisions of the webhooks to which events are sent.
 	ActiveWebhooks(ctx context.Context) (map[uuid.UUID]int64, error)
+	// WebhookRevision returns the revision of a webhook, or 0 if it was deleted.
+	WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error)
 	// ServedWebhook returns a webhook, or nil if it was deleted.
 	ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*Served, error)
 	// WaitingEvents returns at most the given number of events that are due at a time, in the order

@@ -25,6 +25,10 @@ type item struct {
 // serve sends events to a webhook: those that are due again, and new ones of the feed. It reports
 // whether there may be more already.
 func (d *Deliverer) serve(ctx context.Context, w *Served) (more bool, _ error) {
+	// From the response to a change on, nothing is sent as it was before. refresh reads the change.
+	if current, err := d.store.WebhookRevision(ctx, w.Guid); err != nil || current != w.Revision {
+		return false, err //nolint:wrapcheck // start logs it
+	}
 	rights, err := d.rights(ctx, w)
 	if err != nil || !rights.EveryLpu && len(rights.Lpus) == 0 {
 		return false, err
@@ -62,14 +66,16 @@ const storeEvery = time.Hour
 // be sent again. While nothing succeeds it returns only one.
 func (d *Deliverer) choose(
 	ctx context.Context, result *Settlement, rights booking.SystemRights,
-) (items []item, more bool, _ error) {
+) (items []item, more bool, err error) {
 	limit, due := batchSize, d.now()
 	if result.Failures >= breakAt {
 		limit, due = 1, due.Add(GiveUp)
 	}
-	waiting, err := d.store.WaitingEvents(ctx, result.Guid, due, limit)
-	if err != nil {
-		return nil, false, fmt.Errorf("read the events that wait: %w", err)
+	var waiting []WaitingEvent
+	if result.NextDue != nil && !due.Before(*result.NextDue) {
+		if waiting, err = d.store.WaitingEvents(ctx, result.Guid, due, limit); err != nil {
+			return nil, false, fmt.Errorf("read the events that wait: %w", err)
+		}
 	}
 	for _, event := range waiting {
 		if result.sends(&event.Event, rights) {
@@ -228,7 +234,7 @@ func (d *Deliverer) conclude(result *Settlement, items []item, broken bool) {
 		case !one.sent:
 			result.Later = append(result.Later, later)
 			continue
-		case one.attempt.Outcome == Delivered, !now.Before(one.Since.Add(GiveUp)):
+		case one.attempt.Outcome == Delivered, result.Failures < breakAt && !now.Before(one.Since.Add(GiveUp)):
 			if one.again {
 				result.Done = append(result.Done, one.Event.Position)
 			}

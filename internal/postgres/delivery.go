@@ -33,6 +33,12 @@ func (s *Store) ActiveWebhooks(ctx context.Context) (map[uuid.UUID]int64, error)
 	return revisions, interpretError(err)
 }
 
+// WebhookRevision implements events.DeliveryStore.
+func (s *Store) WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error) {
+	revision, err := db.New(s.pool).WebhookRevision(ctx, guid)
+	return revision, interpretError(ignoreAbsent(err))
+}
+
 // ServedWebhook implements events.DeliveryStore.
 func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*events.Served, error) {
 	queries := db.New(s.pool)

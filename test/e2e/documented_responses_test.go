@@ -18,6 +18,7 @@ import (
 	"talon.example/internal/app"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/events"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/testdb"
 	"talon.example/test/harness"
@@ -356,6 +357,20 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 			SELECT gen_random_uuid(), $1, '{}', '{}', false, false, 'skip', 'uploading', $2, $2::timestamptz + interval '1 hour'
 			FROM generate_series(1, 10)`, r.client, r.Now())
 		return r.upload("", "application/x-ndjson", "", nil)
+	},
+	booking.WebhookAbsent: func(t *testing.T) harness.Answer {
+		s := startSubscriber(t)
+		s.guid = uuid.New()
+		return s.ask(http.MethodGet, "", nil)
+	},
+	booking.TooManyWebhooks: func(t *testing.T) harness.Answer {
+		s := startSubscriber(t)
+		for range events.MaxWebhooks - 1 {
+			s.guid = uuid.New()
+			s.mustPut()
+		}
+		s.guid = uuid.New()
+		return s.put()
 	},
 	booking.ObjectBooked: func(t *testing.T) harness.Answer {
 		r := startPatientRegistrar(t)
