@@ -195,7 +195,7 @@ func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func(
 	}
 	a.close = append(a.close, pool.Close)
 	sender := webhook.NewSender(webhook.Config{
-		AllowPrivate: a.config.WebhookPrivate, Encode: httpapi.EncodeEvent,
+		Addresses: a.config.WebhookAddresses, Encode: httpapi.EncodeEvent,
 	})
 	a.close = append(a.close, sender.Close)
 	a.webhooks = events.NewWebhooks(store, sender.Acceptable, now)

@@ -19,6 +19,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/httpapi/server"
+	"talon.example/internal/webhook"
 )
 
 // Config contains all settings of an instance, each from one environment variable.
@@ -61,7 +62,7 @@ type Config struct {
 	MipPolicySystem     string        `env:"TALON_MIP_POLICY_SYSTEM" envDefault:"urn:oid:1.2.643.2.69.1.1.1.6.228"`
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
 
-	WebhookPrivate bool `env:"TALON_WEBHOOK_PRIVATE" envDefault:"false"`
+	WebhookAddresses webhook.Addresses `env:"TALON_WEBHOOK_ADDRESSES" envDefault:"public"`
 }
 
 // Secret is a setting whose value is never printed.
@@ -148,6 +149,8 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
+	require(slices.Contains([]webhook.Addresses{webhook.Public, webhook.Any, webhook.Loopback}, c.WebhookAddresses),
+		"TALON_WEBHOOK_ADDRESSES", "must be public, any or loopback")
 	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
 	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
 		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",

@@ -18,6 +18,7 @@ import (
 	"talon.example/internal/command"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/localpg"
+	"talon.example/internal/webhook"
 	"talon.example/migrations"
 )
 
@@ -198,7 +199,7 @@ func readConfig(env *command.Env, database, keyFile string) (app.Config, error) 
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
 	settings["TALON_CORS_ORIGINS"] = env.Variable("TALON_CORS_ORIGINS", server.AnyOrigin)
 	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
-	settings["TALON_WEBHOOK_PRIVATE"] = env.Variable("TALON_WEBHOOK_PRIVATE", "true")
+	settings["TALON_WEBHOOK_ADDRESSES"] = env.Variable("TALON_WEBHOOK_ADDRESSES", string(webhook.Loopback))
 	config, err := app.ReadConfig(settings)
 	config.KeepTokens = true // they open the demo data only
 	return config, err

@@ -28,10 +28,19 @@ const (
 	idleTimeout    = 90 * time.Second
 )
 
+// Addresses says to which addresses events are sent.
+type Addresses string
+
+// The kinds of addresses.
+const (
+	Public   Addresses = "public"   // public ones, by https only
+	Any      Addresses = "any"      // also those of the installation's own network, and by http
+	Loopback Addresses = "loopback" // only this machine, also by http; other names are not even looked up
+)
+
 // Config is how events are sent.
 type Config struct {
-	// AllowPrivate also allows addresses that are not public, and http.
-	AllowPrivate bool
+	Addresses Addresses
 	// Encode returns an event as CloudEvents JSON.
 	Encode func(*events.Event) ([]byte, error)
 }
@@ -39,7 +48,7 @@ type Config struct {
 // Sender sends events. It is safe for concurrent use.
 type Sender struct {
 	config Config
-	guard  *ssrf.Guardian // nil if all addresses are allowed
+	guard  *ssrf.Guardian // nil unless only public addresses are allowed
 	http   *http.Client
 }
 
@@ -47,14 +56,24 @@ type Sender struct {
 func NewSender(config Config) *Sender {
 	s := &Sender{config: config}
 	dialer := &net.Dialer{Timeout: connectTimeout}
-	if !config.AllowPrivate {
+	dial := dialer.DialContext
+	switch config.Addresses {
+	case Public:
 		// It judges the address after its name was resolved, so that a name cannot hide it.
 		s.guard = ssrf.New(ssrf.WithAnyPort())
 		dialer.Control = s.guard.Safe
+	case Loopback:
+		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if !isLoopback(address) {
+				return nil, errNotLoopback
+			}
+			return dialer.DialContext(ctx, network, address)
+		}
+	case Any:
 	}
 	s.http = &http.Client{
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            dial,
 			TLSHandshakeTimeout:    connectTimeout,
 			MaxIdleConnsPerHost:    maxIdle,
 			IdleConnTimeout:        idleTimeout,
@@ -67,6 +86,14 @@ func NewSender(config Config) *Sender {
 	return s
 }
 
+var errNotLoopback = errors.New("not an address of this machine")
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}
+
 // Close closes idle connections.
 func (s *Sender) Close() { s.http.CloseIdleConnections() }
 
@@ -77,7 +104,7 @@ func (s *Sender) Acceptable(address string) bool {
 	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
 		return false
 	}
-	if parsed.Scheme != "https" && (parsed.Scheme != "http" || !s.config.AllowPrivate) {
+	if parsed.Scheme != "https" && (parsed.Scheme != "http" || s.config.Addresses == Public) {
 		return false
 	}
 	port := uint64(0)
@@ -131,7 +158,7 @@ func (s *Sender) Send(
 func outcome(err error) events.Outcome {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork):
+	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork), errors.Is(err, errNotLoopback):
 		return events.Forbidden
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return events.TimedOut

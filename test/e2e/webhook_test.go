@@ -18,6 +18,7 @@ import (
 	"talon.example/internal/app"
 	"talon.example/internal/booking"
 	"talon.example/internal/postgres"
+	"talon.example/internal/webhook"
 	talon "talon.example/sdk/go/v2"
 	"talon.example/sdk/go/v2/client"
 	"talon.example/test/harness"
@@ -194,7 +195,7 @@ func TestWebhook(t *testing.T) {
 	}
 	first := s.deliveries("?limit=1")
 	require.Len(t, first.Items, 1)
-	require.Equal(t, list[0].ID, s.deliveries("?limit=1&cursor="+*first.Next).Items[0].EventID)
+	require.Equal(t, list[0].ID, s.deliveries("?limit=1&cursor=" + *first.Next).Items[0].EventID)
 	require.Empty(t, s.deliveries("?failed=true").Items)
 }
 
@@ -397,11 +398,11 @@ func TestWebhooksArePrivate(t *testing.T) {
 	s.ask(http.MethodGet, "", nil).RequireRefusal(t, "webhook_absent")
 }
 
-// Promise: without TALON_WEBHOOK_PRIVATE nothing is sent to an address that is not public, whatever
+// Promise: by default nothing is sent to an address that is not public, whatever
 // its name, and such an address is rejected at once where it is written as a number.
 func TestWebhookAddresses(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, func(c *app.Config) { c.WebhookPrivate = false }).Scene()
+	sc := harness.Start(t, func(c *app.Config) { c.WebhookAddresses = webhook.Public }).Scene()
 	token := sc.SystemToken(sc.AddSystemClient(eventScopes, sc.To), eventScopes, sc.To)
 	put := func(url string) harness.Answer {
 		return sc.AskAs(token, http.MethodPut, "/webhooks/"+uuid.NewString(), harness.Fields{"Url": url})

@@ -41,6 +41,7 @@ var synonyms = map[string][]string{
 	"ifnonematch":     {"etag"},
 	"mkab":            {"mkabguid"},
 	"appointmentguid": {"visitguid"},
+	"eventids":        {"eventid"},
 }
 
 // normalize returns a name in lower case, without the characters between its words.

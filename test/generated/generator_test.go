@@ -176,13 +176,14 @@ func (g *generator) round(seed uint64, until int) {
 const systemToken = "systemToken"
 
 // Objects of the demo data: a visit of the second patient and a free cell for it, a visit whose
-// patient is there, an import of the region's system, and a client application through which no
-// patient books.
+// patient is there, a webhook and an import of the region's system, and a client application through
+// which no patient books.
 const (
 	demoBooked   = "de300000-000a-4000-8000-000000000002"
 	freeCell     = "10810"
 	demoAttended = "de300000-000a-4000-8000-000000000006"
 	demoLpu      = "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"
+	demoWebhook  = "de300000-0010-4000-8000-000000000002"
 	demoImport   = "de300000-000f-4000-8000-000000000003"
 	demoClient   = "de300000-0003-4000-8000-000000000013"
 )
@@ -266,11 +267,13 @@ func (g *generator) readEverything() {
 }
 
 // sendRare sends the requests that random values rarely make valid: they need a visit of the patient
-// and a free cell, or a visit whose patient is there.
+// and a free cell, a visit whose patient is there, or an address and an event of a webhook.
 func (g *generator) sendRare() {
 	for operation, values := range map[string]map[string]any{
 		"moveAppointment": {"appointmentguid": demoBooked, "slotid": json.Number(freeCell)},
 		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended},
+		"putWebhook":      {"webhookguid": demoWebhook, "url": "https://clinic.example/talon"},
+		"redeliver":       {"webhookguid": demoWebhook, "eventids": "1"},
 	} {
 		for _, o := range g.operations {
 			if o.OperationID == operation {
@@ -439,7 +442,8 @@ func (g *generator) checkResponse(d *draft, response *http.Response, rule, messa
 	case d.flaw == nil:
 		require.NotContains(g.T, syntaxRules, rule, "a valid request is rejected: %s", message)
 		field, _, _ := strings.Cut(strings.TrimPrefix(message, "Поле "), ":")
-		field, _, _ = strings.Cut(field, ".") // of the whole list
+		field, _, _ = strings.Cut(field, ".")
+		field, _, _ = strings.Cut(field, "[") // of the whole list
 		require.True(g.T, rule != "field_invalid" || g.rejectedByProse(d, field), "a valid request is rejected: %s",
 			message)
 	default:

@@ -2,6 +2,7 @@ package generated_test
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -94,6 +95,18 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
 			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.list()
 		}},
+		proseConstraint{[]string{"putWebhook"}, []string{"Url"}, "`https` and absolute, without a user or a fragment.",
+			func(d *draft) bool {
+				address, err := url.Parse(fmt.Sprint(d.value("Url")))
+				return err != nil || address.Scheme != "https" || address.Host == "" || address.User != nil ||
+					address.Fragment != ""
+			}},
+		proseConstraint{[]string{"putWebhook"}, []string{"LpuGuid"}, "Not the zero guid.", func(d *draft) bool {
+			return d.value("LpuGuid") != nil && !isGuid(d.value("LpuGuid"))
+		}},
+		proseConstraint{[]string{"redeliver"}, []string{"EventIds", "Since"},
+			"Events in the log, or a time of the feed. Exactly one of the two is given.",
+			func(*draft) bool { return true }},
 		proseConstraint{[]string{"listEvents"}, []string{"after"}, "`next` of the previous response, or `latest`",
 			func(d *draft) bool {
 				after := fmt.Sprint(d.value("after"))

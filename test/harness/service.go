@@ -154,7 +154,7 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 		"TALON_PEM_FILE":           publicKey,
 		"TALON_DATABASE_MAX_CONNS": "4",
 		"TALON_SHUTDOWN_DELAY":     "0s",
-		"TALON_WEBHOOK_PRIVATE":    "true",
+		"TALON_WEBHOOK_ADDRESSES":  "loopback",
 	})
 	require.NoError(t, err)
 	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks

@@ -57,24 +57,26 @@ INSERT INTO import_error (import_guid, line, error)
 SELECT guid, 3, jsonb_build_object('code', 404, 'message', 'Ресурс не найден', 'message_code', '4044', 'type', 'Error', 'rule', 'resource_absent', 'request_id', guid)
 FROM import WHERE failed > 0;
 
--- Webhooks that are paused, so that nothing is sent: one with a log, and those of the application
+-- Webhooks that are paused, so that nothing is sent: two with a log, and those of the application
 -- that may not have more.
 INSERT INTO webhook (guid, client_guid, url, types, status, created_at, updated_at, recorded_at, position)
 SELECT pg_temp.demo_guid('0010', w.number), pg_temp.demo_guid('0003', w.client), 'https://clinic.example/talon', '{}', 'paused', now, now, now, 0
 FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
 CROSS JOIN LATERAL (
     SELECT 1, 12
+    UNION ALL SELECT 2, 20
     UNION ALL SELECT 100 + n, 13 FROM generate_series(1, 20) n
 ) w (number, client);
 INSERT INTO webhook_key (webhook_guid, number, created_at, secret, seed) OVERRIDING SYSTEM VALUE
-SELECT guid, -1, created_at, sha256(guid::text::bytea), sha256(url::bytea) FROM webhook WHERE guid = pg_temp.demo_guid('0010', 1);
+SELECT guid, -1, created_at, sha256(guid::text::bytea), sha256(url::bytea) FROM webhook WHERE guid < pg_temp.demo_guid('0010', 100);
 INSERT INTO webhook_attempt (webhook_guid, number, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds) OVERRIDING SYSTEM VALUE
-SELECT pg_temp.demo_guid('0010', 1), a.number - 3, now - a.ago, 1, now, 'schedule.changed', a.number, a.outcome, a.status, a.milliseconds
+SELECT w.guid, a.number - 3, now - a.ago, 1, now, 'schedule.changed', a.number, a.outcome, a.status, a.milliseconds
 FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
 CROSS JOIN LATERAL (VALUES
     (1, 'timeout', NULL, 10000, interval '15 seconds'),
     (2, 'delivered', 204, 12, interval '0')
-) a (number, outcome, status, milliseconds, ago);
+) a (number, outcome, status, milliseconds, ago)
+JOIN webhook w ON w.guid < pg_temp.demo_guid('0010', 100);
 
 -- Appointments ------------------------------------------------------------------------------------
 

@@ -1559,6 +1559,7 @@ type FieldProblem struct {
 	// | `setting_unknown` | The owner cannot have such a setting. |
 	// | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
 	// | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+	// | `event_unknown` | The event is not in the log of the webhook. |
 	// | `not_supported` | The value cannot be used here, or not in this version yet. |
 	// | `unsorted` | The rows of one resource and day do not follow each other. |
 	// | `invalid` | Another problem, which `message` names. |
