@@ -32,13 +32,25 @@ func Document() (*openapi3.T, error) {
 }
 
 // Document31 returns Document in OpenAPI 3.1, whose schemas are JSON Schema 2020-12: for tools that
-// read only that. Both documents accept the same requests and responses.
+// read only that. Both documents accept the same requests and responses. What is a callback in
+// Document is a webhook, which 3.0 does not have.
 func Document31() (*openapi3.T, error) {
 	document, err := Document()
 	if err != nil {
 		return nil, err
 	}
 	openapi3conv.Upgrade(document)
+	document.Webhooks = map[string]*openapi3.PathItem{}
+	for _, item := range document.Paths.Map() {
+		for _, operation := range item.Operations() {
+			for name, callback := range operation.Callbacks {
+				for _, received := range callback.Value.Map() {
+					document.Webhooks[name] = received
+				}
+			}
+			operation.Callbacks = nil
+		}
+	}
 	// Upgrade writes the latest version. It adds to 3.1 only what the contract does not use.
 	document.OpenAPI = "3.1.1"
 	return document, nil

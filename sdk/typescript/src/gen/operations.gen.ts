@@ -1148,6 +1148,121 @@ export const listEvents = (
 ): Promise<Outcome<types.ListEventsResponse, 'listEvents'>> => call(talon, sdk.listEvents, 'safe', request, options);
 
 /**
+ * List the client application's webhooks (Подписки на события)
+ *
+ * Returns the webhooks of the client application, the oldest first.
+ */
+export const listWebhooks = (
+  talon: Talon,
+  request: Record<never, never> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ListWebhooksResponse, 'listWebhooks'>> => call(talon, sdk.listWebhooks, 'safe', request, options);
+
+/**
+ * Subscribe an address to events (Подписка на события)
+ *
+ * Creates a webhook or changes it: from then on the service sends the events of the feed
+ * (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
+ * next event. The client application chooses the guid, so that the request can be repeated.
+ *
+ * **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
+ * respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
+ * `webhook-id`) and after a newer one (compare `version`). Events about one object come one
+ * after the other, unless an earlier one has failed.
+ *
+ * **Failures.** Any other response, or none, is a failure. A failed event is sent again for
+ * three days, at growing intervals. After 5 failures in a row nothing else is sent until one
+ * event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
+ * meanwhile. After three days without success the status becomes `failed`, and after a
+ * response of 410 at once `gone`. Then nothing is sent until this operation enables the
+ * webhook again. It goes on where it stopped, as long as the feed keeps the events.
+ *
+ * **Addresses.** `https` only, without a user, to public addresses, unless the installation
+ * allows others. Redirects are failures.
+ */
+export const putWebhook = (
+  talon: Talon,
+  request: Pick<types.PutWebhookData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutWebhookResponse, 'putWebhook'>> => call(talon, sdk.putWebhook, 'unsafe', request, options);
+
+/**
+ * Get a webhook and its state (Состояние подписки)
+ *
+ * Returns a webhook of the client application.
+ */
+export const getWebhook = (
+  talon: Talon,
+  request: Pick<types.GetWebhookData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.GetWebhookResponse, 'getWebhook'>> => call(talon, sdk.getWebhook, 'safe', request, options);
+
+/**
+ * Delete a webhook (Удаление подписки)
+ *
+ * Deletes a webhook with its keys and its log. An event that is being sent may still arrive. If the client application has no such webhook, the response is the same and nothing changes.
+ */
+export const deleteWebhook = (
+  talon: Talon,
+  request: Pick<types.DeleteWebhookData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.DeleteWebhookResponse, 'deleteWebhook'>> => call(talon, sdk.deleteWebhook, 'safe', request, options);
+
+/**
+ * Get the keys that verify the events of a webhook (Ключи подписки)
+ *
+ * Returns the keys with which each event is signed, the newest first. Verify with the secret or with the public key, as you like: both are enough alone.
+ */
+export const listWebhookKeys = (
+  talon: Talon,
+  request: Pick<types.ListWebhookKeysData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListWebhookKeysResponse, 'listWebhookKeys'>> => call(talon, sdk.listWebhookKeys, 'safe', request, options);
+
+/**
+ * Replace the keys of a webhook (Смена ключей подписки)
+ *
+ * Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+ */
+export const addWebhookKey = (
+  talon: Talon,
+  request: Pick<types.AddWebhookKeyData, 'path'>,
+  options?: CallOptions,
+): Promise<Outcome<types.AddWebhookKeyResponse, 'addWebhookKey'>> => call(talon, sdk.addWebhookKey, 'unsafe', request, options);
+
+/**
+ * List what was sent to a webhook (Журнал доставки)
+ *
+ * Returns the attempts to send an event, the newest first. They are kept for 7 days.
+ *
+ * | `outcome` | what has happened |
+ * |---|---|
+ * | `delivered` | The receiver responded with 2xx. |
+ * | `rejected` | It responded with another status, see `httpStatus`. |
+ * | `timeout` | It did not respond within 10 seconds. |
+ * | `unreachable` | No connection: the name is unknown, the connection or the certificate was refused. |
+ * | `forbidden` | The address is none that the installation sends to. |
+ *
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
+ */
+export const listDeliveries = (
+  talon: Talon,
+  request: Pick<types.ListDeliveriesData, 'path' | 'query'>,
+  options?: CallOptions,
+): Promise<Outcome<types.ListDeliveriesResponse, 'listDeliveries'>> => call(talon, sdk.listDeliveries, 'safe', request, options);
+
+/**
+ * Send events to a webhook again (Повторная доставка)
+ *
+ * Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+ */
+export const redeliver = (
+  talon: Talon,
+  request: Pick<types.RedeliverData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.RedeliverResponse, 'redeliver'>> => call(talon, sdk.redeliver, 'unsafe', request, options);
+
+/**
  * List the visits to an institution (Записи на прием в ЛПУ)
  *
  * Returns the visits to the institution that were booked through this service, also cancelled

@@ -94,6 +94,8 @@ export const MENDERS: Readonly<Record<Known<Rule>, Known<Mender>> & Record<strin
   object_in_use: 'client',
   import_absent: 'client',
   events_expired: 'client',
+  webhook_absent: 'client',
+  too_many_webhooks: 'client',
   too_many_imports: 'client',
   version_stale: 'client',
   version_conflict: 'client',
@@ -191,6 +193,8 @@ export interface RuleAnswers {
   object_in_use: { code: 409; message_code: '4096'; type: 'Validation' };
   import_absent: { code: 404; message_code: '4048'; type: 'Error' };
   events_expired: { code: 410; message_code: '4101'; type: 'Error' };
+  webhook_absent: { code: 404; message_code: '4049'; type: 'Error' };
+  too_many_webhooks: { code: 409; message_code: '4106'; type: 'Error' };
   too_many_imports: { code: 409; message_code: '4100'; type: 'Error' };
   version_stale: { code: 409; message_code: '4092'; type: 'Validation' };
   version_conflict: { code: 409; message_code: '4093'; type: 'Validation' };
@@ -1243,6 +1247,123 @@ export interface OperationRules {
     | 'institution_foreign'
     | 'field_invalid'
     | 'events_expired'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listWebhooks:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  putWebhook:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'webhook_absent'
+    | 'too_many_webhooks'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  getWebhook:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'webhook_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  deleteWebhook:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listWebhookKeys:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'webhook_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  addWebhookKey:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'webhook_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  listDeliveries:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'field_invalid'
+    | 'webhook_absent'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
+  redeliver:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'webhook_absent'
     | 'method_not_allowed'
     | 'internal_error'
     | 'database_unavailable'

@@ -1505,6 +1505,182 @@ export type EventData = {
 };
 
 /**
+ * The webhooks of a client application.
+ */
+export type WebhookList = {
+    /**
+     * The webhooks, the oldest first.
+     */
+    items: Array<Webhook>;
+};
+
+/**
+ * An address to which the service sends events (подписка на события).
+ */
+export type Webhook = {
+    /**
+     * Guid of the webhook.
+     */
+    guid: Guid;
+    /**
+     * The address.
+     */
+    url: string;
+    /**
+     * The types of the events. Empty: all.
+     */
+    types: Array<string>;
+    /**
+     * The institution of the events. `null`: all of the client application.
+     */
+    lpuGuid: string | null;
+    /**
+     * `active`; `paused` by the client application; `gone`: the receiver has responded with 410; `failed`: three days without success.
+     */
+    status: 'active' | 'paused' | 'gone' | 'failed' | Unknown;
+    /**
+     * Failed attempts in a row.
+     */
+    failures: number;
+    /**
+     * Time of the first of them, in UTC. `null` for none.
+     */
+    failingSince: string | null;
+    /**
+     * Nothing is sent before this time, in UTC. `null`: events are sent at once.
+     */
+    nextAttemptAt: string | null;
+    /**
+     * Events that will be sent again.
+     */
+    waiting: number;
+    /**
+     * Time of its creation, in UTC.
+     */
+    createdAt: string;
+    /**
+     * Time of the last change by the client application, in UTC.
+     */
+    updatedAt: string;
+};
+
+/**
+ * A webhook (подписка на события).
+ */
+export type WebhookRequest = {
+    /**
+     * The address, `https` and absolute, without a user or a fragment.
+     */
+    Url: string;
+    /**
+     * Only events of these types. Default: all.
+     */
+    Types?: Array<'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'appointment.arrived' | 'appointment.fulfilled' | 'appointment.no_show' | 'appointment.unattended' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'referral.completed' | 'schedule.changed'>;
+    /**
+     * Only events of this institution, which must be one of the token's. Not the zero guid. Default: all of the client application.
+     */
+    LpuGuid?: Guid;
+    /**
+     * Whether events are sent. `true` also enables a webhook that is `gone` or `failed`.
+     */
+    Enabled?: boolean;
+};
+
+/**
+ * The keys of a webhook (ключи подписки).
+ */
+export type WebhookKeys = {
+    /**
+     * The keys, the newest first.
+     */
+    items: Array<WebhookKey>;
+};
+
+/**
+ * A key that signs events.
+ */
+export type WebhookKey = {
+    /**
+     * Verifies the signatures `v1` (HMAC-SHA256). Keep it secret.
+     */
+    secret: string;
+    /**
+     * Verifies the signatures `v1a` (Ed25519).
+     */
+    publicKey: string;
+    /**
+     * Time of its creation, in UTC.
+     */
+    createdAt: string;
+    /**
+     * It does not sign any more from this time on, in UTC. `null`: until it is replaced.
+     */
+    expiresAt: string | null;
+};
+
+/**
+ * A page of the log of a webhook (журнал доставки).
+ */
+export type DeliveryPage = {
+    /**
+     * The attempts, the newest first.
+     */
+    items: Array<Delivery>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * An attempt to send an event.
+ */
+export type Delivery = {
+    /**
+     * `id` of the event.
+     */
+    eventId: string;
+    /**
+     * Type of the event.
+     */
+    type: string;
+    /**
+     * Number of the attempt, from 1; after a redelivery from 1 again.
+     */
+    attempt: number;
+    /**
+     * Time of the attempt, in UTC.
+     */
+    at: string;
+    /**
+     * What has happened, see `listDeliveries`.
+     */
+    outcome: 'delivered' | 'rejected' | 'timeout' | 'unreachable' | 'forbidden' | Unknown;
+    /**
+     * Status of the response. `null` for none.
+     */
+    httpStatus: number | null;
+    /**
+     * How long it took.
+     */
+    milliseconds: number;
+};
+
+/**
+ * Which events are sent again.
+ */
+export type RedeliveryRequest = {
+    /**
+     * `id` of events in the log.
+     */
+    EventIds?: Array<string>;
+    /**
+     * All events recorded at this time or later. At most 30 days ago, when the feed begins, and not in the future.
+     */
+    Since?: string;
+};
+
+/**
  * A page of the visits that an institution has to solve (рабочий список).
  */
 export type WorkPage = {
@@ -2513,12 +2689,13 @@ export type FieldProblem = {
      * | `setting_unknown` | The owner cannot have such a setting. |
      * | `card_unknown`, `card_closed`, `card_same` | The card (МКАБ) does not exist, is closed, or is the card of the request itself. |
      * | `person_fixed`, `person_other` | The card, or the other card, belongs to another person. |
+     * | `event_unknown` | The event is not in the log of the webhook. |
      * | `not_supported` | The value cannot be used here, or not in this version yet. |
      * | `unsorted` | The rows of one resource and day do not follow each other. |
      * | `invalid` | Another problem, which `message` names. |
      *
      */
-    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'legal_entity_unknown' | 'time_zone_unknown' | 'code_taken' | 'setting_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'not_supported' | 'unsorted' | 'invalid' | Unknown;
+    problem: 'required' | 'empty' | 'null' | 'unknown' | 'repeated' | 'type' | 'format' | 'characters' | 'too_long' | 'too_many' | 'too_small' | 'too_large' | 'enum' | 'zero_guid' | 'too_far_ahead' | 'skipped_time' | 'period' | 'cursor' | 'conflict' | 'lpu_unknown' | 'lpu_foreign' | 'busy_type_unknown' | 'legal_entity_unknown' | 'time_zone_unknown' | 'code_taken' | 'setting_unknown' | 'card_unknown' | 'card_closed' | 'card_same' | 'person_fixed' | 'person_other' | 'event_unknown' | 'not_supported' | 'unsorted' | 'invalid' | Unknown;
 };
 
 /**
@@ -2597,7 +2774,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'webhook_absent' | 'too_many_webhooks' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -3065,6 +3242,11 @@ export type DirectionGuid = Guid;
  * The appointment's guid (Гуид записи на прием).
  */
 export type AppointmentGuid = Guid;
+
+/**
+ * The webhook (Гуид подписки). Not the zero guid.
+ */
+export type WebhookGuid = Guid;
 
 /**
  * The visit (Гуид записи на прием). Not the zero guid.
@@ -6693,6 +6875,432 @@ export type ListEventsResponses = {
 };
 
 export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type ListWebhooksData = {
+    body?: never;
+    path?: never;
+    query?: never;
+    url: '/webhooks';
+};
+
+export type ListWebhooksErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListWebhooksError = ListWebhooksErrors[keyof ListWebhooksErrors];
+
+export type ListWebhooksResponses = {
+    /**
+     * The webhooks.
+     */
+    200: WebhookList;
+};
+
+export type ListWebhooksResponse = ListWebhooksResponses[keyof ListWebhooksResponses];
+
+export type DeleteWebhookData = {
+    body?: never;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}';
+};
+
+export type DeleteWebhookErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type DeleteWebhookError = DeleteWebhookErrors[keyof DeleteWebhookErrors];
+
+export type DeleteWebhookResponses = {
+    /**
+     * Deleted, by this request or before.
+     */
+    200: CancelResult;
+};
+
+export type DeleteWebhookResponse = DeleteWebhookResponses[keyof DeleteWebhookResponses];
+
+export type GetWebhookData = {
+    body?: never;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}';
+};
+
+export type GetWebhookErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type GetWebhookError = GetWebhookErrors[keyof GetWebhookErrors];
+
+export type GetWebhookResponses = {
+    /**
+     * The webhook.
+     */
+    200: Webhook;
+};
+
+export type GetWebhookResponse = GetWebhookResponses[keyof GetWebhookResponses];
+
+export type PutWebhookData = {
+    /**
+     * The webhook.
+     */
+    body: WebhookRequest;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}';
+};
+
+export type PutWebhookErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The client application has too many webhooks.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutWebhookError = PutWebhookErrors[keyof PutWebhookErrors];
+
+export type PutWebhookResponses = {
+    /**
+     * The webhook.
+     */
+    200: Webhook;
+};
+
+export type PutWebhookResponse = PutWebhookResponses[keyof PutWebhookResponses];
+
+export type ListWebhookKeysData = {
+    body?: never;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}/keys';
+};
+
+export type ListWebhookKeysErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListWebhookKeysError = ListWebhookKeysErrors[keyof ListWebhookKeysErrors];
+
+export type ListWebhookKeysResponses = {
+    /**
+     * The keys.
+     */
+    200: WebhookKeys;
+};
+
+export type ListWebhookKeysResponse = ListWebhookKeysResponses[keyof ListWebhookKeysResponses];
+
+export type AddWebhookKeyData = {
+    body?: never;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}/keys';
+};
+
+export type AddWebhookKeyErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type AddWebhookKeyError = AddWebhookKeyErrors[keyof AddWebhookKeyErrors];
+
+export type AddWebhookKeyResponses = {
+    /**
+     * The keys.
+     */
+    200: WebhookKeys;
+};
+
+export type AddWebhookKeyResponse = AddWebhookKeyResponses[keyof AddWebhookKeyResponses];
+
+export type ListDeliveriesData = {
+    body?: never;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: {
+        /**
+         * Only attempts that have failed. Default: all.
+         */
+        failed?: boolean;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+    };
+    url: '/webhooks/{webhookGuid}/deliveries';
+};
+
+export type ListDeliveriesErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListDeliveriesError = ListDeliveriesErrors[keyof ListDeliveriesErrors];
+
+export type ListDeliveriesResponses = {
+    /**
+     * The attempts.
+     */
+    200: DeliveryPage;
+};
+
+export type ListDeliveriesResponse = ListDeliveriesResponses[keyof ListDeliveriesResponses];
+
+export type RedeliverData = {
+    /**
+     * Which events.
+     */
+    body: RedeliveryRequest;
+    path: {
+        /**
+         * The webhook (Гуид подписки). Not the zero guid.
+         */
+        webhookGuid: Guid;
+    };
+    query?: never;
+    url: '/webhooks/{webhookGuid}/redelivery';
+};
+
+export type RedeliverErrors = {
+    /**
+     * The message breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The client application has no such webhook.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type RedeliverError = RedeliverErrors[keyof RedeliverErrors];
+
+export type RedeliverResponses = {
+    /**
+     * The webhook.
+     */
+    200: Webhook;
+};
+
+export type RedeliverResponse = RedeliverResponses[keyof RedeliverResponses];
 
 export type ListVisitsData = {
     body?: never;
