@@ -7,6 +7,7 @@
 //	go run ./bench profile -scale 0.01
 //	go run ./bench import  -cells 1000000 -rounds 3
 //	go run ./bench feed    -readers 1000
+//	go run ./bench webhooks -river
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -36,7 +37,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|feed [flags]")
+		return errors.New("usage: bench data|run|profile|import|feed|webhooks [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -45,6 +46,7 @@ func command(ctx context.Context, args []string) (err error) {
 	rush := flags.Int64("rush", rushReferrals, "requests of the rush on one resource; 0 skips it")
 	cells := flags.Int64("cells", 1_000_000, "cells of an imported file; 10 million are a region")
 	readers := flags.Int("readers", 1000, "readers of the feed that wait")
+	river := flags.Bool("river", false, "also let River send the events to the webhooks")
 	base := flags.String("base", "", "commit to compare with in the same run; empty: none")
 	results := flags.String("results", "bench/results", "directory of the results")
 	if err := flags.Parse(args[1:]); err != nil {
@@ -89,6 +91,12 @@ func command(ctx context.Context, args []string) (err error) {
 		return errors.Join(report.markdown(os.Stdout), report.save(*results))
 	case "feed":
 		report, err := runFeed(ctx, server, *readers, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return report.markdown(os.Stdout)
+	case "webhooks":
+		report, err := runWebhooks(ctx, server, *river, os.Stderr)
 		if err != nil {
 			return err
 		}

@@ -56,11 +56,12 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 		return nil, nil, fmt.Errorf("load the signing key: %w", err)
 	}
 	return map[string]string{
-		"DATABASE_URL":         database,
-		"TALON_TOKEN_ISSUER":   issuer,
-		"TALON_TOKEN_AUDIENCE": audience,
-		"TALON_AUTH_KEY_FILE":  keyFile,
-		"TALON_SHUTDOWN_DELAY": "0s",
+		"DATABASE_URL":            database,
+		"TALON_TOKEN_ISSUER":      issuer,
+		"TALON_TOKEN_AUDIENCE":    audience,
+		"TALON_AUTH_KEY_FILE":     keyFile,
+		"TALON_SHUTDOWN_DELAY":    "0s",
+		"TALON_WEBHOOK_ADDRESSES": "loopback",
 	}, key, nil
 }
 

@@ -88,8 +88,12 @@ FROM webhook_attempt
 WHERE webhook_guid = @webhook_guid AND position = ANY(@positions::bigint[]);
 
 -- name: WebhookAttemptAdd :batchexec
+-- Adds an attempt to the log, unless the webhook was deleted.
 INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-VALUES (@webhook_guid, @at, @position, @recorded_at, @type, @attempt, @outcome, sqlc.narg(http_status), @milliseconds);
+SELECT guid, sqlc.arg(at)::timestamptz, sqlc.arg(position)::bigint, sqlc.arg(recorded_at)::timestamptz, sqlc.arg(type)::text, sqlc.arg(attempt)::integer,
+    sqlc.arg(outcome)::text, sqlc.narg(http_status)::integer, sqlc.arg(milliseconds)::integer
+FROM webhook
+WHERE guid = @webhook_guid;
 
 -- name: WebhookAttemptSweep :execrows
 -- Deletes at most @most old attempts.
@@ -97,9 +101,12 @@ DELETE FROM webhook_attempt
 WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < @before::timestamptz LIMIT @most);
 
 -- name: WebhookRetryPut :batchexec
--- Lets an event be sent again.
+-- Lets an event be sent again, unless the webhook was deleted.
 INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
-VALUES (@webhook_guid, @position, @recorded_at, @attempts, @since, @next_at)
+SELECT guid, sqlc.arg(position)::bigint, sqlc.arg(recorded_at)::timestamptz, sqlc.arg(attempts)::integer, sqlc.arg(since)::timestamptz,
+    sqlc.arg(next_at)::timestamptz
+FROM webhook
+WHERE guid = @webhook_guid
 ON CONFLICT (webhook_guid, position) DO UPDATE
 SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at;
 
@@ -122,35 +129,38 @@ WHERE webhook_guid = @webhook_guid AND next_at <= @at
 ORDER BY position
 LIMIT @most;
 
--- name: WebhookRetryState :one
--- Returns how many events of a webhook have to be sent again, and when the next one is due.
-SELECT count(*) AS waiting, coalesce(min(next_at), '9999-01-01Z')::timestamptz AS next_at
-FROM webhook_retry
-WHERE webhook_guid = @webhook_guid;
-
--- name: WebhookRetryCounts :many
--- Returns how many events of webhooks have to be sent again. Those of which none has are left out.
-SELECT webhook_guid, count(*) AS waiting
+-- name: WebhookWaiting :many
+-- Returns how many events of webhooks have to be sent again, and when the next one is due. Webhooks
+-- of which none has are left out.
+SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
 FROM webhook_retry
 WHERE webhook_guid = ANY(@webhook_guids::uuid[])
 GROUP BY webhook_guid;
+
+-- name: WebhookRetryStates :batchmany
+-- WebhookWaiting in a transaction.
+SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+FROM webhook_retry
+WHERE webhook_guid = ANY(@webhook_guids::uuid[])
+GROUP BY webhook_guid;
+
+-- name: WebhooksLock :batchmany
+-- Locks webhooks.
+SELECT guid FROM webhook WHERE guid = ANY(@guids::uuid[]) ORDER BY guid FOR UPDATE;
 
 -- name: WebhookRevisions :many
 -- Returns the webhooks to which events are sent.
 SELECT guid, revision FROM webhook WHERE status = 'active';
 
--- name: WebhookRevision :one
-SELECT revision FROM webhook WHERE guid = @guid;
-
 -- name: WebhookFind :one
 SELECT * FROM webhook WHERE guid = @guid;
 
 -- name: WebhookSettle :batchexec
--- Writes up to where a webhook was served, and its failures.
+-- Writes up to where a webhook was served, and its failures, unless it was changed meanwhile.
 UPDATE webhook
 SET recorded_at = @recorded_at, position = @position, failures = @failures, failing_since = sqlc.narg(failing_since),
     next_at = sqlc.narg(next_at), status = @status
-WHERE guid = @guid;
+WHERE guid = @guid AND revision = @revision;
 
 -- name: WebhookDelivererHold :one
 -- Makes an instance the deliverer until a time, or prolongs it. Returns no row if another instance

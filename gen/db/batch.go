@@ -11569,7 +11569,10 @@ func (b *WebhookAddBatchResults) Close() error {
 
 const webhookAttemptAdd = `-- name: WebhookAttemptAdd :batchexec
 INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT guid, $1::timestamptz, $2::bigint, $3::timestamptz, $4::text, $5::integer,
+    $6::text, $7::integer, $8::integer
+FROM webhook
+WHERE guid = $9
 `
 
 type WebhookAttemptAddBatchResults struct {
@@ -11579,7 +11582,6 @@ type WebhookAttemptAddBatchResults struct {
 }
 
 type WebhookAttemptAddParams struct {
-	WebhookGuid  uuid.UUID
 	At           time.Time
 	Position     int64
 	RecordedAt   time.Time
@@ -11588,17 +11590,20 @@ type WebhookAttemptAddParams struct {
 	Outcome      string
 	HttpStatus   *int32
 	Milliseconds int32
+	WebhookGuid  uuid.UUID
 }
 
-// WebhookAttemptAdd
+// Adds an attempt to the log, unless the webhook was deleted.
 //
 //	INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-//	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+//	SELECT guid, $1::timestamptz, $2::bigint, $3::timestamptz, $4::text, $5::integer,
+//	    $6::text, $7::integer, $8::integer
+//	FROM webhook
+//	WHERE guid = $9
 func (q *Queries) WebhookAttemptAdd(ctx context.Context, arg []WebhookAttemptAddParams) *WebhookAttemptAddBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.WebhookGuid,
 			a.At,
 			a.Position,
 			a.RecordedAt,
@@ -11607,6 +11612,7 @@ func (q *Queries) WebhookAttemptAdd(ctx context.Context, arg []WebhookAttemptAdd
 			a.Outcome,
 			a.HttpStatus,
 			a.Milliseconds,
+			a.WebhookGuid,
 		}
 		batch.Queue(webhookAttemptAdd, vals...)
 	}
@@ -12350,7 +12356,10 @@ func (b *WebhookRetryDeleteBatchResults) Close() error {
 
 const webhookRetryPut = `-- name: WebhookRetryPut :batchexec
 INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+SELECT guid, $1::bigint, $2::timestamptz, $3::integer, $4::timestamptz,
+    $5::timestamptz
+FROM webhook
+WHERE guid = $6
 ON CONFLICT (webhook_guid, position) DO UPDATE
 SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
 `
@@ -12362,30 +12371,33 @@ type WebhookRetryPutBatchResults struct {
 }
 
 type WebhookRetryPutParams struct {
-	WebhookGuid uuid.UUID
 	Position    int64
 	RecordedAt  time.Time
 	Attempts    int32
 	Since       time.Time
 	NextAt      time.Time
+	WebhookGuid uuid.UUID
 }
 
-// Lets an event be sent again.
+// Lets an event be sent again, unless the webhook was deleted.
 //
 //	INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
-//	VALUES ($1, $2, $3, $4, $5, $6)
+//	SELECT guid, $1::bigint, $2::timestamptz, $3::integer, $4::timestamptz,
+//	    $5::timestamptz
+//	FROM webhook
+//	WHERE guid = $6
 //	ON CONFLICT (webhook_guid, position) DO UPDATE
 //	SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
 func (q *Queries) WebhookRetryPut(ctx context.Context, arg []WebhookRetryPutParams) *WebhookRetryPutBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
-			a.WebhookGuid,
 			a.Position,
 			a.RecordedAt,
 			a.Attempts,
 			a.Since,
 			a.NextAt,
+			a.WebhookGuid,
 		}
 		batch.Queue(webhookRetryPut, vals...)
 	}
@@ -12410,6 +12422,79 @@ func (b *WebhookRetryPutBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *WebhookRetryPutBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookRetryStates = `-- name: WebhookRetryStates :batchmany
+SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+FROM webhook_retry
+WHERE webhook_guid = ANY($1::uuid[])
+GROUP BY webhook_guid
+`
+
+type WebhookRetryStatesBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookRetryStatesRow struct {
+	WebhookGuid uuid.UUID
+	Waiting     int64
+	NextAt      time.Time
+}
+
+// WebhookWaiting in a transaction.
+//
+//	SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+//	FROM webhook_retry
+//	WHERE webhook_guid = ANY($1::uuid[])
+//	GROUP BY webhook_guid
+func (q *Queries) WebhookRetryStates(ctx context.Context, webhookGuids [][]uuid.UUID) *WebhookRetryStatesBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range webhookGuids {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookRetryStates, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookRetryStatesBatchResults{br, len(webhookGuids), false}
+}
+
+func (b *WebhookRetryStatesBatchResults) Query(f func(int, []WebhookRetryStatesRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []WebhookRetryStatesRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i WebhookRetryStatesRow
+				if err := rows.Scan(&i.WebhookGuid, &i.Waiting, &i.NextAt); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WebhookRetryStatesBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -12474,7 +12559,7 @@ const webhookSettle = `-- name: WebhookSettle :batchexec
 UPDATE webhook
 SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
     next_at = $5, status = $6
-WHERE guid = $7
+WHERE guid = $7 AND revision = $8
 `
 
 type WebhookSettleBatchResults struct {
@@ -12491,14 +12576,15 @@ type WebhookSettleParams struct {
 	NextAt       *time.Time
 	Status       string
 	Guid         uuid.UUID
+	Revision     int64
 }
 
-// Writes up to where a webhook was served, and its failures.
+// Writes up to where a webhook was served, and its failures, unless it was changed meanwhile.
 //
 //	UPDATE webhook
 //	SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
 //	    next_at = $5, status = $6
-//	WHERE guid = $7
+//	WHERE guid = $7 AND revision = $8
 func (q *Queries) WebhookSettle(ctx context.Context, arg []WebhookSettleParams) *WebhookSettleBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -12510,6 +12596,7 @@ func (q *Queries) WebhookSettle(ctx context.Context, arg []WebhookSettleParams) 
 			a.NextAt,
 			a.Status,
 			a.Guid,
+			a.Revision,
 		}
 		batch.Queue(webhookSettle, vals...)
 	}
@@ -12580,6 +12667,67 @@ func (b *WebhookTouchBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *WebhookTouchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhooksLock = `-- name: WebhooksLock :batchmany
+SELECT guid FROM webhook WHERE guid = ANY($1::uuid[]) ORDER BY guid FOR UPDATE
+`
+
+type WebhooksLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Locks webhooks.
+//
+//	SELECT guid FROM webhook WHERE guid = ANY($1::uuid[]) ORDER BY guid FOR UPDATE
+func (q *Queries) WebhooksLock(ctx context.Context, guids [][]uuid.UUID) *WebhooksLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guids {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhooksLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhooksLockBatchResults{br, len(guids), false}
+}
+
+func (b *WebhooksLockBatchResults) Query(f func(int, []uuid.UUID, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WebhooksLockBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

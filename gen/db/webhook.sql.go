@@ -282,44 +282,6 @@ func (q *Queries) WebhookList(ctx context.Context, clientGuid uuid.UUID, most in
 	return items, nil
 }
 
-const webhookRetryCounts = `-- name: WebhookRetryCounts :many
-SELECT webhook_guid, count(*) AS waiting
-FROM webhook_retry
-WHERE webhook_guid = ANY($1::uuid[])
-GROUP BY webhook_guid
-`
-
-type WebhookRetryCountsRow struct {
-	WebhookGuid uuid.UUID
-	Waiting     int64
-}
-
-// Returns how many events of webhooks have to be sent again. Those of which none has are left out.
-//
-//	SELECT webhook_guid, count(*) AS waiting
-//	FROM webhook_retry
-//	WHERE webhook_guid = ANY($1::uuid[])
-//	GROUP BY webhook_guid
-func (q *Queries) WebhookRetryCounts(ctx context.Context, webhookGuids []uuid.UUID) ([]WebhookRetryCountsRow, error) {
-	rows, err := q.db.Query(ctx, webhookRetryCounts, webhookGuids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	items := []WebhookRetryCountsRow{}
-	for rows.Next() {
-		var i WebhookRetryCountsRow
-		if err := rows.Scan(&i.WebhookGuid, &i.Waiting); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const webhookRetryList = `-- name: WebhookRetryList :many
 SELECT position, recorded_at, attempts, since
 FROM webhook_retry
@@ -367,43 +329,6 @@ func (q *Queries) WebhookRetryList(ctx context.Context, webhookGuid uuid.UUID, a
 	return items, nil
 }
 
-const webhookRetryState = `-- name: WebhookRetryState :one
-SELECT count(*) AS waiting, coalesce(min(next_at), '9999-01-01Z')::timestamptz AS next_at
-FROM webhook_retry
-WHERE webhook_guid = $1
-`
-
-type WebhookRetryStateRow struct {
-	Waiting int64
-	NextAt  time.Time
-}
-
-// Returns how many events of a webhook have to be sent again, and when the next one is due.
-//
-//	SELECT count(*) AS waiting, coalesce(min(next_at), '9999-01-01Z')::timestamptz AS next_at
-//	FROM webhook_retry
-//	WHERE webhook_guid = $1
-func (q *Queries) WebhookRetryState(ctx context.Context, webhookGuid uuid.UUID) (WebhookRetryStateRow, error) {
-	row := q.db.QueryRow(ctx, webhookRetryState, webhookGuid)
-	var i WebhookRetryStateRow
-	err := row.Scan(&i.Waiting, &i.NextAt)
-	return i, err
-}
-
-const webhookRevision = `-- name: WebhookRevision :one
-SELECT revision FROM webhook WHERE guid = $1
-`
-
-// WebhookRevision
-//
-//	SELECT revision FROM webhook WHERE guid = $1
-func (q *Queries) WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error) {
-	row := q.db.QueryRow(ctx, webhookRevision, guid)
-	var revision int64
-	err := row.Scan(&revision)
-	return revision, err
-}
-
 const webhookRevisions = `-- name: WebhookRevisions :many
 SELECT guid, revision FROM webhook WHERE status = 'active'
 `
@@ -426,6 +351,46 @@ func (q *Queries) WebhookRevisions(ctx context.Context) ([]WebhookRevisionsRow, 
 	for rows.Next() {
 		var i WebhookRevisionsRow
 		if err := rows.Scan(&i.Guid, &i.Revision); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const webhookWaiting = `-- name: WebhookWaiting :many
+SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+FROM webhook_retry
+WHERE webhook_guid = ANY($1::uuid[])
+GROUP BY webhook_guid
+`
+
+type WebhookWaitingRow struct {
+	WebhookGuid uuid.UUID
+	Waiting     int64
+	NextAt      time.Time
+}
+
+// Returns how many events of webhooks have to be sent again, and when the next one is due. Webhooks
+// of which none has are left out.
+//
+//	SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+//	FROM webhook_retry
+//	WHERE webhook_guid = ANY($1::uuid[])
+//	GROUP BY webhook_guid
+func (q *Queries) WebhookWaiting(ctx context.Context, webhookGuids []uuid.UUID) ([]WebhookWaitingRow, error) {
+	rows, err := q.db.Query(ctx, webhookWaiting, webhookGuids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []WebhookWaitingRow{}
+	for rows.Next() {
+		var i WebhookWaitingRow
+		if err := rows.Scan(&i.WebhookGuid, &i.Waiting, &i.NextAt); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

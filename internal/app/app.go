@@ -189,6 +189,7 @@ const delivererConns = 4
 func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func() time.Time) error {
 	pool, err := postgres.Open(ctx, postgres.Options{
 		URL: string(a.config.DatabaseURL), MaxConns: delivererConns, StatementTimeout: a.longest,
+		AsynchronousCommit: true, // what is lost is sent again
 	})
 	if err != nil {
 		return fmt.Errorf("open the database for webhooks: %w", err)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -107,18 +108,16 @@ type DeliveryStore interface {
 	ReleaseDelivery(ctx context.Context, instance uuid.UUID, now time.Time) error
 	// ActiveWebhooks returns the revisions of the webhooks to which events are sent.
 	ActiveWebhooks(ctx context.Context) (map[uuid.UUID]int64, error)
-	// WebhookRevision returns the revision of a webhook, or 0 if it was deleted.
-	WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error)
 	// ServedWebhook returns a webhook, or nil if it was deleted.
 	ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*Served, error)
 	// WaitingEvents returns at most the given number of events that are due at a time, in the order
 	// of the feed. Those that the feed does not keep any more are left out, and do not wait any
 	// longer.
 	WaitingEvents(ctx context.Context, webhook uuid.UUID, due time.Time, most int) ([]WaitingEvent, error)
-	// Settle writes a result. With AllDue all events that wait are due at that time. It returns
-	// how many events wait and when the next one is due. If the webhook was changed meanwhile, the
-	// webhook itself stays as it is.
-	Settle(ctx context.Context, result *Settlement) (waiting int, next *time.Time, _ error)
+	// Settle writes results, and sets Waiting and NextDue of each. With AllDue all events that wait
+	// are due at that time. A webhook that was changed meanwhile stays as it is itself, and of one
+	// that was deleted nothing is written.
+	Settle(ctx context.Context, results []*Settlement) error
 }
 
 // Deliverer sends events to webhooks. One instance of the service does it at a time, so that it can
@@ -133,6 +132,7 @@ type Deliverer struct {
 	// Of the goroutine of Run.
 	webhooks  map[uuid.UUID]*courier
 	ended     chan ended
+	results   chan settling
 	running   int
 	heldUntil time.Time // by the machine's clock, as are the next two
 	holdAt    time.Time
@@ -146,8 +146,15 @@ type courier struct {
 	Served
 
 	busy    bool
-	news    bool      // there may be new events
+	fresh   *Page     // the events after Sent, if they were read already
+	news    bool      // there may be events after Sent that were not read
 	resting time.Time // after an error of the database, by the machine's clock
+}
+
+// settling is a result that waits for being stored.
+type settling struct {
+	result *Settlement
+	done   chan<- error
 }
 
 // ended tells that a courier is not busy any more.
@@ -161,12 +168,14 @@ type ended struct {
 func NewDeliverer(store DeliveryStore, sender Sender, now func() time.Time) *Deliverer {
 	return &Deliverer{
 		store: store, sender: sender, now: now, instance: uuid.New(),
-		webhooks: map[uuid.UUID]*courier{}, ended: make(chan ended, maxServed),
+		webhooks: map[uuid.UUID]*courier{}, ended: make(chan ended, maxServed), results: make(chan settling, maxServed),
 	}
 }
 
 // Run sends events until ctx is done. Then it waits for attempts that run.
 func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
+	var settled sync.WaitGroup
+	settled.Go(func() { d.settle(context.WithoutCancel(ctx)) })
 	for ctx.Err() == nil {
 		pause := deliverEvery
 		if err := d.step(ctx, log); err != nil && ctx.Err() == nil {
@@ -181,6 +190,8 @@ func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 	for ; d.running > 0; d.running-- {
 		<-d.ended
 	}
+	close(d.results)
+	settled.Wait()
 	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
 	if err := d.store.ReleaseDelivery(release, d.instance, time.Now()); err != nil {
@@ -199,17 +210,29 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 		d.seen, d.refreshAt = nil, time.Time{}
 		return nil
 	}
-	if err := d.refresh(ctx); err != nil {
+	news, err := d.look(ctx)
+	if err != nil {
 		return err
 	}
-	if err := d.look(ctx); err != nil {
-		return err
+	// After the news are read, so that nothing that happened after a change is sent as before it.
+	if news || !time.Now().Before(d.refreshAt) {
+		if err := d.refresh(ctx); err != nil {
+			return err
+		}
 	}
 	now := d.now()
 	for _, c := range d.webhooks {
-		if d.running < maxServed && c.due(now) {
-			d.start(ctx, c, log)
+		if d.running == maxServed || !c.due(now) {
+			continue
 		}
+		rights, err := d.rights(ctx, &c.Served)
+		if err != nil {
+			return err
+		}
+		if none(rights) {
+			continue // its events wait until its client application may read them again
+		}
+		d.start(ctx, c, rights, log)
 	}
 	return nil
 }
@@ -253,9 +276,6 @@ func (d *Deliverer) hold(ctx context.Context) error {
 
 // refresh reads the webhooks that are new or were changed, and forgets those that are gone.
 func (d *Deliverer) refresh(ctx context.Context) error {
-	if time.Now().Before(d.refreshAt) {
-		return nil
-	}
 	active, err := d.store.ActiveWebhooks(ctx)
 	if err != nil {
 		return fmt.Errorf("read the webhooks: %w", err)
@@ -281,41 +301,55 @@ func (d *Deliverer) refresh(ctx context.Context) error {
 	return nil
 }
 
-// look finds out which webhooks have new events.
-func (d *Deliverer) look(ctx context.Context) error {
+// look reads the new events, once for all webhooks, and reports whether there are any. A webhook that
+// was up to date gets its part of them, the others have to read the feed.
+func (d *Deliverer) look(ctx context.Context) (bool, error) {
 	ends, err := d.store.Ends(ctx)
 	if err != nil {
-		return fmt.Errorf("read the end of the feed: %w", err)
+		return false, fmt.Errorf("read the end of the feed: %w", err)
 	}
-	if d.seen != nil && ends.Last.Position == d.seen.Position {
-		return nil
+	before := d.seen
+	if before != nil && ends.Last.Position == before.Position {
+		return false, nil
 	}
-	var news []Event
-	if d.seen != nil {
-		if news, err = d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *d.seen, maxNews); err != nil {
-			return fmt.Errorf("read the news: %w", err)
+	var page Page
+	if before != nil {
+		found, err := d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *before, maxNews)
+		if err != nil {
+			return false, fmt.Errorf("read the news: %w", err)
 		}
-	}
-	everybody := d.seen == nil || len(news) == maxNews
-	lpus := map[uuid.UUID]bool{}
-	for i := range news {
-		lpus[news[i].Lpu] = true
+		page = newPage(found, *before, ends.Last, maxNews)
 	}
 	for _, c := range d.webhooks {
-		if c.busy { // it may have read the feed before these
-			c.news = true
+		if before == nil || page.More || c.busy || c.news || c.fresh != nil || c.Sent.Position < before.Position {
+			c.news, c.fresh = true, nil
 			continue
+		}
+		if c.Sent.Position >= page.Next.Position {
+			continue // it has read the feed itself meanwhile
 		}
 		rights, err := d.rights(ctx, &c.Served)
 		if err != nil {
-			return err
+			return false, err
 		}
-		if everybody || rights.EveryLpu || slices.ContainsFunc(rights.Lpus, func(lpu uuid.UUID) bool { return lpus[lpu] }) {
+		if none(rights) {
 			c.news = true
+			continue
+		}
+		own := Page{Next: page.Next}
+		for i := range page.Events {
+			if page.Events[i].Position > c.Sent.Position && c.sends(&page.Events[i], rights) {
+				own.Events = append(own.Events, page.Events[i])
+			}
+		}
+		if len(own.Events) > 0 || own.Next.RecordedAt.Sub(c.Stored) >= storeEvery {
+			c.fresh = &own
+		} else {
+			c.Sent = own.Next
 		}
 	}
 	d.seen = &ends.Last
-	return nil
+	return true, nil
 }
 
 // rights returns the institutions of whose events a webhook gets. They have no institution if its
@@ -336,32 +370,58 @@ func (d *Deliverer) rights(ctx context.Context, w *Served) (booking.SystemRights
 	}
 }
 
+// none reports whether rights are those for no institution.
+func none(rights booking.SystemRights) bool { return !rights.EveryLpu && len(rights.Lpus) == 0 }
+
 // due reports whether there is something to send.
 func (c *courier) due(now time.Time) bool {
 	switch {
 	case c.busy, c.Status != WebhookActive, time.Now().Before(c.resting), c.NextAt != nil && now.Before(*c.NextAt):
 		return false
 	default:
-		return c.news || c.NextAt != nil || c.NextDue != nil && !now.Before(*c.NextDue)
+		return c.news || c.fresh != nil || c.NextAt != nil || c.NextDue != nil && !now.Before(*c.NextDue)
 	}
 }
 
 // start serves a webhook in a goroutine.
-func (d *Deliverer) start(ctx context.Context, c *courier, log *slog.Logger) {
-	c.busy, c.news = true, false
+func (d *Deliverer) start(ctx context.Context, c *courier, rights booking.SystemRights, log *slog.Logger) {
+	fresh := c.fresh
+	c.busy, c.news, c.fresh = true, false, nil
 	d.running++
 	go func() {
 		end := ended{courier: c, more: true}
 		until := time.Now().Add(refreshEvery) // then it may have to be read again
 		var err error
 		for end.more && err == nil && ctx.Err() == nil && time.Now().Before(until) {
-			end.more, err = d.serve(ctx, &c.Served)
+			end.more, err = d.serve(ctx, &c.Served, rights, fresh)
+			fresh = nil
 		}
 		if end.failed = err != nil; end.failed && ctx.Err() == nil {
 			log.Error("send events to a webhook", "webhook", c.Guid, "error", err)
 		}
 		d.ended <- end
 	}()
+}
+
+// settle stores results until there are no more: together those that have come while it stored the
+// ones before.
+func (d *Deliverer) settle(ctx context.Context) {
+	for first := range d.results {
+		waiting := []settling{first}
+		for len(waiting) < maxServed && len(d.results) > 0 {
+			waiting = append(waiting, <-d.results)
+		}
+		results := make([]*Settlement, len(waiting))
+		for i := range waiting {
+			results[i] = waiting[i].result
+		}
+		limited, cancel := context.WithTimeout(ctx, settleTimeout)
+		err := d.store.Settle(limited, results)
+		cancel()
+		for i := range waiting {
+			waiting[i].done <- err
+		}
+	}
 }
 
 // wait returns how long to wait after a number of failures: firstWait, doubled after each, at most

@@ -22,20 +22,14 @@ type item struct {
 	attempt Attempt
 }
 
-// serve sends events to a webhook: those that are due again, and new ones of the feed. It reports
-// whether there may be more already.
-func (d *Deliverer) serve(ctx context.Context, w *Served) (more bool, _ error) {
-	// From the response to a change on, nothing is sent as it was before. refresh reads the change.
-	if current, err := d.store.WebhookRevision(ctx, w.Guid); err != nil || current != w.Revision {
-		return false, err //nolint:wrapcheck // start logs it
-	}
-	rights, err := d.rights(ctx, w)
-	if err != nil || !rights.EveryLpu && len(rights.Lpus) == 0 {
-		return false, err
-	}
+// serve sends events to a webhook: those that are due again, and new ones of the feed. fresh are the
+// new ones if they were read already. serve reports whether there may be more.
+func (d *Deliverer) serve(
+	ctx context.Context, w *Served, rights booking.SystemRights, fresh *Page,
+) (more bool, _ error) {
 	broken := w.Failures >= breakAt
 	result := Settlement{Served: *w}
-	items, more, err := d.choose(ctx, &result, rights)
+	items, more, err := d.choose(ctx, &result, rights, fresh)
 	if err != nil {
 		return false, err
 	}
@@ -48,14 +42,13 @@ func (d *Deliverer) serve(ctx context.Context, w *Served) (more bool, _ error) {
 		return more, nil
 	}
 	d.conclude(&result, items, broken)
-	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	waiting, next, err := d.store.Settle(settling, &result)
-	if err != nil {
+	done := make(chan error, 1)
+	d.results <- settling{&result, done}
+	if err := <-done; err != nil {
 		return false, fmt.Errorf("store what was sent: %w", err)
 	}
 	*w = result.Served
-	w.Stored, w.Waiting, w.NextDue = w.Sent.RecordedAt, waiting, next
+	w.Stored = w.Sent.RecordedAt
 	return more && w.NextAt == nil, nil
 }
 
@@ -65,7 +58,7 @@ const storeEvery = time.Hour
 // choose returns the events to send. It moves the place in the feed, and notes those that need not
 // be sent again. While nothing succeeds it returns only one.
 func (d *Deliverer) choose(
-	ctx context.Context, result *Settlement, rights booking.SystemRights,
+	ctx context.Context, result *Settlement, rights booking.SystemRights, fresh *Page,
 ) (items []item, more bool, err error) {
 	limit, due := batchSize, d.now()
 	if result.Failures >= breakAt {
@@ -87,9 +80,11 @@ func (d *Deliverer) choose(
 	if len(waiting) == limit || result.Waiting >= maxWaiting {
 		return items, len(waiting) == limit && limit > 1, nil
 	}
-	page, err := d.page(ctx, result.Sent, rights, limit-len(waiting))
-	if err != nil {
-		return nil, false, err
+	page := fresh
+	if page == nil || len(page.Events) > limit-len(waiting) {
+		if page, err = d.page(ctx, result.Sent, rights, limit-len(waiting)); err != nil {
+			return nil, false, err
+		}
 	}
 	now := d.now()
 	for i := range page.Events {
@@ -103,19 +98,20 @@ func (d *Deliverer) choose(
 
 // page returns the next events of a webhook. Events that the feed does not keep any more are
 // skipped: the receiver sees it by their sequence.
-func (d *Deliverer) page(ctx context.Context, after Place, rights booking.SystemRights, limit int) (Page, error) {
+func (d *Deliverer) page(ctx context.Context, after Place, rights booking.SystemRights, limit int) (*Page, error) {
 	ends, err := d.store.Ends(ctx)
 	if err != nil {
-		return Page{}, fmt.Errorf("read the ends of the feed: %w", err)
+		return nil, fmt.Errorf("read the ends of the feed: %w", err)
 	}
 	if after.Position > ends.Last.Position { // the database was restored from a backup
 		after = ends.Last
 	}
 	found, err := d.store.Events(ctx, rights, after, limit)
 	if err != nil {
-		return Page{}, fmt.Errorf("read the events: %w", err)
+		return nil, fmt.Errorf("read the events: %w", err)
 	}
-	return newPage(found, after, ends.Last, limit), nil
+	page := newPage(found, after, ends.Last, limit)
+	return &page, nil
 }
 
 // sends reports whether an event is one of those that the webhook is for.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,12 +34,6 @@ func (s *Store) ActiveWebhooks(ctx context.Context) (map[uuid.UUID]int64, error)
 	return revisions, interpretError(err)
 }
 
-// WebhookRevision implements events.DeliveryStore.
-func (s *Store) WebhookRevision(ctx context.Context, guid uuid.UUID) (int64, error) {
-	revision, err := db.New(s.pool).WebhookRevision(ctx, guid)
-	return revision, interpretError(ignoreAbsent(err))
-}
-
 // ServedWebhook implements events.DeliveryStore.
 func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*events.Served, error) {
 	queries := db.New(s.pool)
@@ -53,19 +48,16 @@ func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time
 	if err != nil {
 		return nil, err
 	}
-	waiting, err := queries.WebhookRetryState(ctx, guid)
-	return &events.Served{
-		Webhook: storedWebhook(&found, waiting.Waiting), Revision: found.Revision,
+	served := &events.Served{
+		Webhook: storedWebhook(&found, 0), Revision: found.Revision,
 		Sent:   events.Place{RecordedAt: found.RecordedAt, Position: found.Position},
-		Stored: found.RecordedAt, Keys: keys, NextDue: nextDue(waiting),
-	}, interpretError(err)
-}
-
-func nextDue(state db.WebhookRetryStateRow) *time.Time {
-	if state.Waiting == 0 {
-		return nil
+		Stored: found.RecordedAt, Keys: keys,
 	}
-	return &state.NextAt
+	waiting, err := queries.WebhookWaiting(ctx, []uuid.UUID{guid})
+	for _, state := range waiting {
+		served.Waiting, served.NextDue = int(state.Waiting), &state.NextAt
+	}
+	return served, interpretError(err)
 }
 
 // WaitingEvents implements events.DeliveryStore.
@@ -105,57 +97,81 @@ func (s *Store) WaitingEvents(
 }
 
 // Settle implements events.DeliveryStore.
-func (s *Store) Settle(ctx context.Context, result *events.Settlement) (waiting int, next *time.Time, _ error) {
-	err := s.changeWebhook(ctx, result.Guid, func(t *tx, stored *db.Webhook) error {
-		if stored == nil {
-			return nil // it was deleted
+func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error {
+	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
+		guids := make([]uuid.UUID, len(results))
+		var changed []uuid.UUID // the webhooks whose waiting events have changed
+		for i, result := range results {
+			guids[i] = result.Guid
+			if len(result.Later) > 0 || len(result.Done) > 0 || result.AllDue != nil {
+				changed = append(changed, result.Guid)
+			}
 		}
-		t.settle(result, stored.Revision == result.Revision)
-		return t.send()
+		// Locked, none of them is deleted or changed by its client application meanwhile.
+		rows(t, t.WebhooksLock(ctx, [][]uuid.UUID{guids}).Query, func([]uuid.UUID) error { return nil })
+		t.settle(results)
+		waiting := map[uuid.UUID]db.WebhookRetryStatesRow{}
+		if len(changed) > 0 {
+			rows(t, t.WebhookRetryStates(ctx, [][]uuid.UUID{changed}).Query, func(found []db.WebhookRetryStatesRow) error {
+				for _, row := range found {
+					waiting[row.WebhookGuid] = row
+				}
+				return nil
+			})
+		}
+		if err := t.send(); err != nil {
+			return struct{}{}, err
+		}
+		for _, result := range results {
+			if slices.Contains(changed, result.Guid) {
+				state := waiting[result.Guid]
+				result.Waiting, result.NextDue = int(state.Waiting), nilIfZero(state.NextAt)
+			}
+		}
+		return struct{}{}, nil
 	})
-	if err != nil {
-		return 0, nil, err
-	}
-	state, err := db.New(s.pool).WebhookRetryState(ctx, result.Guid)
-	return int(state.Waiting), nextDue(state), interpretError(err)
+	return err
 }
 
-// settle queues the statements that write the result of serving a webhook, and the webhook itself
-// if it has not changed.
-func (t *tx) settle(result *events.Settlement, unchanged bool) {
-	if unchanged {
-		exec(t, t.WebhookSettle(t.ctx, []db.WebhookSettleParams{{
-			Guid: result.Guid, RecordedAt: result.Sent.RecordedAt, Position: result.Sent.Position,
-			Failures: int32(result.Failures), FailingSince: result.FailingSince, NextAt: result.NextAt,
-			Status: string(result.Status),
-		}}).Exec)
+// settle queues the statements that write the results of serving webhooks.
+func (t *tx) settle(results []*events.Settlement) {
+	var (
+		settled  []db.WebhookSettleParams
+		due      []db.WebhookRetriesDueParams
+		done     []db.WebhookRetryDeleteParams
+		later    []db.WebhookRetryPutParams
+		attempts []db.WebhookAttemptAddParams
+	)
+	for _, result := range results {
+		settled = append(settled, db.WebhookSettleParams{
+			Guid: result.Guid, Revision: result.Revision, RecordedAt: result.Sent.RecordedAt,
+			Position: result.Sent.Position, Failures: int32(result.Failures), FailingSince: result.FailingSince,
+			NextAt: result.NextAt, Status: string(result.Status),
+		})
+		if result.AllDue != nil {
+			due = append(due, db.WebhookRetriesDueParams{WebhookGuid: result.Guid, At: *result.AllDue})
+		}
+		for _, position := range result.Done {
+			done = append(done, db.WebhookRetryDeleteParams{WebhookGuid: result.Guid, Position: position})
+		}
+		for _, event := range result.Later {
+			later = append(later, db.WebhookRetryPutParams{
+				WebhookGuid: result.Guid, Position: event.Event.Position, RecordedAt: event.Event.RecordedAt,
+				Attempts: int32(event.Attempts), Since: event.Since, NextAt: event.At,
+			})
+		}
+		for i := range result.Attempts {
+			a := &result.Attempts[i]
+			attempts = append(attempts, db.WebhookAttemptAddParams{
+				WebhookGuid: result.Guid, At: a.At, Position: a.Event.Position, RecordedAt: a.Event.RecordedAt,
+				Type: string(a.Type), Attempt: int32(a.Attempt), Outcome: string(a.Outcome),
+				HttpStatus: nilIfZero(int32(a.HTTPStatus)), Milliseconds: int32(a.Took.Milliseconds()),
+			})
+		}
 	}
-	if result.AllDue != nil {
-		exec(t, t.WebhookRetriesDue(t.ctx, []db.WebhookRetriesDueParams{{
-			WebhookGuid: result.Guid, At: *result.AllDue,
-		}}).Exec)
-	}
-	done := make([]db.WebhookRetryDeleteParams, len(result.Done))
-	for i, position := range result.Done {
-		done[i] = db.WebhookRetryDeleteParams{WebhookGuid: result.Guid, Position: position}
-	}
+	exec(t, t.WebhookSettle(t.ctx, settled).Exec)
+	exec(t, t.WebhookRetriesDue(t.ctx, due).Exec)
 	exec(t, t.WebhookRetryDelete(t.ctx, done).Exec)
-	later := make([]db.WebhookRetryPutParams, len(result.Later))
-	for i, event := range result.Later {
-		later[i] = db.WebhookRetryPutParams{
-			WebhookGuid: result.Guid, Position: event.Event.Position, RecordedAt: event.Event.RecordedAt,
-			Attempts: int32(event.Attempts), Since: event.Since, NextAt: event.At,
-		}
-	}
 	exec(t, t.WebhookRetryPut(t.ctx, later).Exec)
-	attempts := make([]db.WebhookAttemptAddParams, len(result.Attempts))
-	for i := range result.Attempts {
-		a := &result.Attempts[i]
-		attempts[i] = db.WebhookAttemptAddParams{
-			WebhookGuid: result.Guid, At: a.At, Position: a.Event.Position, RecordedAt: a.Event.RecordedAt,
-			Type: string(a.Type), Attempt: int32(a.Attempt), Outcome: string(a.Outcome),
-			HttpStatus: nilIfZero(int32(a.HTTPStatus)), Milliseconds: int32(a.Took.Milliseconds()),
-		}
-	}
 	exec(t, t.WebhookAttemptAdd(t.ctx, attempts).Exec)
 }

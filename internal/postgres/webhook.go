@@ -132,7 +132,7 @@ func (s *Store) withWaiting(ctx context.Context, found []db.Webhook) ([]events.W
 	for i := range found {
 		guids[i] = found[i].Guid
 	}
-	counts, err := db.New(s.pool).WebhookRetryCounts(ctx, guids)
+	counts, err := db.New(s.pool).WebhookWaiting(ctx, guids)
 	waiting := make(map[uuid.UUID]int64, len(counts))
 	for _, count := range counts {
 		waiting[count.WebhookGuid] = count.Waiting

@@ -149,7 +149,7 @@ func (s *subscriber) waitFor(types ...string) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return slices.Equal(types, slices.Sorted(slices.Values(s.received)))
-	}, 20*time.Second, 5*time.Millisecond, "%v, not %v", &s.received, types)
+	}, 20*time.Second, 5*time.Millisecond, "%v %v, not %v", &s.received, &s.ids, types)
 }
 
 // waitUntil waits until the webhook is as ready says.
