@@ -87,13 +87,16 @@ SELECT DISTINCT position, recorded_at
 FROM webhook_attempt
 WHERE webhook_guid = @webhook_guid AND position = ANY(@positions::bigint[]);
 
--- name: WebhookAttemptAdd :batchexec
--- Adds an attempt to the log, unless the webhook was deleted.
+-- name: WebhookAttemptsAdd :batchexec
+-- Adds attempts to the log, but not those of webhooks that were deleted. Status 0 means none.
 INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-SELECT guid, sqlc.arg(at)::timestamptz, sqlc.arg(position)::bigint, sqlc.arg(recorded_at)::timestamptz, sqlc.arg(type)::text, sqlc.arg(attempt)::integer,
-    sqlc.arg(outcome)::text, sqlc.narg(http_status)::integer, sqlc.arg(milliseconds)::integer
-FROM webhook
-WHERE guid = @webhook_guid;
+SELECT a.webhook_guid, a.at, a.position, a.recorded_at, a.type, a.attempt, a.outcome, nullif(a.http_status, 0), a.milliseconds
+FROM (
+    SELECT unnest(@webhook_guids::uuid[]) AS webhook_guid, unnest(@at::timestamptz[]) AS at, unnest(@positions::bigint[]) AS position,
+        unnest(@recorded_at::timestamptz[]) AS recorded_at, unnest(@types::text[]) AS type, unnest(@attempts::integer[]) AS attempt,
+        unnest(@outcomes::text[]) AS outcome, unnest(@http_statuses::integer[]) AS http_status, unnest(@milliseconds::integer[]) AS milliseconds
+) a
+JOIN webhook w ON w.guid = a.webhook_guid;
 
 -- name: WebhookAttemptSweep :execrows
 -- Deletes at most @most old attempts.
@@ -155,12 +158,18 @@ SELECT guid, revision FROM webhook WHERE status = 'active';
 -- name: WebhookFind :one
 SELECT * FROM webhook WHERE guid = @guid;
 
--- name: WebhookSettle :batchexec
--- Writes up to where a webhook was served, and its failures, unless it was changed meanwhile.
-UPDATE webhook
-SET recorded_at = @recorded_at, position = @position, failures = @failures, failing_since = sqlc.narg(failing_since),
-    next_at = sqlc.narg(next_at), status = @status
-WHERE guid = @guid AND revision = @revision;
+-- name: WebhooksSettle :batchexec
+-- Writes up to where webhooks were served, and their failures, but not of those that were changed
+-- meanwhile. The time 0001-01-01 means none.
+UPDATE webhook w
+SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
+    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+FROM (
+    SELECT unnest(@guids::uuid[]) AS guid, unnest(@revisions::bigint[]) AS revision, unnest(@recorded_at::timestamptz[]) AS recorded_at,
+        unnest(@positions::bigint[]) AS position, unnest(@failures::integer[]) AS failures, unnest(@failing_since::timestamptz[]) AS failing_since,
+        unnest(@next_at::timestamptz[]) AS next_at, unnest(@statuses::text[]) AS status
+) r
+WHERE w.guid = r.guid AND w.revision = r.revision;
 
 -- name: WebhookDelivererHold :one
 -- Makes an instance the deliverer until a time, or prolongs it. Returns no row if another instance

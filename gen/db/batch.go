@@ -11567,80 +11567,6 @@ func (b *WebhookAddBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const webhookAttemptAdd = `-- name: WebhookAttemptAdd :batchexec
-INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-SELECT guid, $1::timestamptz, $2::bigint, $3::timestamptz, $4::text, $5::integer,
-    $6::text, $7::integer, $8::integer
-FROM webhook
-WHERE guid = $9
-`
-
-type WebhookAttemptAddBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type WebhookAttemptAddParams struct {
-	At           time.Time
-	Position     int64
-	RecordedAt   time.Time
-	Type         string
-	Attempt      int32
-	Outcome      string
-	HttpStatus   *int32
-	Milliseconds int32
-	WebhookGuid  uuid.UUID
-}
-
-// Adds an attempt to the log, unless the webhook was deleted.
-//
-//	INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
-//	SELECT guid, $1::timestamptz, $2::bigint, $3::timestamptz, $4::text, $5::integer,
-//	    $6::text, $7::integer, $8::integer
-//	FROM webhook
-//	WHERE guid = $9
-func (q *Queries) WebhookAttemptAdd(ctx context.Context, arg []WebhookAttemptAddParams) *WebhookAttemptAddBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.At,
-			a.Position,
-			a.RecordedAt,
-			a.Type,
-			a.Attempt,
-			a.Outcome,
-			a.HttpStatus,
-			a.Milliseconds,
-			a.WebhookGuid,
-		}
-		batch.Queue(webhookAttemptAdd, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &WebhookAttemptAddBatchResults{br, len(arg), false}
-}
-
-func (b *WebhookAttemptAddBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *WebhookAttemptAddBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const webhookAttemptEvents = `-- name: WebhookAttemptEvents :batchmany
 SELECT DISTINCT position, recorded_at
 FROM webhook_attempt
@@ -11713,6 +11639,86 @@ func (b *WebhookAttemptEventsBatchResults) Query(f func(int, []WebhookAttemptEve
 }
 
 func (b *WebhookAttemptEventsBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookAttemptsAdd = `-- name: WebhookAttemptsAdd :batchexec
+INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
+SELECT a.webhook_guid, a.at, a.position, a.recorded_at, a.type, a.attempt, a.outcome, nullif(a.http_status, 0), a.milliseconds
+FROM (
+    SELECT unnest($1::uuid[]) AS webhook_guid, unnest($2::timestamptz[]) AS at, unnest($3::bigint[]) AS position,
+        unnest($4::timestamptz[]) AS recorded_at, unnest($5::text[]) AS type, unnest($6::integer[]) AS attempt,
+        unnest($7::text[]) AS outcome, unnest($8::integer[]) AS http_status, unnest($9::integer[]) AS milliseconds
+) a
+JOIN webhook w ON w.guid = a.webhook_guid
+`
+
+type WebhookAttemptsAddBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookAttemptsAddParams struct {
+	WebhookGuids []uuid.UUID
+	At           []time.Time
+	Positions    []int64
+	RecordedAt   []time.Time
+	Types        []string
+	Attempts     []int32
+	Outcomes     []string
+	HttpStatuses []int32
+	Milliseconds []int32
+}
+
+// Adds attempts to the log, but not those of webhooks that were deleted. Status 0 means none.
+//
+//	INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds)
+//	SELECT a.webhook_guid, a.at, a.position, a.recorded_at, a.type, a.attempt, a.outcome, nullif(a.http_status, 0), a.milliseconds
+//	FROM (
+//	    SELECT unnest($1::uuid[]) AS webhook_guid, unnest($2::timestamptz[]) AS at, unnest($3::bigint[]) AS position,
+//	        unnest($4::timestamptz[]) AS recorded_at, unnest($5::text[]) AS type, unnest($6::integer[]) AS attempt,
+//	        unnest($7::text[]) AS outcome, unnest($8::integer[]) AS http_status, unnest($9::integer[]) AS milliseconds
+//	) a
+//	JOIN webhook w ON w.guid = a.webhook_guid
+func (q *Queries) WebhookAttemptsAdd(ctx context.Context, arg []WebhookAttemptsAddParams) *WebhookAttemptsAddBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.WebhookGuids,
+			a.At,
+			a.Positions,
+			a.RecordedAt,
+			a.Types,
+			a.Attempts,
+			a.Outcomes,
+			a.HttpStatuses,
+			a.Milliseconds,
+		}
+		batch.Queue(webhookAttemptsAdd, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookAttemptsAddBatchResults{br, len(arg), false}
+}
+
+func (b *WebhookAttemptsAddBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhookAttemptsAddBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }
@@ -12555,76 +12561,6 @@ func (b *WebhookRewindBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const webhookSettle = `-- name: WebhookSettle :batchexec
-UPDATE webhook
-SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
-    next_at = $5, status = $6
-WHERE guid = $7 AND revision = $8
-`
-
-type WebhookSettleBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type WebhookSettleParams struct {
-	RecordedAt   time.Time
-	Position     int64
-	Failures     int32
-	FailingSince *time.Time
-	NextAt       *time.Time
-	Status       string
-	Guid         uuid.UUID
-	Revision     int64
-}
-
-// Writes up to where a webhook was served, and its failures, unless it was changed meanwhile.
-//
-//	UPDATE webhook
-//	SET recorded_at = $1, position = $2, failures = $3, failing_since = $4,
-//	    next_at = $5, status = $6
-//	WHERE guid = $7 AND revision = $8
-func (q *Queries) WebhookSettle(ctx context.Context, arg []WebhookSettleParams) *WebhookSettleBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range arg {
-		vals := []interface{}{
-			a.RecordedAt,
-			a.Position,
-			a.Failures,
-			a.FailingSince,
-			a.NextAt,
-			a.Status,
-			a.Guid,
-			a.Revision,
-		}
-		batch.Queue(webhookSettle, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &WebhookSettleBatchResults{br, len(arg), false}
-}
-
-func (b *WebhookSettleBatchResults) Exec(f func(int, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		if b.closed {
-			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		_, err := b.br.Exec()
-		if f != nil {
-			f(t, err)
-		}
-	}
-}
-
-func (b *WebhookSettleBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const webhookTouch = `-- name: WebhookTouch :batchexec
 UPDATE webhook SET revision = revision + 1 WHERE guid = $1
 `
@@ -12728,6 +12664,87 @@ func (b *WebhooksLockBatchResults) Query(f func(int, []uuid.UUID, error)) {
 }
 
 func (b *WebhooksLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhooksSettle = `-- name: WebhooksSettle :batchexec
+UPDATE webhook w
+SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
+    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+FROM (
+    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::timestamptz[]) AS recorded_at,
+        unnest($4::bigint[]) AS position, unnest($5::integer[]) AS failures, unnest($6::timestamptz[]) AS failing_since,
+        unnest($7::timestamptz[]) AS next_at, unnest($8::text[]) AS status
+) r
+WHERE w.guid = r.guid AND w.revision = r.revision
+`
+
+type WebhooksSettleBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhooksSettleParams struct {
+	Guids        []uuid.UUID
+	Revisions    []int64
+	RecordedAt   []time.Time
+	Positions    []int64
+	Failures     []int32
+	FailingSince []time.Time
+	NextAt       []time.Time
+	Statuses     []string
+}
+
+// Writes up to where webhooks were served, and their failures, but not of those that were changed
+// meanwhile. The time 0001-01-01 means none.
+//
+//	UPDATE webhook w
+//	SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
+//	    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+//	FROM (
+//	    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::timestamptz[]) AS recorded_at,
+//	        unnest($4::bigint[]) AS position, unnest($5::integer[]) AS failures, unnest($6::timestamptz[]) AS failing_since,
+//	        unnest($7::timestamptz[]) AS next_at, unnest($8::text[]) AS status
+//	) r
+//	WHERE w.guid = r.guid AND w.revision = r.revision
+func (q *Queries) WebhooksSettle(ctx context.Context, arg []WebhooksSettleParams) *WebhooksSettleBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guids,
+			a.Revisions,
+			a.RecordedAt,
+			a.Positions,
+			a.Failures,
+			a.FailingSince,
+			a.NextAt,
+			a.Statuses,
+		}
+		batch.Queue(webhooksSettle, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhooksSettleBatchResults{br, len(arg), false}
+}
+
+func (b *WebhooksSettleBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhooksSettleBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -136,18 +136,21 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 // settle queues the statements that write the results of serving webhooks.
 func (t *tx) settle(results []*events.Settlement) {
 	var (
-		settled  []db.WebhookSettleParams
+		settled  db.WebhooksSettleParams
 		due      []db.WebhookRetriesDueParams
 		done     []db.WebhookRetryDeleteParams
 		later    []db.WebhookRetryPutParams
-		attempts []db.WebhookAttemptAddParams
+		attempts db.WebhookAttemptsAddParams
 	)
 	for _, result := range results {
-		settled = append(settled, db.WebhookSettleParams{
-			Guid: result.Guid, Revision: result.Revision, RecordedAt: result.Sent.RecordedAt,
-			Position: result.Sent.Position, Failures: int32(result.Failures), FailingSince: result.FailingSince,
-			NextAt: result.NextAt, Status: string(result.Status),
-		})
+		settled.Guids = append(settled.Guids, result.Guid)
+		settled.Revisions = append(settled.Revisions, result.Revision)
+		settled.RecordedAt = append(settled.RecordedAt, result.Sent.RecordedAt)
+		settled.Positions = append(settled.Positions, result.Sent.Position)
+		settled.Failures = append(settled.Failures, int32(result.Failures))
+		settled.FailingSince = append(settled.FailingSince, zeroIfNil(result.FailingSince))
+		settled.NextAt = append(settled.NextAt, zeroIfNil(result.NextAt))
+		settled.Statuses = append(settled.Statuses, string(result.Status))
 		if result.AllDue != nil {
 			due = append(due, db.WebhookRetriesDueParams{WebhookGuid: result.Guid, At: *result.AllDue})
 		}
@@ -162,16 +165,20 @@ func (t *tx) settle(results []*events.Settlement) {
 		}
 		for i := range result.Attempts {
 			a := &result.Attempts[i]
-			attempts = append(attempts, db.WebhookAttemptAddParams{
-				WebhookGuid: result.Guid, At: a.At, Position: a.Event.Position, RecordedAt: a.Event.RecordedAt,
-				Type: string(a.Type), Attempt: int32(a.Attempt), Outcome: string(a.Outcome),
-				HttpStatus: nilIfZero(int32(a.HTTPStatus)), Milliseconds: int32(a.Took.Milliseconds()),
-			})
+			attempts.WebhookGuids = append(attempts.WebhookGuids, result.Guid)
+			attempts.At = append(attempts.At, a.At)
+			attempts.Positions = append(attempts.Positions, a.Event.Position)
+			attempts.RecordedAt = append(attempts.RecordedAt, a.Event.RecordedAt)
+			attempts.Types = append(attempts.Types, string(a.Type))
+			attempts.Attempts = append(attempts.Attempts, int32(a.Attempt))
+			attempts.Outcomes = append(attempts.Outcomes, string(a.Outcome))
+			attempts.HttpStatuses = append(attempts.HttpStatuses, int32(a.HTTPStatus))
+			attempts.Milliseconds = append(attempts.Milliseconds, int32(a.Took.Milliseconds()))
 		}
 	}
-	exec(t, t.WebhookSettle(t.ctx, settled).Exec)
+	exec(t, t.WebhooksSettle(t.ctx, []db.WebhooksSettleParams{settled}).Exec)
 	exec(t, t.WebhookRetriesDue(t.ctx, due).Exec)
 	exec(t, t.WebhookRetryDelete(t.ctx, done).Exec)
 	exec(t, t.WebhookRetryPut(t.ctx, later).Exec)
-	exec(t, t.WebhookAttemptAdd(t.ctx, attempts).Exec)
+	exec(t, t.WebhookAttemptsAdd(t.ctx, []db.WebhookAttemptsAddParams{attempts}).Exec)
 }
