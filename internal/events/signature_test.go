@@ -12,8 +12,8 @@ import (
 	"talon.example/internal/events"
 )
 
-// Promise: the HMAC signature is that of Standard Webhooks 1.0. The expected value is the example of
-// its specification.
+// Promise: the HMAC signature is that of Standard Webhooks 1.0. The expected value is the example
+// of its specification.
 func TestSignAsTheStandard(t *testing.T) {
 	t.Parallel()
 	key, err := events.NewSigningKey()
