@@ -40,7 +40,7 @@ type MoveCause string
 const MoveOther MoveCause = "other"
 
 // HeldVisit is what the institution of a visit sees of it in addition to HeldDirection, right after
-// it was booked or moved.
+// it was booked or moved. A new field needs a new version of stored responses.
 type HeldVisit struct {
 	Version       int64       `json:"version"`
 	UpdatedAt     time.Time   `json:"updated_at"`

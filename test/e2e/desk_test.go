@@ -16,10 +16,16 @@ import (
 	"talon.example/test/harness"
 )
 
-// startBookingDesk is startDesk with a client application that may take the cells of registries.
+// startBookingDesk starts the service with a scene and returns its bookingDesk.
 func startBookingDesk(t testing.TB) *desk {
 	t.Helper()
-	c := startDesk(t)
+	return bookingDesk(harness.Start(t).Scene())
+}
+
+// bookingDesk returns a desk whose client application may take the cells of registries.
+func bookingDesk(sc *harness.Scene) *desk {
+	sc.T.Helper()
+	c := &desk{&registrar{sc, sc.AddSystemClient([]string{"visit:read", "visit:write"}, sc.To), ""}}
 	c.Exec(`UPDATE client_application SET visit_direction = 3, visit_direction_other_lpu = 11, out_of_schedule = true WHERE guid = $1`, c.client)
 	return c
 }
@@ -32,8 +38,7 @@ func (c *desk) bookFor(person uuid.UUID, changes ...harness.Fields) harness.Answ
 
 // deskBody returns the body of the scene's booking by the institution for a person.
 func (c *desk) deskBody(person uuid.UUID, changes ...harness.Fields) harness.Fields {
-	body := c.BookingBody(append([]harness.Fields{{"LpuToGuid": nil, "PersonGuid": person}}, changes...)...)
-	return body
+	return c.BookingBody(append([]harness.Fields{{"LpuToGuid": nil, "PersonGuid": person}}, changes...)...)
 }
 
 // bookWithKey is bookFor the scene's patient with an Idempotency-Key.

@@ -272,9 +272,9 @@ func (g *generator) readEverything() {
 	}
 }
 
-// sendRare sends the requests that random values rarely make valid: they need a visit of the patient
-// and a free cell, or a visit whose patient is there. The region's system, which sends those of
-// institutions, may take the cells of registries.
+// sendRare sends the requests that random values rarely make valid: they need a visit of the
+// patient and a free cell, or a visit whose patient is there. The region's system, which sends
+// those of institutions, may take the cells of registries.
 func (g *generator) sendRare() {
 	g.Exec(`UPDATE client_application SET visit_direction_other_lpu = 11 WHERE guid = $1`, sandbox.RegionClient)
 	for operation, values := range map[string]map[string]any{
