@@ -224,7 +224,8 @@ func TestReassign(t *testing.T) {
 	c.AdvanceClock(time.Minute)
 	before := c.Snapshot()
 	for _, version := range []int64{1, 2, 7} {
-		require.Equal(t, moved, c.mustReassign(visit, version, 0, toOther, harness.Fields{"Reason": "schedule_changed"}))
+		again := c.mustReassign(visit, version, 0, toOther, harness.Fields{"Reason": "schedule_changed"})
+		require.Equal(t, moved, again)
 	}
 	require.Equal(t, moved, c.mustReassign(visit, 1, 0, harness.Fields{"SlotId": nil, "SlotGuid": cell}))
 	c.reassign(visit, 1, 1).RequireRefusal(t, "appointment_version_mismatch")
@@ -273,7 +274,8 @@ func TestReassignUntilWhen(t *testing.T) {
 	c.reassign(visit, 3, 0, later).RequireRefusal(t, "appointment_attended")
 	c.mustReassign(visit, 1, 0, tomorrow) // it is there already
 	c.mustAttend(visit, "none")
-	c.AdvanceClock(firstStart.Truncate(24 * time.Hour).Add(45*time.Hour - time.Second).Sub(c.Now())) // 23:59:59 of that day
+	midnight := firstStart.Truncate(24 * time.Hour).Add(45 * time.Hour) // after that day, in Moscow
+	c.AdvanceClock(midnight.Sub(c.Now()) - time.Second)
 	require.Equal(t, int64(4), c.visit(visit).Version)
 	c.AdvanceClock(time.Second)
 	c.reassign(visit, 4, 0, later).RequireRefusal(t, "appointment_started")
@@ -389,8 +391,9 @@ func TestDeskBookingRaces(t *testing.T) {
 			},
 		)
 		booked := 0
+		lost = append(lost, "direction_already_booked", "speciality_already_booked")
 		for _, answer := range desks {
-			if succeeded(t, answer, "direction_already_booked", "speciality_already_booked", "slot_full", "slot_taken") {
+			if succeeded(t, answer, lost...) {
 				booked++
 			}
 		}
@@ -410,7 +413,8 @@ func TestReassignRaces(t *testing.T) {
 	persons, directions := c.AddPatients(24)
 	wins := map[bool]int{}
 	for i, person := range persons {
-		visit := harness.AppointmentOf(c.Book(person, c.BookingBody(harness.Fields{"DirectionGuid": directions[i]}))).GUID
+		booked := c.Book(person, c.BookingBody(harness.Fields{"DirectionGuid": directions[i]}))
+		visit := harness.AppointmentOf(booked).GUID
 		cancels := i%2 == 0
 		answers := inParallel(
 			func() harness.Answer { return c.reassign(visit, 1, 1) },
@@ -490,11 +494,17 @@ func TestReassignmentsOfOneVersion(t *testing.T) {
 			func() harness.Answer { return c.reassign(visit, now.Version, first) },
 			func() harness.Answer { return c.reassign(visit, now.Version, second) },
 		)
-		moved := []bool{
-			succeeded(t, answers[0], "appointment_version_mismatch"), succeeded(t, answers[1], "appointment_version_mismatch"),
+		moved := 0
+		for _, answer := range answers {
+			if succeeded(t, answer, "appointment_version_mismatch") {
+				moved++
+			}
 		}
-		require.Equal(t, first == second, moved[0] && moved[1])
-		require.True(t, moved[0] || moved[1])
+		want := 1
+		if first == second {
+			want = 2
+		}
+		require.Equal(t, want, moved)
 		require.Equal(t, now.Version+1, c.visit(visit).Version)
 	}
 	c.RequireInvariants()
