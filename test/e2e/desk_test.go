@@ -183,6 +183,15 @@ func TestDeskLearnsNothingOfOtherInstitutions(t *testing.T) {
 	require.Contains(t, c.TryBook(again).Raw, "Врач Тайный", "the patient sees it")
 
 	c.Cancel(c.Person, foreign).RequireCancelled(t)
+	c.SetSetting(c.To, "NoShowReturnsReferral", "true")
+	missed := c.MustBook(c.OutOfSchedule("2019-08-20T17:53:00+03:00"))
+	c.AdvanceClock(2 * time.Minute)
+	c.mustAttend(missed, "no_show")
+	foreign = elsewhere.MustBook()
+	hidden = c.attend(missed, "none")
+	hidden.RequireRefusal(t, "direction_already_booked")
+	require.NotContains(t, hidden.Raw, "details")
+	c.Cancel(c.Person, foreign).RequireCancelled(t)
 	own := c.mustBookFor(c.Person)
 	again["SlotId"] = harness.FirstSlotID + 1
 	for _, known := range []harness.Answer{c.bookFor(c.Person), c.bookFor(c.Person, again)} {

@@ -4881,8 +4881,8 @@ type ClientInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4907,8 +4907,8 @@ type ClientInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -6673,8 +6673,8 @@ func (c *Client) GetVisit(ctx context.Context, lpuGUID LpuGUID, appointmentGUID 
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6709,8 +6709,8 @@ func (c *Client) PutAttendanceWithBody(ctx context.Context, lpuGUID LpuGUID, app
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -13134,8 +13134,8 @@ type ClientWithResponsesInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -13160,8 +13160,8 @@ type ClientWithResponsesInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -25168,8 +25168,8 @@ func (c *ClientWithResponses) GetVisitWithResponse(ctx context.Context, lpuGUID 
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -25200,8 +25200,8 @@ func (c *ClientWithResponses) PutAttendanceWithBodyWithResponse(ctx context.Cont
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

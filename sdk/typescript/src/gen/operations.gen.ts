@@ -1243,8 +1243,8 @@ export const putReceipt = (
  * with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
  * 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
  * referral or its speciality belongs to another appointment by then, it fails with
- * `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
- * changes nothing.
+ * `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+ * visit to another institution. Setting the same attendance again changes nothing.
  */
 export const putAttendance = (
   talon: Talon,
