@@ -3,9 +3,10 @@
 -- names the visit. FOR SHARE keeps the resource and the card in that state until the transaction
 -- ends.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
+    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version, booked_by, booked_client_guid, moved_at, moved_by, move_cause, move_reason)
 SELECT d.lpu_guid, @guid, d.guid, @direction_lpu_guid, m.guid, @person_guid, r.guid, @client_guid, @start_at, @end_at,
-    cardinality(@slot_guids::uuid[]) = 0, @is_cito, @comment, @created_at, @updated_at, @slot_guids::uuid[], @version
+    cardinality(@slot_guids::uuid[]) = 0, @is_cito, @comment, @created_at, @updated_at, @slot_guids::uuid[], @version,
+    @booked_by::text, @booked_client_guid::uuid, sqlc.narg(moved_at)::timestamptz, sqlc.narg(moved_by)::text, sqlc.narg(move_cause)::text, sqlc.narg(move_reason)::text
 FROM direction d, resource r, mkab m
 WHERE d.lpu_guid = @lpu_guid AND d.guid = @direction_guid AND d.appointment_guid = @guid
     AND r.lpu_guid = @lpu_guid AND r.guid = @resource_guid AND r.active
@@ -44,7 +45,7 @@ WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 -- it can be cancelled or moved.
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
-    a.attendance, a.attendance_since,
+    a.attendance, a.attendance_since, a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -84,7 +85,7 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid;
 -- and the referral are those of the visit's institution.
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
-    a.cancel_reason_code, a.cancel_reason,
+    a.cancel_reason_code, a.cancel_reason, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
     r.preparation,
     d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,

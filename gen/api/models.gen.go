@@ -270,6 +270,33 @@ func (e TokenFormClientAssertionType) Valid() bool {
 	}
 }
 
+// Defines values for VisitSlotRequestReason.
+const (
+	VisitSlotRequestReasonDoctorAbsent    VisitSlotRequestReason = "doctor_absent"
+	VisitSlotRequestReasonEquipmentFailed VisitSlotRequestReason = "equipment_failed"
+	VisitSlotRequestReasonOther           VisitSlotRequestReason = "other"
+	VisitSlotRequestReasonPatientRequest  VisitSlotRequestReason = "patient_request"
+	VisitSlotRequestReasonScheduleChanged VisitSlotRequestReason = "schedule_changed"
+)
+
+// Valid indicates whether the value is a known member of the VisitSlotRequestReason enum.
+func (e VisitSlotRequestReason) Valid() bool {
+	switch e {
+	case VisitSlotRequestReasonDoctorAbsent:
+		return true
+	case VisitSlotRequestReasonEquipmentFailed:
+		return true
+	case VisitSlotRequestReasonOther:
+		return true
+	case VisitSlotRequestReasonPatientRequest:
+		return true
+	case VisitSlotRequestReasonScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WebhookRequestTypes.
 const (
 	WebhookRequestTypesAppointmentArrived    WebhookRequestTypes = "appointment.arrived"
@@ -832,6 +859,17 @@ type AttendanceRequest struct {
 //
 // Example: fulfilled
 type AttendanceRequestAttendance string
+
+// Booker Who has booked a visit.
+type Booker struct {
+	// Initiator `patient` if the patient has booked it through a client application, `institution` if the institution has (`bookVisit`).
+	//
+	// Example: patient
+	Initiator string `json:"initiator"`
+
+	// ClientGUID Guid of the client application.
+	ClientGUID GUID `json:"clientGuid"`
+}
 
 // CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
@@ -1990,6 +2028,29 @@ type LpuTo struct {
 // Example: patient
 type Mender = string
 
+// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+type Move struct {
+	// Time Time of the move.
+	//
+	// Example: 2019-08-20T19:30:00+03:00
+	Time time.Time `json:"time"`
+
+	// Initiator `patient` if the patient has moved it through a client application, `institution` if the institution has (`putVisitSlot`).
+	//
+	// Example: institution
+	Initiator string `json:"initiator"`
+
+	// Cause Why the institution has moved it. `null` if the patient has.
+	//
+	// Example: doctor_absent
+	Cause *string `json:"cause"`
+
+	// Reason What the institution tells the patient. `null` if nothing.
+	//
+	// Example: Врач заболел
+	Reason *string `json:"reason"`
+}
+
 // MoveRequest The cell to move an appointment to (Запрос переноса записи на прием). A field that is absent or `null` leaves its value unchanged.
 type MoveRequest struct {
 	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: as many as it has, or 1 if it is out of schedule.
@@ -2122,6 +2183,9 @@ type PatientAppointment struct {
 
 	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
+
+	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+	Move *Move `json:"move"`
 }
 
 // PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
@@ -3373,8 +3437,14 @@ type Visit struct {
 	// Attendance What became of the visit.
 	Attendance Attendance `json:"attendance"`
 
+	// BookedBy Who has booked the visit.
+	BookedBy Booker `json:"bookedBy"`
+
 	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
+
+	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+	Move *Move `json:"move"`
 
 	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
 	Receipt *Receipt `json:"receipt"`
@@ -3406,6 +3476,63 @@ type VisitPage struct {
 	Next *string `json:"next"`
 }
 
+// VisitRequest The visit that an institution books for a patient (Запрос записи в регистратуре).
+type VisitRequest struct {
+	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
+	//
+	// Example: 2023-10-21
+	Date *string `json:"Date,omitempty"`
+
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: 1. No effect out of schedule.
+	//
+	// Example: 1
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
+	DirectionGUID GUID `json:"DirectionGuid"`
+
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
+	//
+	// Example: consult
+	DirectionType string `json:"DirectionType"`
+
+	// DocPrvdGUID The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: b0666870-c5b7-4e38-a959-0f17bc50a3cf
+	DocPrvdGUID *string `json:"DocPrvdGuid,omitempty"`
+
+	// IsCito True if urgent, cito (Признак срочного приёма). Default: `false`.
+	//
+	// Example: false
+	IsCito *bool `json:"IsCito,omitempty"`
+
+	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
+	LpuFromGUID GUID `json:"LpuFromGuid"`
+
+	// OutOfSchedule True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required. Default: `false`.
+	//
+	// Example: false
+	OutOfSchedule *bool `json:"OutOfSchedule,omitempty"`
+
+	// PersonGUID The person's guid in the master patient index (Гуид пациента в МИП). Not the zero guid.
+	PersonGUID GUID `json:"PersonGuid"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL. Default: empty.
+	//
+	// Example: После обеда
+	VisitComment *string `json:"VisitComment,omitempty"`
+}
+
 // VisitResource The resource (ресурс) of a visit.
 type VisitResource struct {
 	// GUID Guid of the resource.
@@ -3416,6 +3543,39 @@ type VisitResource struct {
 	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
 }
+
+// VisitSlotRequest The cell to move a visit to, and why (Запрос переноса записи медицинской организацией).
+type VisitSlotRequest struct {
+	// Version The version of the visit that the institution has seen.
+	//
+	// Example: 1
+	Version int64 `json:"Version"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// Reason Why the visit is moved.
+	//
+	// Example: doctor_absent
+	Reason VisitSlotRequestReason `json:"Reason"`
+
+	// Text What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+	//
+	// Example: Врач заболел
+	Text *string `json:"Text,omitempty"`
+}
+
+// VisitSlotRequestReason Why the visit is moved.
+//
+// Example: doctor_absent
+type VisitSlotRequestReason string
 
 // Webhook An address to which the service sends events (подписка на события).
 type Webhook struct {
@@ -3712,6 +3872,12 @@ type CheckUnavailable = Error
 // ClientRefused The body of every error response.
 type ClientRefused = Error
 
+// DeskForbidden The body of every error response.
+type DeskForbidden = Error
+
+// DeskUnavailable The body of every error response.
+type DeskUnavailable = Error
+
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
@@ -3847,6 +4013,9 @@ type Unavailable = Error
 // VisitAbsent The body of every error response.
 type VisitAbsent = Error
 
+// VisitSlotRefused The body of every error response.
+type VisitSlotRefused = Error
+
 // WebhookAbsent The body of every error response.
 type WebhookAbsent = Error
 
@@ -3963,6 +4132,12 @@ type ListVisitsParams struct {
 
 // ListVisitsParamsStatus defines parameters for ListVisits.
 type ListVisitsParamsStatus string
+
+// BookVisitParams defines parameters for BookVisit.
+type BookVisitParams struct {
+	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -4231,11 +4406,17 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
 
+// BookVisitJSONRequestBody defines body for BookVisit for application/json ContentType.
+type BookVisitJSONRequestBody = VisitRequest
+
 // PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
 type PutAttendanceJSONRequestBody = AttendanceRequest
 
 // PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
 type PutReceiptJSONRequestBody = ReceiptRequest
+
+// PutVisitSlotJSONRequestBody defines body for PutVisitSlot for application/json ContentType.
+type PutVisitSlotJSONRequestBody = VisitSlotRequest
 
 // PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
 type PutClientRightsJSONRequestBody = ClientRightsRequest

@@ -49,6 +49,9 @@ type ServerInterface interface {
 	// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
 	// (GET /clinic/lpus/{lpuGuid}/appointments)
 	ListVisits(c *gin.Context, lpuGUID LpuGUID, params ListVisitsParams)
+	// BookVisit Book a visit for a patient (Запись в регистратуре)
+	// (POST /clinic/lpus/{lpuGuid}/appointments)
+	BookVisit(c *gin.Context, lpuGUID LpuGUID, params BookVisitParams)
 	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
 	// (GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid})
 	GetVisit(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
@@ -58,6 +61,9 @@ type ServerInterface interface {
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
 	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot)
+	PutVisitSlot(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -744,6 +750,55 @@ func (siw *ServerInterfaceWrapper) ListVisits(c *gin.Context) {
 	siw.Handler.ListVisits(c, lpuGUID, params)
 }
 
+// BookVisit operation middleware
+func (siw *ServerInterfaceWrapper) BookVisit(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params BookVisitParams
+
+	headers := c.Request.Header
+
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey IdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandler(c, fmt.Errorf("Expected one value for Idempotency-Key, got %d", n), http.StatusBadRequest)
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter Idempotency-Key: %w", err), http.StatusBadRequest)
+			return
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.BookVisit(c, lpuGUID, params)
+}
+
 // GetVisit operation middleware
 func (siw *ServerInterfaceWrapper) GetVisit(c *gin.Context) {
 
@@ -844,6 +899,40 @@ func (siw *ServerInterfaceWrapper) PutReceipt(c *gin.Context) {
 	}
 
 	siw.Handler.PutReceipt(c, lpuGUID, appointmentGUID)
+}
+
+// PutVisitSlot operation middleware
+func (siw *ServerInterfaceWrapper) PutVisitSlot(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID VisitGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutVisitSlot(c, lpuGUID, appointmentGUID)
 }
 
 // ListDirections operation middleware
@@ -2970,9 +3059,11 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
 	router.POST(options.BaseURL+"/auth/token", wrapper.GetSystemToken)
 	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments", wrapper.ListVisits)
+	router.POST(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments", wrapper.BookVisit)
 	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid", wrapper.GetVisit)
 	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/attendance", wrapper.PutAttendance)
 	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/receipt", wrapper.PutReceipt)
+	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/slot", wrapper.PutVisitSlot)
 	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
 	router.GET(options.BaseURL+"/directions/:directionGuid", wrapper.GetDirection)
 	router.GET(options.BaseURL+"/directions/:directionGuid/institutions", wrapper.ListDirectionInstitutions)
@@ -3184,6 +3275,24 @@ type ClientRefusedJSONResponse struct {
 	Headers ClientRefusedResponseHeaders
 }
 
+type DeskForbiddenResponseHeaders struct {
+	WWWAuthenticate *string
+}
+type DeskForbiddenJSONResponse struct {
+	Body Error
+
+	Headers DeskForbiddenResponseHeaders
+}
+
+type DeskUnavailableResponseHeaders struct {
+	RetryAfter int32
+}
+type DeskUnavailableJSONResponse struct {
+	Body Error
+
+	Headers DeskUnavailableResponseHeaders
+}
+
 type DirectionAbsentJSONResponse Error
 
 type EventsExpiredJSONResponse Error
@@ -3371,6 +3480,8 @@ type UnavailableJSONResponse struct {
 }
 
 type VisitAbsentJSONResponse Error
+
+type VisitSlotRefusedJSONResponse Error
 
 type WebhookAbsentJSONResponse Error
 
@@ -4724,6 +4835,188 @@ func (response ListVisits503JSONResponse) VisitListVisitsResponse(w http.Respons
 	return err
 }
 
+type BookVisitRequestObject struct {
+	LpuGUID LpuGUID `json:"lpuGuid"`
+	Params  BookVisitParams
+	Body    *BookVisitJSONRequestBody
+}
+
+type BookVisitResponseObject interface {
+	VisitBookVisitResponse(w http.ResponseWriter) error
+}
+
+type BookVisit200ResponseHeaders struct {
+	IdempotencyReplayed *bool
+}
+
+type BookVisit200JSONResponse struct {
+	Body    Visit
+	Headers BookVisit200ResponseHeaders
+}
+
+func (response BookVisit200JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.IdempotencyReplayed != nil {
+		w.Header().Set("Idempotency-Replayed", fmt.Sprint(*response.Headers.IdempotencyReplayed))
+	}
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit400JSONResponse struct{ BadRequestJSONResponse }
+
+func (response BookVisit400JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit403JSONResponse struct{ DeskForbiddenJSONResponse }
+
+func (response BookVisit403JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit404JSONResponse struct{ NotFoundJSONResponse }
+
+func (response BookVisit404JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response BookVisit405JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit409JSONResponse struct{ KeyInUseJSONResponse }
+
+func (response BookVisit409JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response BookVisit413JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response BookVisit415JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit422JSONResponse struct{ KeyReusedJSONResponse }
+
+func (response BookVisit422JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response BookVisit500JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type BookVisit503JSONResponse struct{ DeskUnavailableJSONResponse }
+
+func (response BookVisit503JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetVisitRequestObject struct {
 	LpuGUID         LpuGUID   `json:"lpuGuid"`
 	AppointmentGUID VisitGUID `json:"appointmentGuid"`
@@ -5138,6 +5431,163 @@ func (response PutReceipt500JSONResponse) VisitPutReceiptResponse(w http.Respons
 type PutReceipt503JSONResponse struct{ ReadUnavailableJSONResponse }
 
 func (response PutReceipt503JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlotRequestObject struct {
+	LpuGUID         LpuGUID   `json:"lpuGuid"`
+	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	Body            *PutVisitSlotJSONRequestBody
+}
+
+type PutVisitSlotResponseObject interface {
+	VisitPutVisitSlotResponse(w http.ResponseWriter) error
+}
+
+type PutVisitSlot200JSONResponse Visit
+
+func (response PutVisitSlot200JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot400JSONResponse struct{ VisitSlotRefusedJSONResponse }
+
+func (response PutVisitSlot400JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot403JSONResponse struct{ DeskForbiddenJSONResponse }
+
+func (response PutVisitSlot403JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot404JSONResponse struct{ MoveAbsentJSONResponse }
+
+func (response PutVisitSlot404JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutVisitSlot405JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot409JSONResponse struct{ ReceiptConflictJSONResponse }
+
+func (response PutVisitSlot409JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutVisitSlot413JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutVisitSlot415JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot500JSONResponse struct{ InternalErrorJSONResponse }
+
+func (response PutVisitSlot500JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutVisitSlot503JSONResponse struct{ MoveUnavailableJSONResponse }
+
+func (response PutVisitSlot503JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -12576,6 +13026,9 @@ type StrictServerInterface interface {
 	// ListVisits List the visits to an institution (Записи на прием в ЛПУ)
 	// (GET /clinic/lpus/{lpuGuid}/appointments)
 	ListVisits(ctx context.Context, request ListVisitsRequestObject) (ListVisitsResponseObject, error)
+	// BookVisit Book a visit for a patient (Запись в регистратуре)
+	// (POST /clinic/lpus/{lpuGuid}/appointments)
+	BookVisit(ctx context.Context, request BookVisitRequestObject) (BookVisitResponseObject, error)
 	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
 	// (GET /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid})
 	GetVisit(ctx context.Context, request GetVisitRequestObject) (GetVisitResponseObject, error)
@@ -12585,6 +13038,9 @@ type StrictServerInterface interface {
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
 	PutReceipt(ctx context.Context, request PutReceiptRequestObject) (PutReceiptResponseObject, error)
+	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot)
+	PutVisitSlot(ctx context.Context, request PutVisitSlotRequestObject) (PutVisitSlotResponseObject, error)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(ctx context.Context, request ListDirectionsRequestObject) (ListDirectionsResponseObject, error)
@@ -13171,6 +13627,51 @@ func (sh *strictHandler) ListVisits(ctx *gin.Context, lpuGUID LpuGUID, params Li
 	}
 }
 
+// BookVisit operation middleware
+func (sh *strictHandler) BookVisit(ctx *gin.Context, lpuGUID LpuGUID, params BookVisitParams) {
+	var request BookVisitRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.Params = params
+
+	var body BookVisitJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.BookVisit(ctx, request.(BookVisitRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "BookVisit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(BookVisitResponseObject); ok {
+		if err := validResponse.VisitBookVisitResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetVisit operation middleware
 func (sh *strictHandler) GetVisit(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
 	var request GetVisitRequestObject
@@ -13281,6 +13782,51 @@ func (sh *strictHandler) PutReceipt(ctx *gin.Context, lpuGUID LpuGUID, appointme
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutReceiptResponseObject); ok {
 		if err := validResponse.VisitPutReceiptResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutVisitSlot operation middleware
+func (sh *strictHandler) PutVisitSlot(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+	var request PutVisitSlotRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.AppointmentGUID = appointmentGUID
+
+	var body PutVisitSlotJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutVisitSlot(ctx, request.(PutVisitSlotRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutVisitSlot")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutVisitSlotResponseObject); ok {
+		if err := validResponse.VisitPutVisitSlotResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -22,6 +22,12 @@ const (
 	AttendanceValueNoShow    = "no_show"
 )
 
+// The values of BookerInitiator. A newer version of the contract may have more.
+const (
+	BookerInitiatorPatient     = "patient"
+	BookerInitiatorInstitution = "institution"
+)
+
 // The values of CardSex. A newer version of the contract may have more.
 const (
 	CardSexMale   = "male"
@@ -176,6 +182,21 @@ const (
 	MenderReferringDoctor = "referring_doctor"
 	MenderClient          = "client"
 	MenderService         = "service"
+)
+
+// The values of MoveCause. A newer version of the contract may have more.
+const (
+	MoveCauseDoctorAbsent    = "doctor_absent"
+	MoveCauseEquipmentFailed = "equipment_failed"
+	MoveCauseScheduleChanged = "schedule_changed"
+	MoveCausePatientRequest  = "patient_request"
+	MoveCauseOther           = "other"
+)
+
+// The values of MoveInitiator. A newer version of the contract may have more.
+const (
+	MoveInitiatorPatient     = "patient"
+	MoveInitiatorInstitution = "institution"
 )
 
 // The values of PersonSex. A newer version of the contract may have more.

@@ -371,13 +371,14 @@ func (b *AppointmentCancelBatchResults) Close() error {
 
 const appointmentCreate = `-- name: AppointmentCreate :batchone
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
+    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version, booked_by, booked_client_guid, moved_at, moved_by, move_cause, move_reason)
 SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
-    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12
+    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12,
+    $13::text, $14::uuid, $15::timestamptz, $16::text, $17::text, $18::text
 FROM direction d, resource r, mkab m
-WHERE d.lpu_guid = $13 AND d.guid = $14 AND d.appointment_guid = $1
-    AND r.lpu_guid = $13 AND r.guid = $15 AND r.active
-    AND m.lpu_guid = $13 AND m.guid = $16 AND m.closed_at IS NULL
+WHERE d.lpu_guid = $19 AND d.guid = $20 AND d.appointment_guid = $1
+    AND r.lpu_guid = $19 AND r.guid = $21 AND r.active
+    AND m.lpu_guid = $19 AND m.guid = $22 AND m.closed_at IS NULL
 FOR SHARE OF r, m
 RETURNING guid
 `
@@ -401,6 +402,12 @@ type AppointmentCreateParams struct {
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 	Version          int64
+	BookedBy         string
+	BookedClientGuid uuid.UUID
+	MovedAt          *time.Time
+	MovedBy          *string
+	MoveCause        *string
+	MoveReason       *string
 	LpuGuid          uuid.UUID
 	DirectionGuid    uuid.UUID
 	ResourceGuid     uuid.UUID
@@ -412,13 +419,14 @@ type AppointmentCreateParams struct {
 // ends.
 //
 //	INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-//	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version)
+//	    out_of_schedule, is_cito, comment, created_at, updated_at, slot_guids, version, booked_by, booked_client_guid, moved_at, moved_by, move_cause, move_reason)
 //	SELECT d.lpu_guid, $1, d.guid, $2, m.guid, $3, r.guid, $4, $5, $6,
-//	    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12
+//	    cardinality($7::uuid[]) = 0, $8, $9, $10, $11, $7::uuid[], $12,
+//	    $13::text, $14::uuid, $15::timestamptz, $16::text, $17::text, $18::text
 //	FROM direction d, resource r, mkab m
-//	WHERE d.lpu_guid = $13 AND d.guid = $14 AND d.appointment_guid = $1
-//	    AND r.lpu_guid = $13 AND r.guid = $15 AND r.active
-//	    AND m.lpu_guid = $13 AND m.guid = $16 AND m.closed_at IS NULL
+//	WHERE d.lpu_guid = $19 AND d.guid = $20 AND d.appointment_guid = $1
+//	    AND r.lpu_guid = $19 AND r.guid = $21 AND r.active
+//	    AND m.lpu_guid = $19 AND m.guid = $22 AND m.closed_at IS NULL
 //	FOR SHARE OF r, m
 //	RETURNING guid
 func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreateParams) *AppointmentCreateBatchResults {
@@ -437,6 +445,12 @@ func (q *Queries) AppointmentCreate(ctx context.Context, arg []AppointmentCreate
 			a.CreatedAt,
 			a.UpdatedAt,
 			a.Version,
+			a.BookedBy,
+			a.BookedClientGuid,
+			a.MovedAt,
+			a.MovedBy,
+			a.MoveCause,
+			a.MoveReason,
 			a.LpuGuid,
 			a.DirectionGuid,
 			a.ResourceGuid,
@@ -529,7 +543,7 @@ func (b *AppointmentDeleteBatchResults) Close() error {
 const appointmentFind = `-- name: AppointmentFind :batchone
 SELECT
     a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
-    a.attendance, a.attendance_since,
+    a.attendance, a.attendance_since, a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid,
     (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
     d.type, d.speciality_code
 FROM appointment a
@@ -566,6 +580,8 @@ type AppointmentFindRow struct {
 	Version          int64
 	Attendance       string
 	AttendanceSince  *time.Time
+	BookedBy         string
+	BookedClientGuid uuid.UUID
 	Cancelled        bool
 	Type             DirectionType
 	SpecialityCode   string
@@ -576,7 +592,7 @@ type AppointmentFindRow struct {
 //
 //	SELECT
 //	    a.guid, a.lpu_guid, a.direction_guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.slot_guids, a.version,
-//	    a.attendance, a.attendance_since,
+//	    a.attendance, a.attendance_since, a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid,
 //	    (a.cancelled_at IS NOT NULL)::boolean AS cancelled,
 //	    d.type, d.speciality_code
 //	FROM appointment a
@@ -624,6 +640,8 @@ func (b *AppointmentFindBatchResults) QueryRow(f func(int, AppointmentFindRow, e
 			&i.Version,
 			&i.Attendance,
 			&i.AttendanceSince,
+			&i.BookedBy,
+			&i.BookedClientGuid,
 			&i.Cancelled,
 			&i.Type,
 			&i.SpecialityCode,
@@ -10864,6 +10882,7 @@ SELECT
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
     a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
 FROM appointment a
 JOIN resource r ON r.lpu_guid = $2 AND r.guid = a.resource_guid
@@ -10914,6 +10933,12 @@ type VisitGetRow struct {
 	ReceiptAt        *time.Time
 	Attendance       string
 	AttendanceAt     *time.Time
+	BookedBy         string
+	BookedClientGuid uuid.UUID
+	MovedAt          *time.Time
+	MovedBy          *string
+	MoveCause        *string
+	MoveReason       *string
 	Status           string
 }
 
@@ -10924,6 +10949,7 @@ type VisitGetRow struct {
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
 //	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
 //	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+//	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
 //	    appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
 //	FROM appointment a
 //	JOIN resource r ON r.lpu_guid = $2 AND r.guid = a.resource_guid
@@ -10985,6 +11011,12 @@ func (b *VisitGetBatchResults) QueryRow(f func(int, VisitGetRow, error)) {
 			&i.ReceiptAt,
 			&i.Attendance,
 			&i.AttendanceAt,
+			&i.BookedBy,
+			&i.BookedClientGuid,
+			&i.MovedAt,
+			&i.MovedBy,
+			&i.MoveCause,
+			&i.MoveReason,
 			&i.Status,
 		)
 		if f != nil {
@@ -11146,7 +11178,8 @@ SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
     a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
-    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
 JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
@@ -11206,6 +11239,12 @@ type VisitsByStartRow struct {
 	ReceiptAt        *time.Time
 	Attendance       string
 	AttendanceAt     *time.Time
+	BookedBy         string
+	BookedClientGuid uuid.UUID
+	MovedAt          *time.Time
+	MovedBy          *string
+	MoveCause        *string
+	MoveReason       *string
 	Status           string
 }
 
@@ -11217,7 +11256,8 @@ type VisitsByStartRow struct {
 //	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
 //	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
-//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+//	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 //	FROM appointment a
 //	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 //	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
@@ -11295,6 +11335,12 @@ func (b *VisitsByStartBatchResults) Query(f func(int, []VisitsByStartRow, error)
 					&i.ReceiptAt,
 					&i.Attendance,
 					&i.AttendanceAt,
+					&i.BookedBy,
+					&i.BookedClientGuid,
+					&i.MovedAt,
+					&i.MovedBy,
+					&i.MoveCause,
+					&i.MoveReason,
 					&i.Status,
 				); err != nil {
 					return err
@@ -11319,7 +11365,8 @@ SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
     a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
-    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
 JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
@@ -11381,6 +11428,12 @@ type VisitsByUpdateRow struct {
 	ReceiptAt        *time.Time
 	Attendance       string
 	AttendanceAt     *time.Time
+	BookedBy         string
+	BookedClientGuid uuid.UUID
+	MovedAt          *time.Time
+	MovedBy          *string
+	MoveCause        *string
+	MoveReason       *string
 	Status           string
 }
 
@@ -11391,7 +11444,8 @@ type VisitsByUpdateRow struct {
 //	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
 //	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
-//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at, state.status
+//	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
+//	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 //	FROM appointment a
 //	JOIN resource r ON r.lpu_guid = $1 AND r.guid = a.resource_guid
 //	JOIN direction d ON d.lpu_guid = $1 AND d.guid = a.direction_guid
@@ -11471,6 +11525,12 @@ func (b *VisitsByUpdateBatchResults) Query(f func(int, []VisitsByUpdateRow, erro
 					&i.ReceiptAt,
 					&i.Attendance,
 					&i.AttendanceAt,
+					&i.BookedBy,
+					&i.BookedClientGuid,
+					&i.MovedAt,
+					&i.MovedBy,
+					&i.MoveCause,
+					&i.MoveReason,
 					&i.Status,
 				); err != nil {
 					return err

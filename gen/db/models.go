@@ -332,6 +332,18 @@ type Appointment struct {
 	AttendanceAt *time.Time
 	// When the attendance was first set, since it was last none. It can be corrected for a day.
 	AttendanceSince *time.Time
+	// Who has booked the visit: patient or institution.
+	BookedBy string
+	// The client application that has booked the visit. Null if an earlier release has booked or moved it: then client_guid.
+	BookedClientGuid *uuid.UUID
+	// When the visit was last moved; null: never, or by an earlier release.
+	MovedAt *time.Time
+	// Who has last moved the visit: patient or institution. Its client application is client_guid.
+	MovedBy *string
+	// Why the institution has moved the visit; null if the patient has.
+	MoveCause *string
+	// What the institution tells the patient about its move; null: nothing.
+	MoveReason *string
 }
 
 // The kinds of cells (тип занятости); only reception kinds take visits.

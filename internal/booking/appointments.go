@@ -33,6 +33,7 @@ type PatientAppointment struct {
 	Preparation   string // how to prepare for the visit; empty if unknown
 	Direction     AppointmentDirection
 	Cancellation  *Cancellation
+	Move          *LastMove // nil if it was never moved
 }
 
 // AppointmentDirection is the referral of an appointment, as stored in the institution of the

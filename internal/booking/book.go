@@ -45,6 +45,9 @@ type NewAppointment struct {
 	OneActivePerSpeciality bool
 	Zone                   *time.Location
 
+	BookedBy Booker
+	LastMove *LastMove // nil for a booking
+
 	Key *TakenKey // nil without an idempotency key; Create stores the response under it
 }
 
@@ -57,6 +60,9 @@ type HeldDirection struct {
 	Mkab        uuid.UUID   `json:"mkab_guid"`
 	LpuTo       uuid.UUID   `json:"lpu_guid"`
 	Appointment Appointment `json:"appointment"`
+
+	// Visit is set if an institution has booked or moved the visit. Patients do not see it.
+	Visit *HeldVisit `json:"visit,omitempty"`
 }
 
 // Appointment is a booked visit (запись на прием).
@@ -75,7 +81,8 @@ func (s *Service) Book(
 	ctx context.Context, patient Patient, request Request, key *Key,
 ) (held *HeldDirection, replayed bool, err error) {
 	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
-		return s.book(ctx, patient, request, taken)
+		held, err := s.book(ctx, patient, request, taken)
+		return held, patient.withhold(err)
 	})
 }
 
@@ -140,6 +147,7 @@ func (f *Facts) appointment(guid uuid.UUID) NewAppointment {
 		End:                    end,
 		OneActivePerSpeciality: f.Target.OneActivePerSpeciality,
 		Zone:                   f.Target.Zone,
+		BookedBy:               Booker{f.Patient.initiator(), f.Patient.Client},
 	}
 }
 

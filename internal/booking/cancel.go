@@ -37,6 +37,8 @@ type BookedVisit struct {
 	AttendanceSince *time.Time
 	Person          PersonRows
 	AfterStart      bool // the setting DeleteOldTime: cancel and move are allowed after the start
+	BookedBy        Booker
+	Zone            *time.Location // of Lpu
 }
 
 // PersonRows locates the rows of a person.
@@ -52,6 +54,12 @@ func (v *BookedVisit) begun(now time.Time) bool {
 		return !v.End.After(now)
 	}
 	return v.Start.Before(now)
+}
+
+// dayOver reports whether the day on which the visit starts is over, in the zone of its
+// institution.
+func (v *BookedVisit) dayOver(now time.Time) bool {
+	return !now.Before(StartOfDay(v.Start.In(v.Zone).AddDate(0, 0, 1), v.Zone))
 }
 
 // NewCancellation is a cancel that all rules accept.

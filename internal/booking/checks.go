@@ -253,10 +253,15 @@ var cellChecks = map[Name]check{
 
 func (a *ActiveAppointment) values() []string {
 	return []string{
-		"actualAppointment.ResourceName", a.ResourceName,
-		`actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")`, a.Start.Format("02.01.2006 15:04"),
+		placeholderResource, a.ResourceName, placeholderStart, a.Start.Format("02.01.2006 15:04"),
 	}
 }
+
+// The placeholders of SpecialityAlreadyBooked.
+const (
+	placeholderResource = "actualAppointment.ResourceName"
+	placeholderStart    = `actualAppointment.Start.ToString("dd.MM.yyyy HH:mm")`
+)
 
 // RejectSpeciality returns the refusal of a consultation that lost the race for its speciality to
 // the active appointment.

@@ -17,6 +17,9 @@ type FactReader interface {
 	// Visit returns a person's appointment in any institution, or nil if the person has no such
 	// appointment.
 	Visit(ctx context.Context, person, appointment uuid.UUID) (*BookedVisit, error)
+	// VisitPerson returns the person of a visit of an institution. It returns a *Refusal if the
+	// institution has no such visit.
+	VisitPerson(ctx context.Context, lpu, appointment uuid.UUID) (uuid.UUID, error)
 }
 
 // Facts are all facts that the rules need, read in one snapshot. A fact that does not exist is nil

@@ -14,7 +14,7 @@ import (
 type MoveStore interface {
 	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
 	// returns ErrDirectionChanged like BookStore.Create, and ErrVisitChanged if another request has
-	// changed the visit, so that wanted now means a different booking.
+	// cancelled the visit or changed it, so that wanted now means a different booking.
 	Move(
 		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
 	) (*HeldDirection, error)
@@ -27,6 +27,10 @@ type MoveRequest struct {
 	Difficulty int   // number of adjacent cells; 0: as many as now
 	Comment    *string
 	IsCito     *bool
+
+	Version int64      // the version that the visit must have; 0: any
+	Cause   *MoveCause // of an institution's move; nil for that of the patient
+	Reason  *string    // as in LastMove
 }
 
 // moveTries is how often a move is tried if other requests change the visit meanwhile.
@@ -34,12 +38,14 @@ const moveTries = 5
 
 // Move moves an appointment of the patient to another cell. The appointment keeps its guid; if the
 // move fails, it stays unchanged. Move applies the rules of a booking and ignores the visit's own
-// claims. A move to the cells that the visit already has changes nothing. key is as for Book.
+// claims. A move to the cells that the visit already has changes nothing. key and patient.Desk are
+// as for Book.
 func (s *Service) Move(
 	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *Key,
 ) (held *HeldDirection, replayed bool, err error) {
 	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
-		return s.move(ctx, patient, appointment, wanted, taken)
+		held, err := s.move(ctx, patient, appointment, wanted, taken)
+		return held, patient.withhold(err)
 	})
 }
 
@@ -52,7 +58,7 @@ func (s *Service) move(
 		return nil, fmt.Errorf("find the appointment: %w", err)
 	}
 	for range moveTries {
-		if refusal := visit.rejectMove(now); refusal != nil {
+		if refusal := visit.rejectRepetition(patient, now); refusal != nil {
 			return nil, refusal
 		}
 		facts, err := s.ports.Reader.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
@@ -60,11 +66,14 @@ func (s *Service) move(
 			return nil, fmt.Errorf("load the facts: %w", err)
 		}
 		visit = facts.Moved
-		if visit.rejectMove(now) != nil || visit.Request(wanted) != facts.Request {
+		if visit.rejectRepetition(patient, now) != nil || visit.Request(wanted) != facts.Request {
 			continue // the visit has changed: check again
 		}
 		if facts.changesNothing() {
 			return facts.Held, s.keepResponse(ctx, key, facts.Held)
+		}
+		if wanted.Version != 0 && wanted.Version != visit.Version {
+			return nil, Reject(AppointmentVersionMismatch)
 		}
 		if refusal := Check(facts); refusal != nil {
 			return nil, s.addNearest(ctx, facts, refusal)
@@ -75,7 +84,8 @@ func (s *Service) move(
 			}
 		}
 		moved := facts.appointment(visit.Guid)
-		moved.Key = key
+		moved.BookedBy, moved.Key = visit.BookedBy, key
+		moved.LastMove = &LastMove{now, patient.initiator(), wanted.Cause, wanted.Reason}
 		held, err := s.ports.Moves.Move(ctx, moved, wanted, visit)
 		if errors.Is(err, ErrVisitChanged) || errors.Is(err, ErrDirectionChanged) {
 			if visit, err = s.ports.Reader.Visit(ctx, patient.Person, appointment); err != nil {
@@ -96,16 +106,43 @@ func (s *Service) move(
 var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
 // rejectMove returns the refusal of any move of the visit, or nil if it can be moved. v may be nil.
-func (v *BookedVisit) rejectMove(now time.Time) *Refusal {
+func (v *BookedVisit) rejectMove(patient Patient, now time.Time) *Refusal {
+	if refusal := v.rejectInactive(patient); refusal != nil {
+		return refusal
+	}
+	tooLate := v.begun(now)
+	if patient.atDesk() {
+		tooLate = v.dayOver(now)
+	}
 	switch {
-	case v == nil:
-		return Reject(AppointmentAbsent)
-	case v.Cancelled:
-		return Reject(AppointmentCancelled)
-	case v.begun(now) && !v.AfterStart:
+	case tooLate && !v.AfterStart:
 		return Reject(AppointmentStarted)
 	case v.Attendance != AttendanceNone:
 		return Reject(AppointmentAttended)
+	default:
+		return nil
+	}
+}
+
+// rejectRepetition returns the refusal of a move into the cells that the visit already has. An
+// institution may repeat a move as long as the visit is active. v may be nil.
+func (v *BookedVisit) rejectRepetition(patient Patient, now time.Time) *Refusal {
+	if patient.atDesk() {
+		return v.rejectInactive(patient)
+	}
+	return v.rejectMove(patient, now)
+}
+
+// rejectInactive returns the refusal of a move of a visit that does not exist or is cancelled. A
+// visit in another institution does not exist for an institution. v may be nil.
+func (v *BookedVisit) rejectInactive(patient Patient) *Refusal {
+	switch {
+	case v == nil || patient.atDesk() && v.Lpu != patient.Desk:
+		return Reject(AppointmentAbsent)
+	case v.Cancelled && patient.atDesk():
+		return Reject(AppointmentNotActive)
+	case v.Cancelled:
+		return Reject(AppointmentCancelled)
 	default:
 		return nil
 	}

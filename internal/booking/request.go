@@ -7,10 +7,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Patient is the person of the COD token, with the client application that the token was issued to.
+// Patient is the person for whom a client application acts: that of the COD token, or for an
+// institution the one that it names.
 type Patient struct {
 	Person uuid.UUID // guid in the master patient index (МИП)
-	Client uuid.UUID
+	Client uuid.UUID // the client application that the token was issued to
+	Desk   uuid.UUID // the institution that acts for the person; the zero guid if the person acts
 }
 
 // DirectionType is the type of a referral (Тип направления). The zero value means an unsupported

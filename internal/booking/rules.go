@@ -78,7 +78,7 @@ func rulesOf(group Group, checks ...map[Name]check) []Rule {
 // checks whether the visit can be moved.
 func Check(f *Facts) *Refusal {
 	if f.Moved != nil {
-		if refusal := f.Moved.rejectMove(f.Now); refusal != nil {
+		if refusal := f.Moved.rejectMove(f.Patient, f.Now); refusal != nil {
 			return refusal
 		}
 	}

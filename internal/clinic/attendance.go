@@ -25,11 +25,11 @@ type AttendanceStore interface {
 // Attend says what became of a visit and returns the visit. The same attendance changes nothing. It
 // rejects with AppointmentAbsent, with AppointmentNotActive, with AttendanceEarly and
 // AttendanceFinal, and, where a no-show is undone, with DirectionAlreadyBooked and
-// SpecialityAlreadyBooked.
+// SpecialityAlreadyBooked, which do not tell of visits in other institutions.
 func (s *Service) Attend(ctx context.Context, lpu, visit uuid.UUID, attendance booking.Attendance) (Visit, error) {
 	attended, err := s.store.WriteAttendance(ctx, lpu, visit, attendance, s.now())
 	if err != nil {
-		return Visit{}, fmt.Errorf("write the attendance: %w", err)
+		return Visit{}, fmt.Errorf("write the attendance: %w", booking.Withhold(lpu, err))
 	}
 	return attended, nil
 }

@@ -33,6 +33,8 @@ type Visit struct {
 	Receipt       *StoredReceipt // nil if there is none
 	Attendance    booking.Attendance
 	AttendanceAt  *time.Time // when it was set; nil for booking.AttendanceNone
+	BookedBy      booking.Booker
+	Move          *booking.LastMove // nil if it was never moved
 }
 
 // Direction is the referral of a visit.

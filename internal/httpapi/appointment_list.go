@@ -118,6 +118,17 @@ func patientAppointment(a *booking.PatientAppointment) api.PatientAppointment {
 			Speciality:    api.Speciality{Code: a.Direction.SpecialityCode, Name: a.Direction.SpecialityName},
 		},
 		Cancellation: cancellation(a.Cancellation),
+		Move:         lastMove(a.Move),
+	}
+}
+
+// lastMove returns the last move of a visit in the type of the contract, nil if there is none.
+func lastMove(m *booking.LastMove) *api.Move {
+	if m == nil {
+		return nil
+	}
+	return &api.Move{
+		Time: m.At.Truncate(time.Second), Initiator: string(m.Initiator), Cause: (*string)(m.Cause), Reason: m.Reason,
 	}
 }
 

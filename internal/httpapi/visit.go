@@ -82,6 +82,8 @@ func visit(v *clinic.Visit) api.Visit {
 		CreatedAt: v.CreatedAt.Truncate(time.Second), UpdatedAt: v.UpdatedAt.Truncate(time.Second),
 		Cancellation: cancellation(v.Cancellation),
 		Attendance:   api.Attendance{Value: string(v.Attendance), At: seconds(v.AttendanceAt)},
+		BookedBy:     api.Booker{Initiator: string(v.BookedBy.Initiator), ClientGUID: v.BookedBy.Client},
+		Move:         lastMove(v.Move),
 	}
 	if r := v.Receipt; r != nil {
 		written.Receipt = &api.Receipt{

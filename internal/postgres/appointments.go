@@ -74,5 +74,16 @@ func patientAppointment(row *db.AppointmentListRow, lpu booking.LpuPlace) bookin
 			At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason,
 		}
 	}
+	appointment.Move = lastMove(row.MovedAt, row.MovedBy, row.MoveCause, row.MoveReason, zone)
 	return appointment
+}
+
+// lastMove returns the last move in the columns of a visit, nil if there is none.
+func lastMove(at *time.Time, by, cause, reason *string, zone *time.Location) *booking.LastMove {
+	if by == nil {
+		return nil
+	}
+	return &booking.LastMove{
+		At: at.In(zone), Initiator: booking.Initiator(*by), Cause: (*booking.MoveCause)(cause), Reason: reason,
+	}
 }

@@ -61,7 +61,7 @@ func (t *tx) book(
 		if !row.Linked {
 			return booking.Reject(booking.AppointmentNotLinked)
 		}
-		held = writtenDirection(a, row.ID, createdAt)
+		held = writtenDirection(a, row.ID, createdAt, version)
 		return nil
 	})
 	t.tellBooked(a, version)
@@ -187,7 +187,7 @@ func (t *tx) copyDirection(a booking.NewAppointment) {
 // createAppointment queues the statement that writes the visit. It loses with
 // AppointmentNotCreated.
 func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time, version int64) {
-	row(t, t.AppointmentCreate(t.ctx, []db.AppointmentCreateParams{{
+	created := db.AppointmentCreateParams{
 		LpuGuid:          a.Request.LpuTo,
 		Guid:             a.Guid,
 		DirectionGuid:    a.Direction.Guid,
@@ -204,7 +204,15 @@ func (t *tx) createAppointment(a booking.NewAppointment, createdAt time.Time, ve
 		UpdatedAt:        a.CreatedAt,
 		SlotGuids:        guids(a.Slots),
 		Version:          version,
-	}}).QueryRow, func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.AppointmentNotCreated) })
+		BookedBy:         string(a.BookedBy.Initiator),
+		BookedClientGuid: a.BookedBy.Client,
+	}
+	if m := a.LastMove; m != nil {
+		created.MovedAt, created.MovedBy = &m.At, (*string)(&m.Initiator)
+		created.MoveCause, created.MoveReason = (*string)(m.Cause), m.Reason
+	}
+	row(t, t.AppointmentCreate(t.ctx, []db.AppointmentCreateParams{created}).QueryRow,
+		func(_ uuid.UUID, err error) error { return rejectIfAbsent(err, booking.AppointmentNotCreated) })
 }
 
 // explainLoss returns a more precise error than err if a missing row does not show the cause: what
@@ -311,8 +319,10 @@ func checkTakenCells(a booking.NewAppointment, got []db.SlotTakeRow) error {
 }
 
 // writtenDirection returns the referral with its appointment as the transaction has written them,
-// in the target institution's zone.
-func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *booking.HeldDirection {
+// in the target institution's zone. version is that of the visit.
+func writtenDirection(
+	a booking.NewAppointment, id int64, createdAt time.Time, version int64,
+) *booking.HeldDirection {
 	held := &booking.HeldDirection{
 		ID: id, Mkab: a.Mkab, LpuTo: a.Request.LpuTo, Direction: *a.Direction,
 		Appointment: booking.Appointment{
@@ -321,6 +331,14 @@ func writtenDirection(a booking.NewAppointment, id int64, createdAt time.Time) *
 	}
 	if a.Request.LpuTo != a.Request.LpuFrom {
 		held.Direction.LpuTo = &held.LpuTo // a copy names its own institution as the target
+	}
+	if a.Patient.Desk != uuid.Nil {
+		held.Visit = &booking.HeldVisit{
+			Version: version, UpdatedAt: a.CreatedAt.In(a.Zone), Person: a.Patient.Person, Client: a.Patient.Client,
+			DirectionLpu: a.Request.LpuFrom, Resource: a.Resource.Guid, ResourceName: a.Resource.Name,
+			Slots: guids(a.Slots), OutOfSchedule: len(a.Slots) == 0, IsCito: a.Request.IsCito,
+			Comment: a.Request.Comment, BookedBy: a.BookedBy, Move: a.LastMove,
+		}
 	}
 	return inZone(held, a.Zone)
 }

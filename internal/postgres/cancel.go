@@ -82,6 +82,10 @@ func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.U
 // its start. person lists the institutions and visits of its patient.
 func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) (*booking.BookedVisit, error) {
 	settings, err := r.settings(row.LpuGuid, uuid.Nil) // a client application cannot have the setting
+	if err != nil {
+		return nil, err
+	}
+	zone, err := r.zone(row.LpuGuid)
 	return &booking.BookedVisit{
 		Guid:            row.Guid,
 		Lpu:             row.LpuGuid,
@@ -102,6 +106,8 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 		AttendanceSince: row.AttendanceSince,
 		Person:          person,
 		AfterStart:      settings.AfterStart,
+		BookedBy:        booking.Booker{Initiator: booking.Initiator(row.BookedBy), Client: row.BookedClientGuid},
+		Zone:            zone,
 	}, err
 }
 

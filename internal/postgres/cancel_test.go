@@ -41,7 +41,9 @@ func TestVisit(t *testing.T) {
 		Slots: w.slots[:2], Comment: "к врачу", IsCito: true, CreatedAt: visit.CreatedAt, Version: 1,
 		Attendance: booking.AttendanceNone,
 		Person:     booking.PersonRows{Lpus: sortedByBytes(w.from, w.to), Visits: []uuid.UUID{visit.Guid}},
+		BookedBy:   booking.Booker{Initiator: booking.ByPatient, Client: w.patient.Client}, Zone: visit.Zone,
 	}, visit)
+	require.Equal(t, "Asia/Vladivostok", visit.Zone.String())
 	other, err := w.store().Visit(t.Context(), uuid.New(), visit.Guid)
 	require.NoError(t, err)
 	require.Nil(t, other)

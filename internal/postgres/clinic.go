@@ -119,6 +119,8 @@ func visitOf(row *db.VisitGetRow, zone *time.Location) clinic.Visit {
 		OutOfSchedule: row.OutOfSchedule, IsCito: row.IsCito, Comment: row.Comment, Client: row.ClientGuid,
 		CreatedAt: row.CreatedAt.In(zone), UpdatedAt: row.UpdatedAt.In(zone),
 		Attendance: booking.Attendance(row.Attendance),
+		BookedBy:   booking.Booker{Initiator: booking.Initiator(row.BookedBy), Client: row.BookedClientGuid},
+		Move:       lastMove(row.MovedAt, row.MovedBy, row.MoveCause, row.MoveReason, zone),
 	}
 	if row.CancelledAt != nil {
 		visit.Cancellation = &booking.Cancellation{

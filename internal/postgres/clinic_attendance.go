@@ -73,6 +73,12 @@ func (s *Store) visitPerson(ctx context.Context, lpu, guid uuid.UUID) (owner db.
 	return owner, interpretError(err)
 }
 
+// VisitPerson implements booking.FactReader.
+func (s *Store) VisitPerson(ctx context.Context, lpu, appointment uuid.UUID) (uuid.UUID, error) {
+	owner, err := s.visitPerson(ctx, lpu, appointment)
+	return owner.PersonGuid, err
+}
+
 // attend changes the attendance of a locked visit and its claims. It sends the statements of an
 // undone no-show, whose claims may be lost, and queues the others.
 func (t *tx) attend(owner db.VisitPersonRow, locked lockedVisit, wanted booking.Attendance, now time.Time) error {

@@ -31,12 +31,12 @@ func (s *Store) Move(
 		}
 		current := locked.visit
 		if current == nil {
-			return nil, booking.Reject(booking.AppointmentCancelled)
+			return nil, booking.ErrVisitChanged // it was cancelled
 		}
 		if current.Attendance != booking.AttendanceNone {
 			return nil, booking.Reject(booking.AppointmentAttended)
 		}
-		if current.Request(request) != a.Request {
+		if current.Request(request) != a.Request || request.Version != 0 && request.Version != current.Version {
 			return nil, booking.ErrVisitChanged
 		}
 		for _, cells := range cellsToLock(current, changedCells(a, holds), a.Request.LpuTo) {

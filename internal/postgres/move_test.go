@@ -25,6 +25,7 @@ func (w *world) moveTo(visit *booking.BookedVisit, slotID int64, difficulty int)
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,
+		BookedBy: visit.BookedBy, LastMove: &booking.LastMove{At: moment, Initiator: booking.ByPatient},
 	}
 }
 
@@ -143,7 +144,7 @@ func TestMoveIsTooLate(t *testing.T) {
 	}))
 	written := w.countWritten()
 	_, err = w.store().Move(t.Context(), a, moveRequest(a), visit)
-	requireRefusal(t, err, booking.AppointmentCancelled)
+	require.ErrorIs(t, err, booking.ErrVisitChanged)
 	require.Equal(t, written, w.countWritten())
 }
 

@@ -14,9 +14,28 @@ import (
 	"talon.example/internal/booking"
 )
 
-const goldenResponse = "testdata/stored_response.json"
+const (
+	goldenResponse     = "testdata/stored_response.json"
+	goldenDeskResponse = "testdata/stored_desk_response.json"
+)
 
-// exampleResponse returns a response with a value in every field.
+// exampleDeskResponse returns the response to an institution, with a value in every field.
+func exampleDeskResponse() *booking.HeldDirection {
+	held := exampleResponse()
+	cause, reason := booking.MoveOther, "ремонт"
+	held.Visit = &booking.HeldVisit{
+		Version: 2, UpdatedAt: held.Appointment.CreatedAt, Person: uuid.UUID{15: 8}, Client: uuid.UUID{15: 9},
+		DirectionLpu: uuid.UUID{15: 10}, Resource: uuid.UUID{15: 11}, ResourceName: "Врач Терапевт",
+		Slots: []uuid.UUID{{15: 12}, {15: 13}}, OutOfSchedule: true, IsCito: true, Comment: "комментарий",
+		BookedBy: booking.Booker{Initiator: booking.ByInstitution, Client: uuid.UUID{15: 14}},
+		Move: &booking.LastMove{
+			At: held.Appointment.Start, Initiator: booking.ByInstitution, Cause: &cause, Reason: &reason,
+		},
+	}
+	return held
+}
+
+// exampleResponse returns a response with a value in every field that patients see.
 func exampleResponse() *booking.HeldDirection {
 	guid := func(n byte) uuid.UUID { return uuid.UUID{15: n} }
 	at := func(hour int) time.Time { return time.Date(2019, 8, 21, hour, 0, 0, 0, time.FixedZone("", 3*60*60)) }
@@ -38,23 +57,27 @@ func exampleResponse() *booking.HeldDirection {
 // read back unchanged.
 func TestStoredResponseFormat(t *testing.T) {
 	t.Parallel()
-	golden, err := os.ReadFile(goldenResponse)
-	require.NoError(t, err)
-	document, err := json.MarshalIndent(newStoredResponse(exampleResponse()), "", "  ")
-	require.NoError(t, err)
-	require.Equal(t, string(bytes.TrimSpace(golden)), string(document),
-		"a renamed field or another format requires another storedVersion")
+	for name, response := range map[string]*booking.HeldDirection{
+		goldenResponse: exampleResponse(), goldenDeskResponse: exampleDeskResponse(),
+	} {
+		golden, err := os.ReadFile(name)
+		require.NoError(t, err)
+		document, err := json.MarshalIndent(newStoredResponse(response), "", "  ")
+		require.NoError(t, err)
+		require.Equal(t, string(bytes.TrimSpace(golden)), string(document),
+			"a renamed field or another format requires another storedVersion")
 
-	read, err := new(Store).replay(t.Context(), booking.Patient{}, golden)
-	require.NoError(t, err)
-	again, err := json.MarshalIndent(newStoredResponse(read), "", "  ")
-	require.NoError(t, err)
-	require.Equal(t, string(document), string(again))
-	require.True(t, read.Appointment.Start.Equal(exampleResponse().Appointment.Start))
+		read, err := new(Store).replay(t.Context(), booking.Patient{}, golden)
+		require.NoError(t, err)
+		again, err := json.MarshalIndent(newStoredResponse(read), "", "  ")
+		require.NoError(t, err)
+		require.Equal(t, string(document), string(again))
+		require.True(t, read.Appointment.Start.Equal(response.Appointment.Start))
+	}
 
 	cancelled, err := json.Marshal(newStoredResponse(nil))
 	require.NoError(t, err)
-	read, err = new(Store).replay(t.Context(), booking.Patient{}, cancelled)
+	read, err := new(Store).replay(t.Context(), booking.Patient{}, cancelled)
 	require.NoError(t, err)
 	require.Nil(t, read)
 }

@@ -201,6 +201,7 @@ func (w *world) appointment(difficulty int) booking.NewAppointment {
 		Slots: facts.Slots, Access: facts.Target.Rights.OtherLpu, Mkab: facts.Mkab.Guid,
 		Start: facts.Slots[0].Start, End: facts.Slots[len(facts.Slots)-1].End,
 		OneActivePerSpeciality: facts.Target.OneActivePerSpeciality, Zone: facts.Target.Zone,
+		BookedBy: booking.Booker{Initiator: booking.ByPatient, Client: w.patient.Client},
 	}
 }
 

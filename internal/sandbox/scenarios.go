@@ -46,11 +46,14 @@ const (
 	refusedPatient          = 18 // whose bookings are refused
 	bookingPatient          = 19 // whose bookings succeed
 	movingPatient           = 20 // has movedVisit
-	holdingPatient          = 29 // holds two cells, and has attendedVisit
+	holdingPatient          = 29 // holds two cells, and has attendedVisit and reassigned
 	unidentifiedPatient     = 35
 	throttledPatient        = 36
 	patientWithoutReferrals = 37
 )
+
+// reassignedTo is the cell of the visit reassigned.
+const reassignedTo = 51206
 
 const (
 	cancelledVisit = 1  // a cancelled visit
@@ -58,6 +61,7 @@ const (
 	fulfilledVisit = 4  // a visit that took place, days ago
 	movedVisit     = 5  // the visit that a scenario moves
 	attendedVisit  = 6  // a visit whose patient is there already
+	reassigned     = 7  // a visit that the institution has moved to reassignedTo
 	lateDay        = 12 // the day of the cells that the scenarios take
 	unknownNumber  = 0  // of an object that does not exist
 )
@@ -525,7 +529,8 @@ func (s *scenarios) addVisitRefusals() {
 	attend(booking.AttendanceFinal, fulfilledVisit, "none")
 }
 
-// addVisits adds the reads of visits, a receipt and an attendance. Those that write are repeatable.
+// addVisits adds the reads of visits, a receipt, an attendance, a booking and a move. Those that
+// write are repeatable.
 func (s *scenarios) addVisits() {
 	add := func(name, operation, method, path, body, scope string) {
 		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(scope))
@@ -537,6 +542,14 @@ func (s *scenarios) addVisits() {
 		`{"Version": 1, "Status": "accepted", "Number": "А-104"}`, booking.ScopeVisitWrite)
 	add("attendance_written", "putAttendance", http.MethodPut, clinicPath(fulfilledVisit)+"/attendance",
 		attendanceBody("fulfilled"), booking.ScopeVisitWrite)
+	s.add("visit_booked", "bookVisit", http.StatusOK, noPatient, http.MethodPost,
+		"/clinic/lpus/"+exampleTarget.String()+"/appointments", marshal(map[string]any{
+			"PersonGuid": person(bookingPatient), "DirectionGuid": referralOf(bookingPatient, 2),
+			"DirectionType": "consult", "LpuFromGuid": exampleSource, "SlotId": slotOf(3, lateDay, 7),
+		}), s.bySystem(booking.ScopeVisitWrite), header("Idempotency-Key", "demo-visit-booked"))
+	add("visit_moved", "putVisitSlot", http.MethodPut, clinicPath(reassigned)+"/slot", fmt.Sprintf(
+		`{"Version": 1, "SlotId": %d, "Reason": "equipment_failed", "Text": "Аппарат не работает"}`, reassignedTo),
+		booking.ScopeVisitWrite)
 }
 
 // webhookBody is a webhook to which nothing is sent.

@@ -131,7 +131,7 @@ func KnownRule(rule client.Rule) bool {
 }
 
 // keyed matches the method and the path of the operations that take an Idempotency-Key.
-var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move)$`)
+var keyed = regexp.MustCompile(`^(DELETE .*/appointments/[^/]+|POST .*/appointments|POST .*/appointments/[^/]+/move|POST .*/clinic/lpus/[^/]+/appointments)$`)
 
 // streamed matches the method and the path of the operations whose body is a stream.
 var streamed = regexp.MustCompile(`^(POST .*/registry/imports)$`)

@@ -62,7 +62,8 @@ func TestAppointment(t *testing.T) {
 				"number": "47010157096",
 				"speciality": {"code": "92", "name": ""}
 			},
-			"cancellation": %s
+			"cancellation": %s,
+			"move": null
 		}`, guid, status, update, cancellation)
 	}
 	requireReturned := func(want string) {

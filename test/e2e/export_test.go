@@ -525,7 +525,7 @@ func (e *exporter) removeVisits() {
 	e.Exec(`UPDATE appointment SET attendance = 'none', attendance_at = NULL, attendance_since = NULL`)
 	e.Exec(`UPDATE direction SET completed_by_guid = NULL`)
 	visits := e.guids(`SELECT person_guid, guid FROM appointment WHERE cancelled_at IS NULL`)
-	require.Len(e.T, visits, 5)
+	require.Len(e.T, visits, 6)
 	for _, visit := range visits {
 		e.Cancel(visit[0], visit[1]).RequireCancelled(e.T)
 	}

@@ -27,6 +27,10 @@ func forEachKeyedOperation(t *testing.T,
 		"book": func(sc *harness.Scene) func(string) harness.Answer {
 			return func(key string) harness.Answer { return sc.BookWithKey(key, sc.Person, harness.ClientGuid) }
 		},
+		"book at the desk": func(sc *harness.Scene) func(string) harness.Answer {
+			c := bookingDesk(sc)
+			return func(key string) harness.Answer { return c.bookWithKey(key) }
+		},
 		"move": func(sc *harness.Scene) func(string) harness.Answer {
 			visit := sc.MustBook()
 			return func(key string) harness.Answer {

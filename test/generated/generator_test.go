@@ -176,16 +176,23 @@ func (g *generator) round(seed uint64, until int) {
 const systemToken = "systemToken"
 
 // Objects of the demo data: a visit of the second patient and a free cell for it, a visit whose
-// patient is there, a webhook and an import of the region's system, and a client application through
-// which no patient books.
+// patient is there, a visit that the institution has moved and its cell, a person with a referral
+// and a free cell for it, a webhook and an import of the region's system, and a client application
+// through which no patient books.
 const (
-	demoBooked   = "de300000-000a-4000-8000-000000000002"
-	freeCell     = "10810"
-	demoAttended = "de300000-000a-4000-8000-000000000006"
-	demoLpu      = "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"
-	demoWebhook  = "de300000-0010-4000-8000-000000000002"
-	demoImport   = "de300000-000f-4000-8000-000000000003"
-	demoClient   = "de300000-0003-4000-8000-000000000013"
+	demoBooked      = "de300000-000a-4000-8000-000000000002"
+	freeCell        = "10810"
+	demoAttended    = "de300000-000a-4000-8000-000000000006"
+	demoReassigned  = "de300000-000a-4000-8000-000000000007"
+	reassignedTo    = "51206"
+	demoPerson      = "de300000-0005-4000-8000-000000000020"
+	demoReferral    = "de300000-0007-4000-8000-002000000002"
+	anotherFreeCell = "30810"
+	demoLpu         = "4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"
+	demoSource      = "e66e8056-f0bd-4ec3-85f7-28ff5b22db4f"
+	demoWebhook     = "de300000-0010-4000-8000-000000000002"
+	demoImport      = "de300000-000f-4000-8000-000000000003"
+	demoClient      = "de300000-0003-4000-8000-000000000013"
 )
 
 // loadDemoFacts reads the demo data of the patients: everything that identifies a patient to the
@@ -266,14 +273,24 @@ func (g *generator) readEverything() {
 	}
 }
 
-// sendRare sends the requests that random values rarely make valid: they need a visit of the patient
-// and a free cell, a visit whose patient is there, or an address and an event of a webhook.
+// sendRare sends the requests that random values rarely make valid: they need a visit of the
+// patient and a free cell, a visit whose patient is there, or an address and an event of a webhook.
+// The region's system, which sends those of institutions, may take the cells of registries.
 func (g *generator) sendRare() {
+	g.Exec(`UPDATE client_application SET visit_direction_other_lpu = 11 WHERE guid = $1`, sandbox.RegionClient)
 	for operation, values := range map[string]map[string]any{
 		"moveAppointment": {"appointmentguid": demoBooked, "slotid": json.Number(freeCell)},
 		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended},
 		"putWebhook":      {"webhookguid": demoWebhook, "url": "https://clinic.example/talon"},
 		"redeliver":       {"webhookguid": demoWebhook, "eventids": "1"},
+		"putVisitSlot": {
+			"lpuguid": demoLpu, "appointmentguid": demoReassigned, "slotid": json.Number(reassignedTo),
+			"version": json.Number("1"),
+		},
+		"bookVisit": {
+			"lpuguid": demoLpu, "personguid": demoPerson, "directionguid": demoReferral,
+			"directiontype": "consult", "lpufromguid": demoSource, "slotid": json.Number(anotherFreeCell),
+		},
 	} {
 		for _, o := range g.operations {
 			if o.OperationID == operation {

@@ -37,8 +37,8 @@ func (g *generator) rejectedByProse(d *draft, field string) bool {
 }
 
 func (g *generator) proseConstraints() []proseConstraint {
-	booking := []string{"createAppointment", "checkAppointment"}
-	cell := append([]string{"moveAppointment"}, booking...)
+	booking := []string{"createAppointment", "checkAppointment", "bookVisit"}
+	cell := append([]string{"moveAppointment", "putVisitSlot"}, booking...)
 	slots := []string{"listDirectionSlots"}
 	zero := func(field string) func(d *draft) bool {
 		return func(d *draft) bool { return d.value(field) == uuid.Nil.String() }
@@ -197,7 +197,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool { return d.value("onBooked") == "displace" },
 		},
 		proseConstraint{
-			[]string{"putReceipt", "putAttendance"}, []string{"appointmentGuid"}, "Not the zero guid.",
+			[]string{"putReceipt", "putAttendance", "putVisitSlot"}, []string{"appointmentGuid"}, "Not the zero guid.",
 			zero("appointmentGuid"),
 		},
 		proseConstraint{
@@ -205,6 +205,13 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool {
 				reason, _ := d.value("Reason").(string)
 				return (d.value("Status") == "rejected") == (reason == "")
+			},
+		},
+		proseConstraint{
+			[]string{"putVisitSlot"}, []string{"Text"}, "Required for `other`.",
+			func(d *draft) bool {
+				text, _ := d.value("Text").(string)
+				return d.value("Reason") == "other" && text == ""
 			},
 		},
 		proseConstraint{
@@ -295,7 +302,7 @@ var expectedFailures = map[string]func(d *draft) bool{
 	},
 	"complex_slot_failed": func(d *draft) bool {
 		// A move keeps the number of the visit's cells.
-		return d.OperationID == "moveAppointment" || d.value("Difficulty") != nil || d.value("AppointmentGuid") != nil
+		return d.OperationID == "moveAppointment" || d.OperationID == "putVisitSlot" || d.value("Difficulty") != nil || d.value("AppointmentGuid") != nil
 	},
 }
 

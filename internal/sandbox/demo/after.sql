@@ -82,7 +82,7 @@ JOIN webhook w ON w.guid < pg_temp.demo_guid('0010', 100);
 
 -- The active future ones are after the cell of example 1, so their claims are valid until the data
 -- are outdated. Visit 4 is in the past; it was out of schedule. The patient of visit 6 is there
--- already, so that it cannot be cancelled.
+-- already, so that it cannot be cancelled. The institution has moved visit 7.
 CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, resource_guid uuid, cancelled boolean);
 INSERT INTO demo_visit VALUES
     (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- its copy of the referral is in the response of example 1
@@ -90,7 +90,8 @@ INSERT INTO demo_visit VALUES
     (3, pg_temp.demo_guid('0007', 1700000001),    58382, 20913, NULL, false),
     (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false),
     (5, pg_temp.demo_guid('0007', 2000000001),    58380, 11203, NULL, false),
-    (6, pg_temp.demo_guid('0007', 2900000001),    58379, 11206, NULL, false);
+    (6, pg_temp.demo_guid('0007', 2900000001),    58379, 11206, NULL, false),
+    (7, pg_temp.demo_guid('0007', 2900000004),    58378, 51206, NULL, false);
 
 CREATE TEMPORARY TABLE demo_time AS
 SELECT v.number, d.lpu_to_guid AS lpu_guid, coalesce(s.resource_guid, v.resource_guid) AS resource_guid,
@@ -141,6 +142,11 @@ FROM (
     SELECT 6, current_setting('talon.demo_now')::timestamptz, 'arrived'
 ) change
 WHERE a.guid = pg_temp.demo_guid('000a', change.number);
+UPDATE appointment
+SET updated_at = moved.at, client_guid = pg_temp.demo_guid('0003', 12), booked_client_guid = client_guid,
+    moved_at = moved.at, moved_by = 'institution', move_cause = 'equipment_failed', move_reason = 'Аппарат не работает'
+FROM (SELECT current_setting('talon.demo_now')::timestamptz) moved (at)
+WHERE guid = pg_temp.demo_guid('000a', 7);
 UPDATE direction
 SET completed_by_guid = appointment_guid
 WHERE appointment_guid = pg_temp.demo_guid('000a', 4);

@@ -279,6 +279,33 @@ func (e TokenFormClientAssertionType) Valid() bool {
 	}
 }
 
+// Defines values for VisitSlotRequestReason.
+const (
+	VisitSlotRequestReasonDoctorAbsent    VisitSlotRequestReason = "doctor_absent"
+	VisitSlotRequestReasonEquipmentFailed VisitSlotRequestReason = "equipment_failed"
+	VisitSlotRequestReasonOther           VisitSlotRequestReason = "other"
+	VisitSlotRequestReasonPatientRequest  VisitSlotRequestReason = "patient_request"
+	VisitSlotRequestReasonScheduleChanged VisitSlotRequestReason = "schedule_changed"
+)
+
+// Valid indicates whether the value is a known member of the VisitSlotRequestReason enum.
+func (e VisitSlotRequestReason) Valid() bool {
+	switch e {
+	case VisitSlotRequestReasonDoctorAbsent:
+		return true
+	case VisitSlotRequestReasonEquipmentFailed:
+		return true
+	case VisitSlotRequestReasonOther:
+		return true
+	case VisitSlotRequestReasonPatientRequest:
+		return true
+	case VisitSlotRequestReasonScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for WebhookRequestTypes.
 const (
 	WebhookRequestTypesAppointmentArrived    WebhookRequestTypes = "appointment.arrived"
@@ -841,6 +868,17 @@ type AttendanceRequest struct {
 //
 // Example: fulfilled
 type AttendanceRequestAttendance string
+
+// Booker Who has booked a visit.
+type Booker struct {
+	// Initiator `patient` if the patient has booked it through a client application, `institution` if the institution has (`bookVisit`).
+	//
+	// Example: patient
+	Initiator string `json:"initiator"`
+
+	// ClientGUID Guid of the client application.
+	ClientGUID GUID `json:"clientGuid"`
+}
 
 // CancelRequest The reason for a cancellation (Причина отмены).
 type CancelRequest struct {
@@ -1999,6 +2037,29 @@ type LpuTo struct {
 // Example: patient
 type Mender = string
 
+// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+type Move struct {
+	// Time Time of the move.
+	//
+	// Example: 2019-08-20T19:30:00+03:00
+	Time time.Time `json:"time"`
+
+	// Initiator `patient` if the patient has moved it through a client application, `institution` if the institution has (`putVisitSlot`).
+	//
+	// Example: institution
+	Initiator string `json:"initiator"`
+
+	// Cause Why the institution has moved it. `null` if the patient has.
+	//
+	// Example: doctor_absent
+	Cause *string `json:"cause"`
+
+	// Reason What the institution tells the patient. `null` if nothing.
+	//
+	// Example: Врач заболел
+	Reason *string `json:"reason"`
+}
+
 // MoveRequest The cell to move an appointment to (Запрос переноса записи на прием). A field that is absent or `null` leaves its value unchanged.
 type MoveRequest struct {
 	// Difficulty Number of adjacent cells that the visit takes (Сложность приема). Default: as many as it has, or 1 if it is out of schedule.
@@ -2131,6 +2192,9 @@ type PatientAppointment struct {
 
 	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
+
+	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+	Move *Move `json:"move"`
 }
 
 // PatientDirection A referral (направление) of the patient, as the institution that wrote it holds it. Times and days are in the zone of that institution.
@@ -3474,8 +3538,14 @@ type Visit struct {
 	// Attendance What became of the visit.
 	Attendance Attendance `json:"attendance"`
 
+	// BookedBy Who has booked the visit.
+	BookedBy Booker `json:"bookedBy"`
+
 	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
+
+	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+	Move *Move `json:"move"`
 
 	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
 	Receipt *Receipt `json:"receipt"`
@@ -3507,6 +3577,63 @@ type VisitPage struct {
 	Next *string `json:"next"`
 }
 
+// VisitRequest The visit that an institution books for a patient (Запрос записи в регистратуре).
+type VisitRequest struct {
+	// Date The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
+	//
+	// Example: 2023-10-21
+	Date *string `json:"Date,omitempty"`
+
+	// Difficulty Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: 1. No effect out of schedule.
+	//
+	// Example: 1
+	Difficulty *int32 `json:"Difficulty,omitempty"`
+
+	// DirectionGUID The referral's guid (Гуид направления). Not the zero guid.
+	DirectionGUID GUID `json:"DirectionGuid"`
+
+	// DirectionType The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
+	//
+	// Example: consult
+	DirectionType string `json:"DirectionType"`
+
+	// DocPrvdGUID The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: b0666870-c5b7-4e38-a959-0f17bc50a3cf
+	DocPrvdGUID *string `json:"DocPrvdGuid,omitempty"`
+
+	// IsCito True if urgent, cito (Признак срочного приёма). Default: `false`.
+	//
+	// Example: false
+	IsCito *bool `json:"IsCito,omitempty"`
+
+	// LpuFromGUID The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
+	LpuFromGUID GUID `json:"LpuFromGuid"`
+
+	// OutOfSchedule True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required. Default: `false`.
+	//
+	// Example: false
+	OutOfSchedule *bool `json:"OutOfSchedule,omitempty"`
+
+	// PersonGUID The person's guid in the master patient index (Гуид пациента в МИП). Not the zero guid.
+	PersonGUID GUID `json:"PersonGuid"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// VisitComment A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL. Default: empty.
+	//
+	// Example: После обеда
+	VisitComment *string `json:"VisitComment,omitempty"`
+}
+
 // VisitResource The resource (ресурс) of a visit.
 type VisitResource struct {
 	// GUID Guid of the resource.
@@ -3517,6 +3644,39 @@ type VisitResource struct {
 	// Example: Иванова Анна Петровна
 	Name string `json:"name"`
 }
+
+// VisitSlotRequest The cell to move a visit to, and why (Запрос переноса записи медицинской организацией).
+type VisitSlotRequest struct {
+	// Version The version of the visit that the institution has seen.
+	//
+	// Example: 1
+	Version int64 `json:"Version"`
+
+	// SlotGUID The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
+	//
+	// Example: de300000-0009-4000-8000-000014527455
+	SlotGUID *string `json:"SlotGuid,omitempty"`
+
+	// SlotID The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+	//
+	// Example: 14527455
+	SlotID *int64 `json:"SlotId,omitempty"`
+
+	// Reason Why the visit is moved.
+	//
+	// Example: doctor_absent
+	Reason VisitSlotRequestReason `json:"Reason"`
+
+	// Text What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+	//
+	// Example: Врач заболел
+	Text *string `json:"Text,omitempty"`
+}
+
+// VisitSlotRequestReason Why the visit is moved.
+//
+// Example: doctor_absent
+type VisitSlotRequestReason string
 
 // Webhook An address to which the service sends events (подписка на события).
 type Webhook struct {
@@ -3813,6 +3973,12 @@ type CheckUnavailable = Error
 // ClientRefused The body of every error response.
 type ClientRefused = Error
 
+// DeskForbidden The body of every error response.
+type DeskForbidden = Error
+
+// DeskUnavailable The body of every error response.
+type DeskUnavailable = Error
+
 // DirectionAbsent The body of every error response.
 type DirectionAbsent = Error
 
@@ -3948,6 +4114,9 @@ type Unavailable = Error
 // VisitAbsent The body of every error response.
 type VisitAbsent = Error
 
+// VisitSlotRefused The body of every error response.
+type VisitSlotRefused = Error
+
 // WebhookAbsent The body of every error response.
 type WebhookAbsent = Error
 
@@ -4064,6 +4233,12 @@ type ListVisitsParams struct {
 
 // ListVisitsParamsStatus defines parameters for ListVisits.
 type ListVisitsParamsStatus string
+
+// BookVisitParams defines parameters for BookVisit.
+type BookVisitParams struct {
+	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
+	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
 
 // ListDirectionsParams defines parameters for ListDirections.
 type ListDirectionsParams struct {
@@ -4332,11 +4507,17 @@ type MoveAppointmentJSONRequestBody = MoveRequest
 // GetSystemTokenFormdataRequestBody defines body for GetSystemToken for application/x-www-form-urlencoded ContentType.
 type GetSystemTokenFormdataRequestBody = TokenForm
 
+// BookVisitJSONRequestBody defines body for BookVisit for application/json ContentType.
+type BookVisitJSONRequestBody = VisitRequest
+
 // PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
 type PutAttendanceJSONRequestBody = AttendanceRequest
 
 // PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
 type PutReceiptJSONRequestBody = ReceiptRequest
+
+// PutVisitSlotJSONRequestBody defines body for PutVisitSlot for application/json ContentType.
+type PutVisitSlotJSONRequestBody = VisitSlotRequest
 
 // PutClientRightsJSONRequestBody defines body for PutClientRights for application/json ContentType.
 type PutClientRightsJSONRequestBody = ClientRightsRequest
@@ -4899,6 +5080,54 @@ type ClientInterface interface {
 	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
 	ListVisits(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// BookVisitWithBody Book a visit for a patient (Запись в регистратуре)
+	//
+	// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+	// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+	// `PersonGuid` and the client application of the token. So the masks of the client application
+	// decide which cells it may take, and its right to book out of schedule.
+	//
+	// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+	// person's own referrals is given: any other referral fails with `direction_not_found` or
+	// `direction_not_patients`, and these come first.
+	//
+	// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+	// other visit in `details.appointment`, and in the message, only if it is in this institution.
+	// Of a visit to another institution, the patient alone learns when and where it is.
+	//
+	// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+	// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+	// the person and the client application.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+	BookVisitWithBody(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// BookVisit Book a visit for a patient (Запись в регистратуре)
+	//
+	// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+	// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+	// `PersonGuid` and the client application of the token. So the masks of the client application
+	// decide which cells it may take, and its right to book out of schedule.
+	//
+	// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+	// person's own referrals is given: any other referral fails with `direction_not_found` or
+	// `direction_not_patients`, and these come first.
+	//
+	// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+	// other visit in `details.appointment`, and in the message, only if it is in this institution.
+	// Of a visit to another institution, the patient alone learns when and where it is.
+	//
+	// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+	// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+	// the person and the client application.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+	BookVisit(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, body BookVisitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
 	//
 	// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
@@ -4924,8 +5153,8 @@ type ClientInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4950,8 +5179,8 @@ type ClientInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4989,6 +5218,78 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
 	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutVisitSlotWithBody Move a visit to another cell (Перенос записи медицинской организацией)
+	//
+	// Moves a visit to another cell of the same institution, also of another doctor, in one
+	// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+	// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+	// application of the token. If the move fails, the visit is unchanged.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+	// the patient's appointment. Write no names into `Text`.
+	//
+	// **Version.** If `Version` is not the current one, it fails with
+	// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+	//
+	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+	// end of the day on which it starts, in the institution's zone; later it fails with
+	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+	// `appointment_not_active`.
+	//
+	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+	// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+	PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
+	//
+	// Moves a visit to another cell of the same institution, also of another doctor, in one
+	// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+	// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+	// application of the token. If the move fails, the visit is unchanged.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+	// the patient's appointment. Write no names into `Text`.
+	//
+	// **Version.** If `Version` is not the current one, it fails with
+	// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+	//
+	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+	// end of the day on which it starts, in the institution's zone; later it fails with
+	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+	// `appointment_not_active`.
+	//
+	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+	// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+	PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	//
@@ -6663,6 +6964,74 @@ func (c *Client) ListVisits(ctx context.Context, lpuGUID LpuGUID, params *ListVi
 	return c.Client.Do(req)
 }
 
+// BookVisitWithBody Book a visit for a patient (Запись в регистратуре)
+//
+// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+// `PersonGuid` and the client application of the token. So the masks of the client application
+// decide which cells it may take, and its right to book out of schedule.
+//
+// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+// person's own referrals is given: any other referral fails with `direction_not_found` or
+// `direction_not_patients`, and these come first.
+//
+// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+// other visit in `details.appointment`, and in the message, only if it is in this institution.
+// Of a visit to another institution, the patient alone learns when and where it is.
+//
+// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+// the person and the client application.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+func (c *Client) BookVisitWithBody(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBookVisitRequestWithBody(c.Server, lpuGUID, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// BookVisit Book a visit for a patient (Запись в регистратуре)
+//
+// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+// `PersonGuid` and the client application of the token. So the masks of the client application
+// decide which cells it may take, and its right to book out of schedule.
+//
+// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+// person's own referrals is given: any other referral fails with `direction_not_found` or
+// `direction_not_patients`, and these come first.
+//
+// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+// other visit in `details.appointment`, and in the message, only if it is in this institution.
+// Of a visit to another institution, the patient alone learns when and where it is.
+//
+// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+// the person and the client application.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+func (c *Client) BookVisit(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, body BookVisitJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewBookVisitRequest(c.Server, lpuGUID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetVisit Get a visit to an institution (Запись на прием в ЛПУ)
 //
 // Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
@@ -6698,8 +7067,8 @@ func (c *Client) GetVisit(ctx context.Context, lpuGUID LpuGUID, appointmentGUID 
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6734,8 +7103,8 @@ func (c *Client) PutAttendanceWithBody(ctx context.Context, lpuGUID LpuGUID, app
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6794,6 +7163,98 @@ func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appoin
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
 func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReceiptRequest(c.Server, lpuGUID, appointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutVisitSlotWithBody Move a visit to another cell (Перенос записи медицинской организацией)
+//
+// Moves a visit to another cell of the same institution, also of another doctor, in one
+// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+// application of the token. If the move fails, the visit is unchanged.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `patient_request` | The patient has asked for it. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+// the patient's appointment. Write no names into `Text`.
+//
+// **Version.** If `Version` is not the current one, it fails with
+// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+//
+// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+// end of the day on which it starts, in the institution's zone; later it fails with
+// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+// `appointment_not_active`.
+//
+// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+func (c *Client) PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutVisitSlotRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
+//
+// Moves a visit to another cell of the same institution, also of another doctor, in one
+// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+// application of the token. If the move fails, the visit is unchanged.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `patient_request` | The patient has asked for it. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+// the patient's appointment. Write no names into `Text`.
+//
+// **Version.** If `Version` is not the current one, it fails with
+// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+//
+// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+// end of the day on which it starts, in the institution's zone; later it fails with
+// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+// `appointment_not_active`.
+//
+// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+func (c *Client) PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutVisitSlotRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -9474,6 +9935,68 @@ func NewListVisitsRequest(server string, lpuGUID LpuGUID, params *ListVisitsPara
 	return req, nil
 }
 
+// NewBookVisitRequest calls the generic BookVisit builder with application/json body
+func NewBookVisitRequest(server string, lpuGUID LpuGUID, params *BookVisitParams, body BookVisitJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewBookVisitRequestWithBody(server, lpuGUID, params, "application/json", bodyReader)
+}
+
+// NewBookVisitRequestWithBody constructs an http.Request for the BookVisit method, with any body, and a specified content type
+func NewBookVisitRequestWithBody(server string, lpuGUID LpuGUID, params *BookVisitParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 // NewGetVisitRequest constructs an http.Request for the GetVisit method
 func NewGetVisitRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID) (*http.Request, error) {
 	var err error
@@ -9604,6 +10127,60 @@ func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUI
 	}
 
 	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/receipt", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutVisitSlotRequest calls the generic PutVisitSlot builder with application/json body
+func NewPutVisitSlotRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutVisitSlotRequestWithBody(server, lpuGUID, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewPutVisitSlotRequestWithBody constructs an http.Request for the PutVisitSlot method, with any body, and a specified content type
+func NewPutVisitSlotRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/slot", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -13440,6 +14017,54 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /clinic/lpus/{lpuGuid}/appointments (the `ListVisits` operationId).
 	ListVisitsWithResponse(ctx context.Context, lpuGUID LpuGUID, params *ListVisitsParams, reqEditors ...RequestEditorFn) (*ListVisitsResponse, error)
 
+	// BookVisitWithBodyWithResponse Book a visit for a patient (Запись в регистратуре)
+	//
+	// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+	// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+	// `PersonGuid` and the client application of the token. So the masks of the client application
+	// decide which cells it may take, and its right to book out of schedule.
+	//
+	// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+	// person's own referrals is given: any other referral fails with `direction_not_found` or
+	// `direction_not_patients`, and these come first.
+	//
+	// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+	// other visit in `details.appointment`, and in the message, only if it is in this institution.
+	// Of a visit to another institution, the patient alone learns when and where it is.
+	//
+	// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+	// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+	// the person and the client application.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+	BookVisitWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BookVisitResponse, error)
+
+	// BookVisitWithResponse Book a visit for a patient (Запись в регистратуре)
+	//
+	// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+	// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+	// `PersonGuid` and the client application of the token. So the masks of the client application
+	// decide which cells it may take, and its right to book out of schedule.
+	//
+	// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+	// person's own referrals is given: any other referral fails with `direction_not_found` or
+	// `direction_not_patients`, and these come first.
+	//
+	// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+	// other visit in `details.appointment`, and in the message, only if it is in this institution.
+	// Of a visit to another institution, the patient alone learns when and where it is.
+	//
+	// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+	// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+	// the person and the client application.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+	BookVisitWithResponse(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, body BookVisitJSONRequestBody, reqEditors ...RequestEditorFn) (*BookVisitResponse, error)
+
 	// GetVisitWithResponse Get a visit to an institution (Запись на прием в ЛПУ)
 	//
 	// Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
@@ -13467,8 +14092,8 @@ type ClientWithResponsesInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -13493,8 +14118,8 @@ type ClientWithResponsesInterface interface {
 	// with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 	// 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 	// referral or its speciality belongs to another appointment by then, it fails with
-	// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-	// changes nothing.
+	// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+	// visit to another institution. Setting the same attendance again changes nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -13532,6 +14157,78 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
 	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+
+	// PutVisitSlotWithBodyWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
+	//
+	// Moves a visit to another cell of the same institution, also of another doctor, in one
+	// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+	// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+	// application of the token. If the move fails, the visit is unchanged.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+	// the patient's appointment. Write no names into `Text`.
+	//
+	// **Version.** If `Version` is not the current one, it fails with
+	// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+	//
+	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+	// end of the day on which it starts, in the institution's zone; later it fails with
+	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+	// `appointment_not_active`.
+	//
+	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+	// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+	PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
+
+	// PutVisitSlotWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
+	//
+	// Moves a visit to another cell of the same institution, also of another doctor, in one
+	// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+	// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+	// application of the token. If the move fails, the visit is unchanged.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+	// the patient's appointment. Write no names into `Text`.
+	//
+	// **Version.** If `Version` is not the current one, it fails with
+	// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+	//
+	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+	// end of the day on which it starts, in the institution's zone; later it fails with
+	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+	// `appointment_not_active`.
+	//
+	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+	// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+	PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
 
 	// ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 	//
@@ -16246,6 +16943,199 @@ func (r ListVisitsResponse) ContentType() string {
 	return ""
 }
 
+// BookVisitResponse200Headers the declared response headers of an HTTP 200 response for BookVisit
+type BookVisitResponse200Headers struct {
+	IdempotencyReplayed *bool
+	XRequestID          string
+}
+
+// BookVisitResponse400Headers the declared response headers of an HTTP 400 response for BookVisit
+type BookVisitResponse400Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse403Headers the declared response headers of an HTTP 403 response for BookVisit
+type BookVisitResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// BookVisitResponse404Headers the declared response headers of an HTTP 404 response for BookVisit
+type BookVisitResponse404Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse405Headers the declared response headers of an HTTP 405 response for BookVisit
+type BookVisitResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// BookVisitResponse409Headers the declared response headers of an HTTP 409 response for BookVisit
+type BookVisitResponse409Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+// BookVisitResponse413Headers the declared response headers of an HTTP 413 response for BookVisit
+type BookVisitResponse413Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse415Headers the declared response headers of an HTTP 415 response for BookVisit
+type BookVisitResponse415Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse422Headers the declared response headers of an HTTP 422 response for BookVisit
+type BookVisitResponse422Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse500Headers the declared response headers of an HTTP 500 response for BookVisit
+type BookVisitResponse500Headers struct {
+	XRequestID string
+}
+
+// BookVisitResponse503Headers the declared response headers of an HTTP 503 response for BookVisit
+type BookVisitResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type BookVisitResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *BadRequest
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *DeskForbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *NotFound
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *KeyInUse
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON422 the response for an HTTP 422 `application/json` response
+	JSON422 *KeyReused
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *DeskUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *BookVisitResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *BookVisitResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *BookVisitResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *BookVisitResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *BookVisitResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *BookVisitResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *BookVisitResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *BookVisitResponse415Headers
+	// Headers422 the parsed response headers for an HTTP 422 response
+	Headers422 *BookVisitResponse422Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *BookVisitResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *BookVisitResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r BookVisitResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r BookVisitResponse) GetJSON400() *BadRequest {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r BookVisitResponse) GetJSON403() *DeskForbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r BookVisitResponse) GetJSON404() *NotFound {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r BookVisitResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r BookVisitResponse) GetJSON409() *KeyInUse {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r BookVisitResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r BookVisitResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON422 returns the response for an HTTP 422 `application/json` response
+func (r BookVisitResponse) GetJSON422() *KeyReused {
+	return r.JSON422
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r BookVisitResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r BookVisitResponse) GetJSON503() *DeskUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r BookVisitResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r BookVisitResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r BookVisitResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r BookVisitResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetVisitResponse200Headers the declared response headers of an HTTP 200 response for GetVisit
 type GetVisitResponse200Headers struct {
 	XRequestID string
@@ -16729,6 +17619,183 @@ func (r PutReceiptResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutReceiptResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutVisitSlotResponse200Headers the declared response headers of an HTTP 200 response for PutVisitSlot
+type PutVisitSlotResponse200Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse400Headers the declared response headers of an HTTP 400 response for PutVisitSlot
+type PutVisitSlotResponse400Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse403Headers the declared response headers of an HTTP 403 response for PutVisitSlot
+type PutVisitSlotResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutVisitSlotResponse404Headers the declared response headers of an HTTP 404 response for PutVisitSlot
+type PutVisitSlotResponse404Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse405Headers the declared response headers of an HTTP 405 response for PutVisitSlot
+type PutVisitSlotResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutVisitSlotResponse409Headers the declared response headers of an HTTP 409 response for PutVisitSlot
+type PutVisitSlotResponse409Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse413Headers the declared response headers of an HTTP 413 response for PutVisitSlot
+type PutVisitSlotResponse413Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse415Headers the declared response headers of an HTTP 415 response for PutVisitSlot
+type PutVisitSlotResponse415Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse500Headers the declared response headers of an HTTP 500 response for PutVisitSlot
+type PutVisitSlotResponse500Headers struct {
+	XRequestID string
+}
+
+// PutVisitSlotResponse503Headers the declared response headers of an HTTP 503 response for PutVisitSlot
+type PutVisitSlotResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutVisitSlotResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *VisitSlotRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *DeskForbidden
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *MoveAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *ReceiptConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *InternalError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *MoveUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutVisitSlotResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutVisitSlotResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutVisitSlotResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutVisitSlotResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutVisitSlotResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutVisitSlotResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutVisitSlotResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutVisitSlotResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutVisitSlotResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutVisitSlotResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutVisitSlotResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutVisitSlotResponse) GetJSON400() *VisitSlotRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutVisitSlotResponse) GetJSON403() *DeskForbidden {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutVisitSlotResponse) GetJSON404() *MoveAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutVisitSlotResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutVisitSlotResponse) GetJSON409() *ReceiptConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutVisitSlotResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutVisitSlotResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutVisitSlotResponse) GetJSON500() *InternalError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutVisitSlotResponse) GetJSON503() *MoveUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutVisitSlotResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutVisitSlotResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutVisitSlotResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutVisitSlotResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -26222,6 +27289,66 @@ func (c *ClientWithResponses) ListVisitsWithResponse(ctx context.Context, lpuGUI
 	return ParseListVisitsResponse(rsp)
 }
 
+// BookVisitWithBodyWithResponse Book a visit for a patient (Запись в регистратуре)
+//
+// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+// `PersonGuid` and the client application of the token. So the masks of the client application
+// decide which cells it may take, and its right to book out of schedule.
+//
+// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+// person's own referrals is given: any other referral fails with `direction_not_found` or
+// `direction_not_patients`, and these come first.
+//
+// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+// other visit in `details.appointment`, and in the message, only if it is in this institution.
+// Of a visit to another institution, the patient alone learns when and where it is.
+//
+// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+// the person and the client application.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+func (c *ClientWithResponses) BookVisitWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BookVisitResponse, error) {
+	rsp, err := c.BookVisitWithBody(ctx, lpuGUID, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBookVisitResponse(rsp)
+}
+
+// BookVisitWithResponse Book a visit for a patient (Запись в регистратуре)
+//
+// Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+// their order, the effects and the guarantees are those of `POST /appointments`, for the person
+// `PersonGuid` and the client application of the token. So the masks of the client application
+// decide which cells it may take, and its right to book out of schedule.
+//
+// **The referral is the proof.** Nothing is said about a person before the guid of one of the
+// person's own referrals is given: any other referral fails with `direction_not_found` or
+// `direction_not_patients`, and these come first.
+//
+// **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+// other visit in `details.appointment`, and in the message, only if it is in this institution.
+// Of a visit to another institution, the patient alone learns when and where it is.
+//
+// **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+// and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+// the person and the client application.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /clinic/lpus/{lpuGuid}/appointments (the `BookVisit` operationId).
+func (c *ClientWithResponses) BookVisitWithResponse(ctx context.Context, lpuGUID LpuGUID, params *BookVisitParams, body BookVisitJSONRequestBody, reqEditors ...RequestEditorFn) (*BookVisitResponse, error) {
+	rsp, err := c.BookVisit(ctx, lpuGUID, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBookVisitResponse(rsp)
+}
+
 // GetVisitWithResponse Get a visit to an institution (Запись на прием в ЛПУ)
 //
 // Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
@@ -26255,8 +27382,8 @@ func (c *ClientWithResponses) GetVisitWithResponse(ctx context.Context, lpuGUID 
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26287,8 +27414,8 @@ func (c *ClientWithResponses) PutAttendanceWithBodyWithResponse(ctx context.Cont
 // with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
 // 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
 // referral or its speciality belongs to another appointment by then, it fails with
-// `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
-// changes nothing.
+// `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+// visit to another institution. Setting the same attendance again changes nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -26343,6 +27470,90 @@ func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUI
 		return nil, err
 	}
 	return ParsePutReceiptResponse(rsp)
+}
+
+// PutVisitSlotWithBodyWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
+//
+// Moves a visit to another cell of the same institution, also of another doctor, in one
+// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+// application of the token. If the move fails, the visit is unchanged.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `patient_request` | The patient has asked for it. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+// the patient's appointment. Write no names into `Text`.
+//
+// **Version.** If `Version` is not the current one, it fails with
+// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+//
+// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+// end of the day on which it starts, in the institution's zone; later it fails with
+// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+// `appointment_not_active`.
+//
+// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+func (c *ClientWithResponses) PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
+	rsp, err := c.PutVisitSlotWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutVisitSlotResponse(rsp)
+}
+
+// PutVisitSlotWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
+//
+// Moves a visit to another cell of the same institution, also of another doctor, in one
+// transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+// cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+// application of the token. If the move fails, the visit is unchanged.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `patient_request` | The patient has asked for it. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+// the patient's appointment. Write no names into `Text`.
+//
+// **Version.** If `Version` is not the current one, it fails with
+// `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+//
+// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+// end of the day on which it starts, in the institution's zone; later it fails with
+// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+// `appointment_not_active`.
+//
+// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+// if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
+func (c *ClientWithResponses) PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
+	rsp, err := c.PutVisitSlot(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutVisitSlotResponse(rsp)
 }
 
 // ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
@@ -29897,6 +31108,250 @@ func ParseListVisitsResponse(rsp *http.Response) (*ListVisitsResponse, error) {
 	return response, nil
 }
 
+// ParseBookVisitResponse parses an HTTP response from a BookVisitWithResponse call
+func ParseBookVisitResponse(rsp *http.Response) (*BookVisitResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &BookVisitResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest BadRequest
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest DeskForbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NotFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest KeyInUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest KeyReused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest DeskUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers BookVisitResponse200Headers
+		if values := rsp.Header.Values("Idempotency-Replayed"); len(values) > 0 {
+			var value bool
+			if err := runtime.BindStyledParameterWithOptions("simple", "Idempotency-Replayed", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.IdempotencyReplayed = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers BookVisitResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers BookVisitResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers BookVisitResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers BookVisitResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers BookVisitResponse409Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers BookVisitResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers BookVisitResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 422:
+		var headers BookVisitResponse422Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers422 = &headers
+	case rsp.StatusCode == 500:
+		var headers BookVisitResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers BookVisitResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseGetVisitResponse parses an HTTP response from a GetVisitWithResponse call
 func ParseGetVisitResponse(rsp *http.Response) (*GetVisitResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -30465,6 +31920,219 @@ func ParsePutReceiptResponse(rsp *http.Response) (*PutReceiptResponse, error) {
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers PutReceiptResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutVisitSlotResponse parses an HTTP response from a PutVisitSlotWithResponse call
+func ParsePutVisitSlotResponse(rsp *http.Response) (*PutVisitSlotResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutVisitSlotResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest VisitSlotRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest DeskForbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest MoveAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest ReceiptConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest InternalError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest MoveUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutVisitSlotResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutVisitSlotResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutVisitSlotResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutVisitSlotResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutVisitSlotResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutVisitSlotResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutVisitSlotResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutVisitSlotResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutVisitSlotResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutVisitSlotResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

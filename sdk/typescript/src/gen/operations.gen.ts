@@ -1285,6 +1285,32 @@ export const listVisits = (
 ): Promise<Outcome<types.ListVisitsResponse, 'listVisits'>> => call(talon, sdk.listVisits, 'safe', request, options);
 
 /**
+ * Book a visit for a patient (Запись в регистратуре)
+ *
+ * Books a visit to the institution for a patient who stands at its desk or calls it. The rules,
+ * their order, the effects and the guarantees are those of `POST /appointments`, for the person
+ * `PersonGuid` and the client application of the token. So the masks of the client application
+ * decide which cells it may take, and its right to book out of schedule.
+ *
+ * **The referral is the proof.** Nothing is said about a person before the guid of one of the
+ * person's own referrals is given: any other referral fails with `direction_not_found` or
+ * `direction_not_patients`, and these come first.
+ *
+ * **Visits elsewhere.** `direction_already_booked` and `speciality_already_booked` have the
+ * other visit in `details.appointment`, and in the message, only if it is in this institution.
+ * Of a visit to another institution, the patient alone learns when and where it is.
+ *
+ * **Idempotency.** As for `POST /appointments`: a booking with an `Idempotency-Key` is made once,
+ * and a repetition returns the first response with `Idempotency-Replayed: true`. A key belongs to
+ * the person and the client application.
+ */
+export const bookVisit = (
+  talon: Talon,
+  request: Pick<types.BookVisitData, 'path' | 'body'>,
+  options?: KeyedCallOptions,
+): Promise<Outcome<types.BookVisitResponse, 'bookVisit'>> => call(talon, sdk.bookVisit, 'keyed', request, options);
+
+/**
  * Get a visit to an institution (Запись на прием в ЛПУ)
  *
  * Returns a visit to the institution, as an item of the list. Fails with `appointment_absent` if it does not exist or is in another institution.
@@ -1332,14 +1358,52 @@ export const putReceipt = (
  * with `attendance_final`. From `arrived` to `fulfilled` is no correction and has no such limit.
  * 30 days after the end of the visit nothing changes any more. If a no-show is undone and its
  * referral or its speciality belongs to another appointment by then, it fails with
- * `direction_already_booked` or `speciality_already_booked`. Setting the same attendance again
- * changes nothing.
+ * `direction_already_booked` or `speciality_already_booked`, without the time and the place of a
+ * visit to another institution. Setting the same attendance again changes nothing.
  */
 export const putAttendance = (
   talon: Talon,
   request: Pick<types.PutAttendanceData, 'path' | 'body'>,
   options?: CallOptions,
 ): Promise<Outcome<types.PutAttendanceResponse, 'putAttendance'>> => call(talon, sdk.putAttendance, 'unsafe', request, options);
+
+/**
+ * Move a visit to another cell (Перенос записи медицинской организацией)
+ *
+ * Moves a visit to another cell of the same institution, also of another doctor, in one
+ * transaction. The visit keeps its guid, referral, speciality, comment, urgency and number of
+ * cells. The rules are those of a move by the patient (`moveAppointment`), for the client
+ * application of the token. If the move fails, the visit is unchanged.
+ *
+ * | `Reason` | why |
+ * |---|---|
+ * | `doctor_absent` | The doctor is absent. |
+ * | `equipment_failed` | The equipment does not work. |
+ * | `schedule_changed` | The schedule has changed. |
+ * | `patient_request` | The patient has asked for it. |
+ * | `other` | Another reason. `Text` is required. |
+ *
+ * **What the patient sees.** Time, initiator, reason and text are in `move` of the visit and of
+ * the patient's appointment. Write no names into `Text`.
+ *
+ * **Version.** If `Version` is not the current one, it fails with
+ * `appointment_version_mismatch`: the visit was moved or attended meanwhile, so read it again.
+ *
+ * **Until when.** Unlike a patient, an institution may move a visit after its start, until the
+ * end of the day on which it starts, in the institution's zone; later it fails with
+ * `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
+ * attendance is set, it fails with `appointment_attended`, and a cancelled visit with
+ * `appointment_not_active`.
+ *
+ * **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
+ * whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
+ * if the visit was moved on since, the repetition fails with `appointment_version_mismatch`.
+ */
+export const putVisitSlot = (
+  talon: Talon,
+  request: Pick<types.PutVisitSlotData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutVisitSlotResponse, 'putVisitSlot'>> => call(talon, sdk.putVisitSlot, 'unsafe', request, options);
 
 /**
  * List a request for every response (Сценарии песочницы)

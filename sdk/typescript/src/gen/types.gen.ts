@@ -385,6 +385,7 @@ export type PatientAppointment = {
      */
     direction: AppointmentDirection;
     cancellation: Cancellation;
+    move: Move;
 };
 
 /**
@@ -1824,6 +1825,127 @@ export type Visit = {
      * What became of the visit.
      */
     attendance: Attendance;
+    /**
+     * Who has booked the visit.
+     */
+    bookedBy: Booker;
+    move: Move;
+};
+
+/**
+ * Who has booked a visit.
+ */
+export type Booker = {
+    /**
+     * `patient` if the patient has booked it through a client application, `institution` if the institution has (`bookVisit`).
+     */
+    initiator: 'patient' | 'institution' | Unknown;
+    /**
+     * Guid of the client application.
+     */
+    clientGuid: Guid;
+};
+
+/**
+ * The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
+ */
+export type Move = {
+    /**
+     * Time of the move.
+     */
+    time: string;
+    /**
+     * `patient` if the patient has moved it through a client application, `institution` if the institution has (`putVisitSlot`).
+     */
+    initiator: 'patient' | 'institution' | Unknown;
+    /**
+     * Why the institution has moved it. `null` if the patient has.
+     */
+    cause: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'patient_request' | 'other' | Unknown | null;
+    /**
+     * What the institution tells the patient. `null` if nothing.
+     */
+    reason: string | null;
+} | null;
+
+/**
+ * The visit that an institution books for a patient (Запрос записи в регистратуре).
+ */
+export type VisitRequest = {
+    /**
+     * The person's guid in the master patient index (Гуид пациента в МИП). Not the zero guid.
+     */
+    PersonGuid: Guid;
+    /**
+     * The referral's guid (Гуид направления). Not the zero guid.
+     */
+    DirectionGuid: Guid;
+    /**
+     * The referral's type (Тип направления): `Consult` or `consult` for a consultation (консультация), `Laboratory` or `laboratory` for an examination (исследование). Any other value fails with `direction_type_unsupported`. For that reason the schema has no enum.
+     */
+    DirectionType: string;
+    /**
+     * The institution that referred the patient (Гуид ЛПУ, откуда направили). Not the zero guid.
+     */
+    LpuFromGuid: Guid;
+    /**
+     * The guid of the cell (Гуид ячейки расписания). Read only without `SlotId` and without `OutOfSchedule`. Must then be a guid other than the zero guid.
+     */
+    SlotGuid?: string | null;
+    /**
+     * The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+     */
+    SlotId?: number | null;
+    /**
+     * Number of adjacent cells that the visit takes (Сложность приема), the given one first. Default: 1. No effect out of schedule.
+     */
+    Difficulty?: number | null;
+    /**
+     * A comment on the visit (Комментарий к посещению), at most 1,000 characters, without NUL. Default: empty.
+     */
+    VisitComment?: string | null;
+    /**
+     * True if urgent, cito (Признак срочного приёма). Default: `false`.
+     */
+    IsCito?: boolean | null;
+    /**
+     * True to book without a cell (Признак записи вне расписания). `DocPrvdGuid` and `Date` are then required. Default: `false`.
+     */
+    OutOfSchedule?: boolean | null;
+    /**
+     * The guid of the resource to visit (Гуид ресурса). Required and read only with `OutOfSchedule`. Must then be a guid other than the zero guid.
+     */
+    DocPrvdGuid?: string | null;
+    /**
+     * The time of the visit (Дата записи). Required and read only with `OutOfSchedule`. A date-time with an offset (`2023-10-21T09:30:00+03:00`), a local date-time in the institution's zone (`2023-10-21T09:30:00`), or a date without a time of day (`2023-10-21`), which may be today. At most 366 days ahead. A local time that the clocks skip is rejected; of one that they repeat, the earlier moment counts.
+     */
+    Date?: string | null;
+};
+
+/**
+ * The cell to move a visit to, and why (Запрос переноса записи медицинской организацией).
+ */
+export type VisitSlotRequest = {
+    /**
+     * The version of the visit that the institution has seen.
+     */
+    Version: number;
+    /**
+     * The guid of the cell (Гуид ячейки расписания). Read only without `SlotId`. Must then be a guid other than the zero guid.
+     */
+    SlotGuid?: string | null;
+    /**
+     * The number of the cell in the institution (Ид ячейки расписания). Takes precedence over `SlotGuid`.
+     */
+    SlotId?: number | null;
+    /**
+     * Why the visit is moved.
+     */
+    Reason: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'patient_request' | 'other';
+    /**
+     * What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+     */
+    Text?: string;
 };
 
 /**
@@ -3983,7 +4105,7 @@ export type MoveAppointmentErrors = {
      */
     403: Error;
     /**
-     * The patient has no such appointment, or no card in the target institution.
+     * There is no such appointment, or the patient has no card in the target institution.
      */
     404: Error;
     /**
@@ -7381,6 +7503,81 @@ export type ListVisitsResponses = {
 
 export type ListVisitsResponse = ListVisitsResponses[keyof ListVisitsResponses];
 
+export type BookVisitData = {
+    /**
+     * The person, the referral, and where to book.
+     */
+    body: VisitRequest;
+    headers?: {
+        /**
+         * Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
+         */
+        'Idempotency-Key'?: string;
+    };
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments';
+};
+
+export type BookVisitErrors = {
+    /**
+     * The request breaks this contract or a booking rule.
+     */
+    400: Error;
+    /**
+     * The token is rejected or does not allow the request, or the patient's card is closed.
+     */
+    403: Error;
+    /**
+     * The patient has no card in the target institution, or the path does not exist.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The first request with this `Idempotency-Key` is still running.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * The `Idempotency-Key` was used for another request.
+     */
+    422: Error;
+    /**
+     * Booking failed in the service or in the master patient index.
+     */
+    500: Error;
+    /**
+     * The service is unavailable. Nothing was booked, unless the result of the commit was lost. Repeat the request with the same `Idempotency-Key`. Without one, it fails with `direction_already_booked` if the visit was booked.
+     */
+    503: Error;
+};
+
+export type BookVisitError = BookVisitErrors[keyof BookVisitErrors];
+
+export type BookVisitResponses = {
+    /**
+     * The visit, as it was booked by this request or by the first one with its key.
+     */
+    200: Visit;
+};
+
+export type BookVisitResponse = BookVisitResponses[keyof BookVisitResponses];
+
 export type GetVisitData = {
     body?: never;
     path: {
@@ -7572,6 +7769,75 @@ export type PutAttendanceResponses = {
 };
 
 export type PutAttendanceResponse = PutAttendanceResponses[keyof PutAttendanceResponses];
+
+export type PutVisitSlotData = {
+    /**
+     * The cell to move to, and why.
+     */
+    body: VisitSlotRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The visit (Гуид записи на прием). Not the zero guid.
+         */
+        appointmentGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot';
+};
+
+export type PutVisitSlotErrors = {
+    /**
+     * The request breaks this contract or a booking rule, or the visit can no longer be moved.
+     */
+    400: Error;
+    /**
+     * The token is rejected or does not allow the request, or the patient's card is closed.
+     */
+    403: Error;
+    /**
+     * There is no such appointment, or the patient has no card in the target institution.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The visit has changed or is cancelled.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * Booking failed in the service or in the master patient index.
+     */
+    500: Error;
+    /**
+     * The service is unavailable. Repeat the request: if the visit was moved, it changes nothing and returns 200.
+     */
+    503: Error;
+};
+
+export type PutVisitSlotError = PutVisitSlotErrors[keyof PutVisitSlotErrors];
+
+export type PutVisitSlotResponses = {
+    /**
+     * The visit, moved by this request or in the cell before.
+     */
+    200: Visit;
+};
+
+export type PutVisitSlotResponse = PutVisitSlotResponses[keyof PutVisitSlotResponses];
 
 export type ListScenariosData = {
     body?: never;
