@@ -54,6 +54,14 @@ var lists = map[string]list{
 		})
 		return guids(items, func(item client.Slot) uuid.UUID { return item.GUID })
 	},
+	"AllDeliveries": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllDeliveries(ctx, api, systemWebhook, &client.ListDeliveriesParams{Limit: &size})
+		return guids(items, func(item client.Delivery) uuid.UUID {
+			return uuid.NewSHA1(systemWebhook, fmt.Append(nil, item.Attempt))
+		})
+	},
 	"AllImportErrors": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
 	) iter.Seq2[uuid.UUID, error] {
@@ -88,6 +96,9 @@ var lists = map[string]list{
 	},
 }
 
+// systemWebhook is the webhook of systemLpu's system in the demo data.
+var systemWebhook = uuid.MustParse("de300000-0010-4000-8000-000000000001")
+
 // badImport returns an import of three bad lines.
 var badImport = sync.OnceValue(func() uuid.UUID {
 	api := newSystem(server, talon.Options{})
@@ -105,7 +116,7 @@ var badImport = sync.OnceValue(func() uuid.UUID {
 // newListClient returns a client that can read the named list.
 func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
 	t.Helper()
-	if slices.Contains([]string{"AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}, list) {
+	if slices.Contains([]string{"AllDeliveries", "AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}, list) {
 		return newSystem(address, talon.Options{})
 	}
 	api, _ := newClient(t, address, 1, talon.Options{})

@@ -15,6 +15,7 @@ const paged = Object.values(contract.paths)
 
 /** Institution Б, of the system client. */
 const systemLpu = '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9';
+const systemWebhook = 'de300000-0010-4000-8000-000000000001';
 
 /**
  * A request with several items for each operation that returns pages, and the size of a page.
@@ -23,6 +24,7 @@ const systemLpu = '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9';
 const lists = {
   listDirections: { query: { limit: 3 } },
   listAppointments: { query: { limit: 1 } },
+  listDeliveries: { path: { webhookGuid: systemWebhook }, query: { limit: 1 } },
   listDirectionInstitutions: { path: { directionGuid: direction(1, 5) }, query: { limit: 1 } },
   listDirectionSlots: {
     path: { directionGuid: direction(1, 2) },
