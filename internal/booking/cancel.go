@@ -54,20 +54,47 @@ func (v *BookedVisit) begun(now time.Time) bool {
 	return v.Start.Before(now)
 }
 
-// NewCancellation is a cancel that all rules accept.
+// NewCancellation is a patient's cancel that all rules accept.
 type NewCancellation struct {
-	Person uuid.UUID
-	Visit  *BookedVisit
-	Reason CancelReason
-	At     time.Time
-	Key    *TakenKey // nil without an idempotency key; Cancel stores the success under it
+	Patient Patient
+	Visit   *BookedVisit
+	Reason  CancelReason
+	At      time.Time
+	Key     *TakenKey // nil without an idempotency key; Cancel stores the success under it
 }
 
 // CancelReason is the reason that the client sent, if any.
 type CancelReason struct {
-	Code *int32
-	Text *string // set only if the code is OtherReason
+	Code *int32  // nil for a cancel by the institution
+	Text *string // shown to the patient; in a patient's cancel set only if the code is OtherReason
 }
+
+// Initiator is who wanted a cancellation.
+type Initiator string
+
+// The initiators.
+const (
+	InitiatorPatient     Initiator = "patient" // also if the patient has asked the desk
+	InitiatorInstitution Initiator = "institution"
+)
+
+// CancelCause is why an institution has cancelled a visit.
+type CancelCause string
+
+// RejectCancellation returns the refusal of a cancel by the visit's institution, or nil if it can be
+// cancelled. The visit is active.
+func (v *BookedVisit) RejectCancellation(now time.Time) *Refusal {
+	switch {
+	case v.Attendance != AttendanceNone:
+		return Reject(AppointmentAttended)
+	case now.After(v.End.Add(attendanceLimit)):
+		return Reject(AttendanceFinal)
+	}
+	return nil
+}
+
+// CauseOther is the cause that is explained only by text. The contract lists the others.
+const CauseOther CancelCause = "other"
 
 // OtherReason is the code of a reason given as text.
 const OtherReason = 6
@@ -101,7 +128,7 @@ func (s *Service) cancel(
 	case visit.Attendance != AttendanceNone:
 		return Reject(AppointmentAttended)
 	}
-	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
+	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)
 	}
 	return nil

@@ -58,6 +58,7 @@ const (
 	fulfilledVisit = 4  // a visit that took place, days ago
 	movedVisit     = 5  // the visit that a scenario moves
 	attendedVisit  = 6  // a visit whose patient is there already
+	calledOffVisit = 7  // a visit that the institution has cancelled
 	lateDay        = 12 // the day of the cells that the scenarios take
 	unknownNumber  = 0  // of an object that does not exist
 )
@@ -520,7 +521,8 @@ func (s *scenarios) addVisitRefusals() {
 	attend(booking.AttendanceFinal, fulfilledVisit, "none")
 }
 
-// addVisits adds the reads of visits, a receipt and an attendance. Those that write are repeatable.
+// addVisits adds the reads of visits, a receipt, an attendance and a cancellation. Those that write
+// are repeatable.
 func (s *scenarios) addVisits() {
 	add := func(name, operation, method, path, body, scope string) {
 		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(scope))
@@ -532,6 +534,9 @@ func (s *scenarios) addVisits() {
 		`{"Version": 1, "Status": "accepted", "Number": "А-104"}`, booking.ScopeVisitWrite)
 	add("attendance_written", "putAttendance", http.MethodPut, clinicPath(fulfilledVisit)+"/attendance",
 		attendanceBody("fulfilled"), booking.ScopeVisitWrite)
+	add("cancellation_written", "putCancellation", http.MethodPut, clinicPath(calledOffVisit)+"/cancellation",
+		`{"Initiator": "institution", "Reason": "equipment_failed", "Text": "Аппарат на ремонте до конца недели"}`,
+		booking.ScopeVisitWrite)
 }
 
 func attendanceBody(attendance string) string { return fmt.Sprintf(`{"Attendance": %q}`, attendance) }

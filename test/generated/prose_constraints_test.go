@@ -184,7 +184,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool { return d.value("onBooked") == "displace" },
 		},
 		proseConstraint{
-			[]string{"putReceipt", "putAttendance"}, []string{"appointmentGuid"}, "Not the zero guid.",
+			[]string{"putReceipt", "putAttendance", "putCancellation"}, []string{"appointmentGuid"}, "Not the zero guid.",
 			zero("appointmentGuid"),
 		},
 		proseConstraint{
@@ -192,6 +192,13 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool {
 				reason, _ := d.value("Reason").(string)
 				return (d.value("Status") == "rejected") == (reason == "")
+			},
+		},
+		proseConstraint{
+			[]string{"putCancellation"}, []string{"Text"}, "Required for `other`.",
+			func(d *draft) bool {
+				text, _ := d.value("Text").(string)
+				return d.value("Reason") == "other" && strings.TrimSpace(text) == ""
 			},
 		},
 		proseConstraint{
