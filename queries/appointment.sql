@@ -69,7 +69,8 @@ LIMIT 1;
 -- name: AppointmentCancel :batchone
 -- Cancels a visit. Returns no row if the visit was not active.
 UPDATE appointment
-SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason), version = version + 1
+SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason),
+    cancel_initiator = @initiator::text, cancel_cause = sqlc.narg(cause)::text, cancel_client_guid = @client_guid::uuid, version = version + 1
 WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
 RETURNING guid;
 
@@ -85,7 +86,7 @@ WHERE lpu_guid = @lpu_guid AND guid = @guid;
 -- and the referral are those of the visit's institution.
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
-    a.cancel_reason_code, a.cancel_reason, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
+    a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
     r.preparation,
     d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,

@@ -6,7 +6,7 @@
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
@@ -25,7 +25,7 @@ LIMIT @most;
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
@@ -44,7 +44,7 @@ LIMIT @most;
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     appointment_status(a.cancelled_at, a.end_at, a.attendance, sqlc.arg(at)::timestamptz)::text AS status

@@ -54,6 +54,60 @@ func (e AttendanceRequestAttendance) Valid() bool {
 	}
 }
 
+// Defines values for CancellationRequestInitiator.
+const (
+	CancellationRequestInitiatorInstitution CancellationRequestInitiator = "institution"
+	CancellationRequestInitiatorPatient     CancellationRequestInitiator = "patient"
+)
+
+// Valid indicates whether the value is a known member of the CancellationRequestInitiator enum.
+func (e CancellationRequestInitiator) Valid() bool {
+	switch e {
+	case CancellationRequestInitiatorInstitution:
+		return true
+	case CancellationRequestInitiatorPatient:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CancellationRequestReason.
+const (
+	CancellationRequestReasonBookedByMistake   CancellationRequestReason = "booked_by_mistake"
+	CancellationRequestReasonDoctorAbsent      CancellationRequestReason = "doctor_absent"
+	CancellationRequestReasonEquipmentFailed   CancellationRequestReason = "equipment_failed"
+	CancellationRequestReasonInstitutionClosed CancellationRequestReason = "institution_closed"
+	CancellationRequestReasonOther             CancellationRequestReason = "other"
+	CancellationRequestReasonPatientDied       CancellationRequestReason = "patient_died"
+	CancellationRequestReasonPatientRequest    CancellationRequestReason = "patient_request"
+	CancellationRequestReasonScheduleChanged   CancellationRequestReason = "schedule_changed"
+)
+
+// Valid indicates whether the value is a known member of the CancellationRequestReason enum.
+func (e CancellationRequestReason) Valid() bool {
+	switch e {
+	case CancellationRequestReasonBookedByMistake:
+		return true
+	case CancellationRequestReasonDoctorAbsent:
+		return true
+	case CancellationRequestReasonEquipmentFailed:
+		return true
+	case CancellationRequestReasonInstitutionClosed:
+		return true
+	case CancellationRequestReasonOther:
+		return true
+	case CancellationRequestReasonPatientDied:
+		return true
+	case CancellationRequestReasonPatientRequest:
+		return true
+	case CancellationRequestReasonScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CardRequestSex.
 const (
 	CardRequestSexFemale CardRequestSex = "female"
@@ -902,7 +956,7 @@ type CancelResult struct {
 	MessageCode string `json:"message_code"`
 }
 
-// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+// Cancellation The cancellation of an appointment: its time, its reason, and who wanted it. `null` if the appointment is not cancelled.
 type Cancellation struct {
 	// Time Time of the cancellation.
 	//
@@ -914,11 +968,47 @@ type Cancellation struct {
 	// Example: 6
 	ReasonCode *int32 `json:"reasonCode"`
 
-	// Reason Reason text from the client. `null` if none.
+	// Reason Reason text from the client, or what the institution tells the patient. `null` if none.
 	//
 	// Example: Заболел
 	Reason *string `json:"reason"`
+
+	// Initiator Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+	//
+	// Example: patient
+	Initiator *string `json:"initiator"`
+
+	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	Cause *string `json:"cause"`
 }
+
+// CancellationRequest A cancellation (отмена) of a visit by its institution.
+type CancellationRequest struct {
+	// Initiator Who wants the cancellation: the institution, or the patient who has asked its desk.
+	//
+	// Example: institution
+	Initiator CancellationRequestInitiator `json:"Initiator"`
+
+	// Reason Why the visit is cancelled.
+	//
+	// Example: doctor_absent
+	Reason CancellationRequestReason `json:"Reason"`
+
+	// Text What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+	//
+	// Example: Врач заболел
+	Text *string `json:"Text,omitempty"`
+}
+
+// CancellationRequestInitiator Who wants the cancellation: the institution, or the patient who has asked its desk.
+//
+// Example: institution
+type CancellationRequestInitiator string
+
+// CancellationRequestReason Why the visit is cancelled.
+//
+// Example: doctor_absent
+type CancellationRequestReason string
 
 // Card A patient's medical card (МКАБ) of an institution.
 type Card struct {
@@ -2181,7 +2271,7 @@ type PatientAppointment struct {
 	// Direction Referral that the appointment was booked by.
 	Direction AppointmentDirection `json:"direction"`
 
-	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+	// Cancellation The cancellation of an appointment: its time, its reason, and who wanted it. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
 
 	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
@@ -3440,14 +3530,45 @@ type Visit struct {
 	// BookedBy Who has booked the visit.
 	BookedBy Booker `json:"bookedBy"`
 
-	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
-	Cancellation *Cancellation `json:"cancellation"`
+	// Cancellation The cancellation of a visit: its time, its reason, and who cancelled it. `null` if the visit is not cancelled.
+	Cancellation *VisitCancellation `json:"cancellation"`
 
 	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
 	Move *Move `json:"move"`
 
 	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
 	Receipt *Receipt `json:"receipt"`
+}
+
+// VisitCancellation The cancellation of a visit: its time, its reason, and who cancelled it. `null` if the visit is not cancelled.
+type VisitCancellation struct {
+	// Time Time of the cancellation.
+	//
+	// Example: 2019-08-20T18:00:00+03:00
+	Time time.Time `json:"time"`
+
+	// ReasonCode Reason code from the client. `null` if none.
+	//
+	// Example: 6
+	ReasonCode *int32 `json:"reasonCode"`
+
+	// Reason Reason text from the client, or what the institution tells the patient. `null` if none.
+	//
+	// Example: Заболел
+	Reason *string `json:"reason"`
+
+	// Initiator Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+	//
+	// Example: patient
+	Initiator *string `json:"initiator"`
+
+	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	Cause *string `json:"cause"`
+
+	// ClientGUID Guid of the client application that has cancelled it. `null` if unknown.
+	//
+	// Example: de300000-0003-4000-8000-000000000005
+	ClientGUID *openapi_types.UUID `json:"clientGuid"`
 }
 
 // VisitDirection The referral (направление) of a visit.
@@ -3859,6 +3980,12 @@ type CancelRefused = Error
 
 // CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
+
+// CancellationConflict The body of every error response.
+type CancellationConflict = Error
+
+// CancellationRefused The body of every error response.
+type CancellationRefused = Error
 
 // CardConflict The body of every error response.
 type CardConflict = Error
@@ -4411,6 +4538,9 @@ type BookVisitJSONRequestBody = VisitRequest
 
 // PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
 type PutAttendanceJSONRequestBody = AttendanceRequest
+
+// PutCancellationJSONRequestBody defines body for PutCancellation for application/json ContentType.
+type PutCancellationJSONRequestBody = CancellationRequest
 
 // PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
 type PutReceiptJSONRequestBody = ReceiptRequest

@@ -58,6 +58,9 @@ type ServerInterface interface {
 	// PutAttendance Say what became of a visit (Отметка о явке)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance)
 	PutAttendance(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation)
+	PutCancellation(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
 	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
@@ -865,6 +868,40 @@ func (siw *ServerInterfaceWrapper) PutAttendance(c *gin.Context) {
 	}
 
 	siw.Handler.PutAttendance(c, lpuGUID, appointmentGUID)
+}
+
+// PutCancellation operation middleware
+func (siw *ServerInterfaceWrapper) PutCancellation(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "lpuGuid" -------------
+	var lpuGUID LpuGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "lpuGuid", c.Param("lpuGuid"), &lpuGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter lpuGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Path parameter "appointmentGuid" -------------
+	var appointmentGUID VisitGUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter appointmentGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.PutCancellation(c, lpuGUID, appointmentGUID)
 }
 
 // PutReceipt operation middleware
@@ -3062,6 +3099,7 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.POST(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments", wrapper.BookVisit)
 	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid", wrapper.GetVisit)
 	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/attendance", wrapper.PutAttendance)
+	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/cancellation", wrapper.PutCancellation)
 	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/receipt", wrapper.PutReceipt)
 	router.PUT(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments/:appointmentGuid/slot", wrapper.PutVisitSlot)
 	router.GET(options.BaseURL+"/directions", wrapper.ListDirections)
@@ -3252,6 +3290,10 @@ type CancelUnavailableJSONResponse struct {
 
 	Headers CancelUnavailableResponseHeaders
 }
+
+type CancellationConflictJSONResponse Error
+
+type CancellationRefusedJSONResponse Error
 
 type CardConflictJSONResponse Error
 
@@ -5274,6 +5316,167 @@ func (response PutAttendance500JSONResponse) VisitPutAttendanceResponse(w http.R
 type PutAttendance503JSONResponse struct{ ReadUnavailableJSONResponse }
 
 func (response PutAttendance503JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellationRequestObject struct {
+	LpuGUID         LpuGUID   `json:"lpuGuid"`
+	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	Body            *PutCancellationJSONRequestBody
+}
+
+type PutCancellationResponseObject interface {
+	VisitPutCancellationResponse(w http.ResponseWriter) error
+}
+
+type PutCancellation200JSONResponse Visit
+
+func (response PutCancellation200JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation400JSONResponse struct {
+	CancellationRefusedJSONResponse
+}
+
+func (response PutCancellation400JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response PutCancellation403JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation404JSONResponse struct{ VisitAbsentJSONResponse }
+
+func (response PutCancellation404JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response PutCancellation405JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation409JSONResponse struct {
+	CancellationConflictJSONResponse
+}
+
+func (response PutCancellation409JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation413JSONResponse struct{ BodyTooLargeJSONResponse }
+
+func (response PutCancellation413JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation415JSONResponse struct {
+	MediaTypeUnsupportedJSONResponse
+}
+
+func (response PutCancellation415JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation500JSONResponse struct{ FailureJSONResponse }
+
+func (response PutCancellation500JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutCancellation503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response PutCancellation503JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -13035,6 +13238,9 @@ type StrictServerInterface interface {
 	// PutAttendance Say what became of a visit (Отметка о явке)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance)
 	PutAttendance(ctx context.Context, request PutAttendanceRequestObject) (PutAttendanceResponseObject, error)
+	// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
+	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation)
+	PutCancellation(ctx context.Context, request PutCancellationRequestObject) (PutCancellationResponseObject, error)
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
 	PutReceipt(ctx context.Context, request PutReceiptRequestObject) (PutReceiptResponseObject, error)
@@ -13737,6 +13943,51 @@ func (sh *strictHandler) PutAttendance(ctx *gin.Context, lpuGUID LpuGUID, appoin
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(PutAttendanceResponseObject); ok {
 		if err := validResponse.VisitPutAttendanceResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// PutCancellation operation middleware
+func (sh *strictHandler) PutCancellation(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+	var request PutCancellationRequestObject
+
+	request.LpuGUID = lpuGUID
+	request.AppointmentGUID = appointmentGUID
+
+	var body PutCancellationJSONRequestBody
+	var err error
+	// A request validator built on kin-openapi's openapi3filter with
+	// KeepValidatedValue leaves the value it validated on the body. Bind
+	// that value, matching member names exactly, so the handler receives
+	// what was validated instead of a second, case-insensitive decode.
+	if vb, ok := ctx.Request.Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+		err = ctx.ShouldBindJSON(&body)
+	} else if binding.Validator != nil {
+		// ShouldBindJSON runs the struct validator after decoding; keep that.
+		err = binding.Validator.ValidateStruct(&body)
+	}
+	if err != nil {
+		sh.options.RequestErrorHandlerFunc(ctx, err)
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PutCancellation(ctx, request.(PutCancellationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PutCancellation")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(PutCancellationResponseObject); ok {
+		if err := validResponse.VisitPutCancellationResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

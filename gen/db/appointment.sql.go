@@ -15,7 +15,7 @@ import (
 const appointmentList = `-- name: AppointmentList :many
 SELECT
     a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
-    a.cancel_reason_code, a.cancel_reason, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
+    a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
     r.preparation,
     d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
@@ -71,6 +71,8 @@ type AppointmentListRow struct {
 	CancelledAt            *time.Time
 	CancelReasonCode       *int32
 	CancelReason           *string
+	CancelInitiator        *string
+	CancelCause            *string
 	MovedAt                *time.Time
 	MovedBy                *string
 	MoveCause              *string
@@ -95,7 +97,7 @@ type AppointmentListRow struct {
 //
 //	SELECT
 //	    a.lpu_guid, a.guid, a.direction_lpu_guid, a.start_at, a.end_at, a.out_of_schedule, a.is_cito, a.comment, a.created_at, a.updated_at, a.cancelled_at,
-//	    a.cancel_reason_code, a.cancel_reason, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
+//	    a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
 //	    r.guid AS resource_guid, r.kind AS resource_kind, r.name AS resource_name, r.room AS resource_room, r.speciality_code AS resource_speciality_code,
 //	    r.preparation,
 //	    d.guid AS direction_guid, d.type AS direction_type, d.number AS direction_number, d.speciality_code, d.speciality_name,
@@ -156,6 +158,8 @@ func (q *Queries) AppointmentList(ctx context.Context, arg AppointmentListParams
 			&i.CancelledAt,
 			&i.CancelReasonCode,
 			&i.CancelReason,
+			&i.CancelInitiator,
+			&i.CancelCause,
 			&i.MovedAt,
 			&i.MovedBy,
 			&i.MoveCause,

@@ -305,8 +305,9 @@ func (b *AbsencesOfPeriodBatchResults) Close() error {
 
 const appointmentCancel = `-- name: AppointmentCancel :batchone
 UPDATE appointment
-SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3, version = version + 1
-WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
+SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3,
+    cancel_initiator = $4::text, cancel_cause = $5::text, cancel_client_guid = $6::uuid, version = version + 1
+WHERE lpu_guid = $7 AND guid = $8 AND cancelled_at IS NULL
 RETURNING guid
 `
 
@@ -320,6 +321,9 @@ type AppointmentCancelParams struct {
 	CancelledAt time.Time
 	ReasonCode  *int32
 	Reason      *string
+	Initiator   string
+	Cause       *string
+	ClientGuid  uuid.UUID
 	LpuGuid     uuid.UUID
 	Guid        uuid.UUID
 }
@@ -327,8 +331,9 @@ type AppointmentCancelParams struct {
 // Cancels a visit. Returns no row if the visit was not active.
 //
 //	UPDATE appointment
-//	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3, version = version + 1
-//	WHERE lpu_guid = $4 AND guid = $5 AND cancelled_at IS NULL
+//	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3,
+//	    cancel_initiator = $4::text, cancel_cause = $5::text, cancel_client_guid = $6::uuid, version = version + 1
+//	WHERE lpu_guid = $7 AND guid = $8 AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
 	batch := &pgx.Batch{}
@@ -337,6 +342,9 @@ func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancel
 			a.CancelledAt,
 			a.ReasonCode,
 			a.Reason,
+			a.Initiator,
+			a.Cause,
+			a.ClientGuid,
 			a.LpuGuid,
 			a.Guid,
 		}
@@ -10880,7 +10888,7 @@ const visitGet = `-- name: VisitGet :batchone
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
     appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
@@ -10926,6 +10934,9 @@ type VisitGetRow struct {
 	CancelledAt      *time.Time
 	CancelReasonCode *int32
 	CancelReason     *string
+	CancelInitiator  *string
+	CancelCause      *string
+	CancelClientGuid *uuid.UUID
 	ReceiptStatus    *string
 	ReceiptVersion   *int64
 	ReceiptReason    string
@@ -10947,7 +10958,7 @@ type VisitGetRow struct {
 //	SELECT
 //	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
 //	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
 //	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason,
 //	    appointment_status(a.cancelled_at, a.end_at, a.attendance, $1::timestamptz)::text AS status
@@ -11004,6 +11015,9 @@ func (b *VisitGetBatchResults) QueryRow(f func(int, VisitGetRow, error)) {
 			&i.CancelledAt,
 			&i.CancelReasonCode,
 			&i.CancelReason,
+			&i.CancelInitiator,
+			&i.CancelCause,
+			&i.CancelClientGuid,
 			&i.ReceiptStatus,
 			&i.ReceiptVersion,
 			&i.ReceiptReason,
@@ -11177,7 +11191,7 @@ const visitsByStart = `-- name: VisitsByStart :batchmany
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
@@ -11232,6 +11246,9 @@ type VisitsByStartRow struct {
 	CancelledAt      *time.Time
 	CancelReasonCode *int32
 	CancelReason     *string
+	CancelInitiator  *string
+	CancelCause      *string
+	CancelClientGuid *uuid.UUID
 	ReceiptStatus    *string
 	ReceiptVersion   *int64
 	ReceiptReason    string
@@ -11255,7 +11272,7 @@ type VisitsByStartRow struct {
 //	SELECT
 //	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
 //	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
 //	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 //	FROM appointment a
@@ -11328,6 +11345,9 @@ func (b *VisitsByStartBatchResults) Query(f func(int, []VisitsByStartRow, error)
 					&i.CancelledAt,
 					&i.CancelReasonCode,
 					&i.CancelReason,
+					&i.CancelInitiator,
+					&i.CancelCause,
+					&i.CancelClientGuid,
 					&i.ReceiptStatus,
 					&i.ReceiptVersion,
 					&i.ReceiptReason,
@@ -11364,7 +11384,7 @@ const visitsByUpdate = `-- name: VisitsByUpdate :batchmany
 SELECT
     a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
     a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
     a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
     a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 FROM appointment a
@@ -11421,6 +11441,9 @@ type VisitsByUpdateRow struct {
 	CancelledAt      *time.Time
 	CancelReasonCode *int32
 	CancelReason     *string
+	CancelInitiator  *string
+	CancelCause      *string
+	CancelClientGuid *uuid.UUID
 	ReceiptStatus    *string
 	ReceiptVersion   *int64
 	ReceiptReason    string
@@ -11443,7 +11466,7 @@ type VisitsByUpdateRow struct {
 //	SELECT
 //	    a.lpu_guid, a.guid, a.version, a.person_guid, a.mkab_guid, a.direction_guid, a.direction_lpu_guid, d.type AS direction_type, d.number AS direction_number,
 //	    a.resource_guid, r.name AS resource_name, a.start_at, a.end_at, a.slot_guids, a.out_of_schedule, a.is_cito, a.comment, a.client_guid,
-//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason,
+//	    a.created_at, a.updated_at, a.cancelled_at, a.cancel_reason_code, a.cancel_reason, a.cancel_initiator, a.cancel_cause, a.cancel_client_guid,
 //	    a.receipt_status, a.receipt_version, a.receipt_reason, a.receipt_number, a.receipt_at, a.attendance, a.attendance_at,
 //	    a.booked_by, coalesce(a.booked_client_guid, a.client_guid)::uuid AS booked_client_guid, a.moved_at, a.moved_by, a.move_cause, a.move_reason, state.status
 //	FROM appointment a
@@ -11518,6 +11541,9 @@ func (b *VisitsByUpdateBatchResults) Query(f func(int, []VisitsByUpdateRow, erro
 					&i.CancelledAt,
 					&i.CancelReasonCode,
 					&i.CancelReason,
+					&i.CancelInitiator,
+					&i.CancelCause,
+					&i.CancelClientGuid,
 					&i.ReceiptStatus,
 					&i.ReceiptVersion,
 					&i.ReceiptReason,

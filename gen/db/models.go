@@ -311,7 +311,7 @@ type Appointment struct {
 	UpdatedAt time.Time
 	// Why it was cancelled (ReasonCode), as the client gave it.
 	CancelReasonCode *int32
-	// Why it was cancelled in words (Reason); kept where the code is 6.
+	// Why it was cancelled in words, for the patient: the Reason of a patient's cancel if the code is 6, or the Text of the institution's.
 	CancelReason *string
 	// The cells of the visit in order of time: one, Difficulty adjacent ones (сложная ячейка), or none (вне расписания, out of schedule). A cancelled visit keeps them. They are no references: a cell that is over may be deleted.
 	SlotGuids []uuid.UUID
@@ -332,6 +332,12 @@ type Appointment struct {
 	AttendanceAt *time.Time
 	// When the attendance was first set, since it was last none. It can be corrected for a day.
 	AttendanceSince *time.Time
+	// Who wanted the cancellation: patient or institution. Null in a cancelled visit: unknown, because an earlier release has cancelled it.
+	CancelInitiator *string
+	// Why the institution has cancelled the visit; null if the patient has.
+	CancelCause *string
+	// The client application that has cancelled the visit. Patients do not see it.
+	CancelClientGuid *uuid.UUID
 	// Who has booked the visit: patient or institution.
 	BookedBy string
 	// The client application that has booked the visit. Null if an earlier release has booked or moved it: then client_guid.

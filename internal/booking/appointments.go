@@ -47,11 +47,14 @@ type AppointmentDirection struct {
 	SpecialityName string
 }
 
-// Cancellation is the time of a cancel and its reason, if the client sent one.
+// Cancellation is the time of a cancel, who wanted it, and why.
 type Cancellation struct {
-	At         time.Time
-	ReasonCode *int32
-	Reason     *string
+	At time.Time
+	CancelReason
+
+	Initiator *Initiator   // nil if unknown: an earlier release has cancelled the visit
+	Cause     *CancelCause // why the institution has cancelled; nil if the patient has
+	Client    *uuid.UUID   // the client application that has cancelled; not for patients; nil as Initiator
 }
 
 func (a *PatientAppointment) position() Position { return Position{a.Start, a.Guid, a.Lpu.Guid} }

@@ -14,8 +14,10 @@ const (
 )
 
 const (
-	correctionTime  = 24 * time.Hour      // how long an attendance can be corrected after it was first set
-	attendanceLimit = 30 * 24 * time.Hour // how long after the end of a visit its attendance can be set
+	correctionTime = 24 * time.Hour // how long an attendance can be corrected after it was first set
+	// attendanceLimit is how long after the end of a visit its institution can set its attendance or
+	// cancel it.
+	attendanceLimit = 30 * 24 * time.Hour
 )
 
 // RejectAttendance returns the refusal of setting the visit's attendance, or nil if it can be set.

@@ -62,20 +62,38 @@ func (v *BookedVisit) dayOver(now time.Time) bool {
 	return !now.Before(StartOfDay(v.Start.In(v.Zone).AddDate(0, 0, 1), v.Zone))
 }
 
-// NewCancellation is a cancel that all rules accept.
+// NewCancellation is a patient's cancel that all rules accept.
 type NewCancellation struct {
-	Person uuid.UUID
-	Visit  *BookedVisit
-	Reason CancelReason
-	At     time.Time
-	Key    *TakenKey // nil without an idempotency key; Cancel stores the success under it
+	Patient Patient
+	Visit   *BookedVisit
+	Reason  CancelReason
+	At      time.Time
+	Key     *TakenKey // nil without an idempotency key; Cancel stores the success under it
 }
 
 // CancelReason is the reason that the client sent, if any.
 type CancelReason struct {
-	Code *int32
-	Text *string // set only if the code is OtherReason
+	Code *int32  // nil for a cancel by the institution
+	Text *string // shown to the patient; in a patient's cancel set only if the code is OtherReason
 }
+
+// CancelCause is why an institution has cancelled a visit.
+type CancelCause string
+
+// RejectCancellation returns the refusal of a cancel by the visit's institution, or nil if it can be
+// cancelled. The visit is active.
+func (v *BookedVisit) RejectCancellation(now time.Time) *Refusal {
+	switch {
+	case v.Attendance != AttendanceNone:
+		return Reject(AppointmentAttended)
+	case now.After(v.End.Add(attendanceLimit)):
+		return Reject(AttendanceFinal)
+	}
+	return nil
+}
+
+// CauseOther is the cause that is explained only by text. The contract lists the others.
+const CauseOther CancelCause = "other"
 
 // OtherReason is the code of a reason given as text.
 const OtherReason = 6
@@ -109,7 +127,7 @@ func (s *Service) cancel(
 	case visit.Attendance != AttendanceNone:
 		return Reject(AppointmentAttended)
 	}
-	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient.Person, visit, reason, now, key}); err != nil {
+	if err := s.ports.Cancels.Cancel(ctx, NewCancellation{patient, visit, reason, now, key}); err != nil {
 		return fmt.Errorf("cancel the appointment: %w", err)
 	}
 	return nil

@@ -560,7 +560,7 @@ var catalogue = []Rule{
 	{
 		Order: 81, Name: AttendanceFinal, Group: GroupClinic, Status: 409, Code: "4105", Type: TypeValidation, Mender: MenderClient,
 		Ours:    true,
-		Message: "Изменить отметку о явке больше нельзя.",
+		Message: "Изменить отметку о явке или отменить запись больше нельзя.",
 		Title:   "The attendance was set a day ago, the visit ended 30 days ago, or its referral has changed",
 	},
 	{

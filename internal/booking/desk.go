@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// Initiator is who wants a booking or a move.
+// Initiator is who wants a booking, a move or a cancel.
 type Initiator string
 
 // The initiators.
 const (
-	ByPatient     Initiator = "patient"     // the patient, through any client application
+	ByPatient     Initiator = "patient"     // the patient, through any client application; a cancel also at the desk
 	ByInstitution Initiator = "institution" // the institution, at its desk (регистратура)
 )
 

@@ -1,5 +1,5 @@
 // Package clinic contains what institutions do with their visits: they list them, confirm that they
-// are in their own books, and say what became of them.
+// are in their own books, cancel them, and say what became of them.
 //
 // It knows no HTTP and no SQL. Store is implemented by package postgres.
 package clinic
@@ -14,6 +14,7 @@ type Store interface {
 	VisitStore
 	ReceiptStore
 	AttendanceStore
+	CancellationStore
 }
 
 // Service contains the use cases. It is safe for concurrent use.

@@ -132,11 +132,13 @@ func lastMove(m *booking.LastMove) *api.Move {
 	}
 }
 
-// cancellation returns the cancellation of a visit in the type of the contract, nil if there is
-// none.
+// cancellation returns the cancellation of a visit as its patient sees it, nil if there is none.
 func cancellation(c *booking.Cancellation) *api.Cancellation {
 	if c == nil {
 		return nil
 	}
-	return &api.Cancellation{Time: c.At.Truncate(time.Second), ReasonCode: c.ReasonCode, Reason: c.Reason}
+	return &api.Cancellation{
+		Time: c.At.Truncate(time.Second), ReasonCode: c.Code, Reason: c.Text,
+		Initiator: (*string)(c.Initiator), Cause: (*string)(c.Cause),
+	}
 }

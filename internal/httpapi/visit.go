@@ -80,10 +80,15 @@ func visit(v *clinic.Visit) api.Visit {
 		Resource:  api.VisitResource{GUID: v.Resource.Guid, Name: v.Resource.Name},
 		SlotGuids: v.Slots, OutOfSchedule: v.OutOfSchedule, IsCito: v.IsCito, Comment: v.Comment, ClientGUID: v.Client,
 		CreatedAt: v.CreatedAt.Truncate(time.Second), UpdatedAt: v.UpdatedAt.Truncate(time.Second),
-		Cancellation: cancellation(v.Cancellation),
-		Attendance:   api.Attendance{Value: string(v.Attendance), At: seconds(v.AttendanceAt)},
-		BookedBy:     api.Booker{Initiator: string(v.BookedBy.Initiator), ClientGUID: v.BookedBy.Client},
-		Move:         lastMove(v.Move),
+		Attendance: api.Attendance{Value: string(v.Attendance), At: seconds(v.AttendanceAt)},
+		BookedBy:   api.Booker{Initiator: string(v.BookedBy.Initiator), ClientGUID: v.BookedBy.Client},
+		Move:       lastMove(v.Move),
+	}
+	if c := v.Cancellation; c != nil {
+		written.Cancellation = &api.VisitCancellation{
+			Time: c.At.Truncate(time.Second), ReasonCode: c.Code, Reason: c.Text,
+			Initiator: (*string)(c.Initiator), Cause: (*string)(c.Cause), ClientGUID: c.Client,
+		}
 	}
 	if r := v.Receipt; r != nil {
 		written.Receipt = &api.Receipt{

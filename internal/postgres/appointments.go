@@ -71,7 +71,9 @@ func patientAppointment(row *db.AppointmentListRow, lpu booking.LpuPlace) bookin
 	}
 	if row.CancelledAt != nil {
 		appointment.Cancellation = &booking.Cancellation{
-			At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason,
+			At:           row.CancelledAt.In(zone),
+			CancelReason: booking.CancelReason{Code: row.CancelReasonCode, Text: row.CancelReason},
+			Initiator:    (*booking.Initiator)(row.CancelInitiator), Cause: (*booking.CancelCause)(row.CancelCause),
 		}
 	}
 	appointment.Move = lastMove(row.MovedAt, row.MovedBy, row.MoveCause, row.MoveReason, zone)

@@ -115,7 +115,7 @@ func (r *reference) visit(row db.AppointmentFindRow, person booking.PersonRows) 
 // read, change, commit.
 func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
-		locked, err := t.lockVisit(c.Person, c.Visit, c.At)
+		locked, err := t.lockVisit(c.Patient.Person, c.Visit, c.At)
 		if err != nil {
 			return struct{}{}, err
 		}
@@ -123,18 +123,27 @@ func (s *Store) Cancel(ctx context.Context, c booking.NewCancellation) error {
 			if v.Attendance != booking.AttendanceNone {
 				return struct{}{}, booking.Reject(booking.AppointmentAttended)
 			}
-			t.releaseClaims(c.Person, locked)
-			row(t, t.AppointmentCancel(ctx, []db.AppointmentCancelParams{
-				{LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Reason.Code, Reason: c.Reason.Text},
-			}).QueryRow, func(_ uuid.UUID, err error) error { return err })
-			t.lockSlots(v.Lpu, v.Slots)
-			t.freeSlots(v)
-			t.tellCancelled(v, c.At)
+			t.cancel(c.Patient.Person, locked, booking.Cancellation{
+				At: c.At, CancelReason: c.Reason, Initiator: new(booking.ByPatient), Client: &c.Patient.Client,
+			})
 		}
 		t.storeResponse(c.Key, nil)
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// cancel queues the statements that cancel a locked visit, free all that it has, and tell of it.
+func (t *tx) cancel(person uuid.UUID, locked lockedVisit, c booking.Cancellation) {
+	v := locked.visit
+	t.releaseClaims(person, locked)
+	row(t, t.AppointmentCancel(t.ctx, []db.AppointmentCancelParams{{
+		LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Code, Reason: c.Text,
+		Initiator: string(*c.Initiator), Cause: (*string)(c.Cause), ClientGuid: *c.Client,
+	}}).QueryRow, func(_ uuid.UUID, err error) error { return err })
+	t.lockSlots(v.Lpu, v.Slots)
+	t.freeSlots(v)
+	t.tellCancelled(v, c.At)
 }
 
 // tellCancelled queues the events of a visit that was cancelled.

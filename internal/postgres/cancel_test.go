@@ -70,7 +70,7 @@ func TestCancelOfAMovedVisit(t *testing.T) {
 	before := *visit
 	before.Lpu, before.Person.Lpus = w.from, []uuid.UUID{w.from} // as before the move, which created the card
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{
-		Person: w.patient.Person, Visit: &before, At: moment,
+		Patient: w.patient, Visit: &before, At: moment,
 	}))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE guid = $1 AND cancelled_at IS NOT NULL`, visit.Guid))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1`, next))
@@ -86,7 +86,7 @@ func TestCancelRoundTrips(t *testing.T) {
 	store := w.store(count.countOn)
 	cancel := func(visit *booking.BookedVisit) {
 		require.NoError(t, store.Cancel(t.Context(), booking.NewCancellation{
-			Person: w.patient.Person, Visit: visit, At: moment,
+			Patient: w.patient, Visit: visit, At: moment,
 		}))
 	}
 	cancel(w.mustBook(3)) // prepares the statements
@@ -123,7 +123,7 @@ func TestCancelLocksInOrder(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			store := w.store(runtimeParam(plan, "off"))
 			err := w.whileBlocked(func() error {
-				return store.Cancel(ctx, booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment})
+				return store.Cancel(ctx, booking.NewCancellation{Patient: w.patient, Visit: visit, At: moment})
 			}, wait.lock, func(pgx.Tx, int) {
 				require.Equal(t, wait.free, w.unlocked(), wait.lock)
 				cancel()
@@ -143,7 +143,7 @@ func TestCancelIsTooLate(t *testing.T) {
 	visit := w.mustBook(2)
 	require.NoError(t, w.store().Cancel(t.Context(),
 		booking.NewCancellation{
-			Person: w.patient.Person, Visit: visit,
+			Patient: w.patient, Visit: visit,
 			Reason: booking.CancelReason{Code: new(int32(6)), Text: new("первая")}, At: moment,
 		}))
 	again := w.mustBook(2)
@@ -151,7 +151,7 @@ func TestCancelIsTooLate(t *testing.T) {
 	require.False(t, visit.Cancelled, "as the visit was read")
 	require.NoError(t, w.store().Cancel(t.Context(),
 		booking.NewCancellation{
-			Person: w.patient.Person, Visit: visit, Reason: booking.CancelReason{Code: new(int32(1))}, At: moment,
+			Patient: w.patient, Visit: visit, Reason: booking.CancelReason{Code: new(int32(1))}, At: moment,
 		}))
 	require.Equal(t, written, w.countWritten())
 	require.False(t, w.visit(again.Guid).Cancelled)
@@ -169,11 +169,11 @@ func TestCancelIsRetried(t *testing.T) {
 		_, err := w.db.Exec(t.Context(), `SELECT pg_terminate_backend($1, 10000)`, conn.PgConn().PID())
 		require.NoError(t, err)
 	}))
-	err := store.Cancel(t.Context(), booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment})
+	err := store.Cancel(t.Context(), booking.NewCancellation{Patient: w.patient, Visit: visit, At: moment})
 	require.True(t, failed)
 	requireRefusal(t, err, booking.DatabaseUnavailable) // the response to the commit was lost
 	require.NoError(t, store.Cancel(t.Context(), booking.NewCancellation{
-		Person: w.patient.Person, Visit: visit, At: moment,
+		Patient: w.patient, Visit: visit, At: moment,
 	}), "a repeated cancel succeeds")
 	require.True(t, w.visit(visit.Guid).Cancelled)
 	requireConnectionsReleased(t, store)
@@ -181,7 +181,7 @@ func TestCancelIsRetried(t *testing.T) {
 	visit = w.mustBook(1)
 	readOnly := w.store(onFirstConnections(1, "default_transaction_read_only", "on"))
 	require.NoError(t, readOnly.Cancel(t.Context(), booking.NewCancellation{
-		Person: w.patient.Person, Visit: visit, At: moment,
+		Patient: w.patient, Visit: visit, At: moment,
 	}))
 	require.True(t, w.visit(visit.Guid).Cancelled)
 }

@@ -124,7 +124,10 @@ func visitOf(row *db.VisitGetRow, zone *time.Location) clinic.Visit {
 	}
 	if row.CancelledAt != nil {
 		visit.Cancellation = &booking.Cancellation{
-			At: row.CancelledAt.In(zone), ReasonCode: row.CancelReasonCode, Reason: row.CancelReason,
+			At:           row.CancelledAt.In(zone),
+			CancelReason: booking.CancelReason{Code: row.CancelReasonCode, Text: row.CancelReason},
+			Initiator:    (*booking.Initiator)(row.CancelInitiator), Cause: (*booking.CancelCause)(row.CancelCause),
+			Client: row.CancelClientGuid,
 		}
 	}
 	receipt := receiptOf(row.ReceiptStatus, row.ReceiptVersion, row.ReceiptReason, row.ReceiptNumber)

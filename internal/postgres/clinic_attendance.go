@@ -21,16 +21,9 @@ import (
 func (s *Store) WriteAttendance(
 	ctx context.Context, lpu, guid uuid.UUID, wanted booking.Attendance, now time.Time,
 ) (clinic.Visit, error) {
-	owner, err := s.visitPerson(ctx, lpu, guid)
+	owner, known, err := s.ownedVisit(ctx, lpu, guid)
 	if err != nil {
 		return clinic.Visit{}, err
-	}
-	known, err := s.Visit(ctx, owner.PersonGuid, guid)
-	switch {
-	case err != nil:
-		return clinic.Visit{}, err
-	case known == nil || known.Lpu != lpu: // moved meanwhile
-		return clinic.Visit{}, booking.Reject(booking.AppointmentAbsent)
 	}
 	return write(ctx, s, func(t *tx) (visit clinic.Visit, err error) {
 		locked, err := t.lockVisit(owner.PersonGuid, known, now)
@@ -59,6 +52,21 @@ func (s *Store) WriteAttendance(
 		t.institutionVisit(lpu, guid, now, &visit)
 		return visit, t.send()
 	})
+}
+
+// ownedVisit returns a visit of an institution and its person, in three round trips. It rejects with
+// AppointmentAbsent.
+func (s *Store) ownedVisit(
+	ctx context.Context, lpu, guid uuid.UUID,
+) (owner db.VisitPersonRow, visit *booking.BookedVisit, err error) {
+	if owner, err = s.visitPerson(ctx, lpu, guid); err != nil {
+		return owner, nil, err
+	}
+	visit, err = s.Visit(ctx, owner.PersonGuid, guid)
+	if err == nil && (visit == nil || visit.Lpu != lpu) { // moved meanwhile
+		err = booking.Reject(booking.AppointmentAbsent)
+	}
+	return owner, visit, err
 }
 
 // visitPerson returns the person of a visit of an institution. It rejects with AppointmentAbsent.

@@ -113,7 +113,7 @@ func TestCellsCanBeDeleted(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{
-		Person: w.patient.Person, Visit: visit, At: moment,
+		Patient: w.patient, Visit: visit, At: moment,
 	}))
 	require.True(t, w.visit(visit.Guid).Cancelled)
 	require.Equal(t, 0, w.count(`SELECT count(*) FROM direction WHERE appointment_guid IS NOT NULL`))

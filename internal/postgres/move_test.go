@@ -140,7 +140,7 @@ func TestMoveIsTooLate(t *testing.T) {
 	require.Equal(t, visit, w.visit(visit.Guid))
 	w.exec(`UPDATE direction SET cancelled_at = NULL`)
 	require.NoError(t, w.store().Cancel(t.Context(), booking.NewCancellation{
-		Person: w.patient.Person, Visit: visit, At: moment,
+		Patient: w.patient, Visit: visit, At: moment,
 	}))
 	written := w.countWritten()
 	_, err = w.store().Move(t.Context(), a, moveRequest(a), visit)
@@ -166,7 +166,7 @@ func TestVersionOfAVisit(t *testing.T) {
 		requireVersion(i + 2)
 	}
 	for range 2 {
-		cancellation := booking.NewCancellation{Person: w.patient.Person, Visit: visit, At: moment}
+		cancellation := booking.NewCancellation{Patient: w.patient, Visit: visit, At: moment}
 		require.NoError(t, w.store().Cancel(t.Context(), cancellation))
 		requireVersion(4)
 	}

@@ -144,7 +144,10 @@ var Patients = []Person{
 	{"Пациент Без имени в МИП", person(14), refused, noCard + "mkab_name_empty."},
 	{"Пациент Без данных в МИП", person(15), refused, noCard + "mip_person_data_missing."},
 	{"Пациент Не из МИП", person(16), refused, noCard + "mip_person_not_found."},
-	{"Кузнецова Ольга Николаевна", person(17), bookable, "Referral 1 is booked, in a cell of three places."},
+	{
+		"Кузнецова Ольга Николаевна", person(17), bookable,
+		"Referral 1 is booked, in a cell of three places. The institution has cancelled the visit of referral 3.",
+	},
 	{
 		"Волков Павел Игоревич", person(refusedPatient), bookable,
 		"Unbooked. For the scenarios in which a cell is refused.",

@@ -62,6 +62,7 @@ const (
 	movedVisit     = 5  // the visit that a scenario moves
 	attendedVisit  = 6  // a visit whose patient is there already
 	reassigned     = 7  // a visit that the institution has moved to reassignedTo
+	calledOffVisit = 8  // a visit that the institution has cancelled
 	lateDay        = 12 // the day of the cells that the scenarios take
 	unknownNumber  = 0  // of an object that does not exist
 )
@@ -529,8 +530,8 @@ func (s *scenarios) addVisitRefusals() {
 	attend(booking.AttendanceFinal, fulfilledVisit, "none")
 }
 
-// addVisits adds the reads of visits, a receipt, an attendance, a booking and a move. Those that
-// write are repeatable.
+// addVisits adds the reads of visits, a receipt, an attendance, a booking, a move and a cancellation.
+// Those that write are repeatable.
 func (s *scenarios) addVisits() {
 	add := func(name, operation, method, path, body, scope string) {
 		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(scope))
@@ -549,6 +550,9 @@ func (s *scenarios) addVisits() {
 		}), s.bySystem(booking.ScopeVisitWrite), header("Idempotency-Key", "demo-visit-booked"))
 	add("visit_moved", "putVisitSlot", http.MethodPut, clinicPath(reassigned)+"/slot", fmt.Sprintf(
 		`{"Version": 1, "SlotId": %d, "Reason": "equipment_failed", "Text": "Аппарат не работает"}`, reassignedTo),
+		booking.ScopeVisitWrite)
+	add("cancellation_written", "putCancellation", http.MethodPut, clinicPath(calledOffVisit)+"/cancellation",
+		`{"Initiator": "institution", "Reason": "equipment_failed", "Text": "Аппарат на ремонте до конца недели"}`,
 		booking.ScopeVisitWrite)
 }
 

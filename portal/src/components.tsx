@@ -1,11 +1,12 @@
 // Components that several views use.
-import type { LpuPlace, Resource } from 'talon-sdk';
+import type { LpuPlace, PatientAppointment, Resource } from 'talon-sdk';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { deviceOffset, formatVisitDay, formatVisitHours, zoneOf } from './format.js';
 import { referralTitle, referralType } from './labels.js';
 import { t } from './language.js';
 import type { Pages } from './queries.js';
+import { href } from './route.js';
 
 interface ButtonProps {
   onPress: () => void;
@@ -93,6 +94,42 @@ export function Success({ title, hint }: { title: string; hint: string }) {
         <strong>{title}</strong> {hint}
       </p>
     </div>
+  );
+}
+
+/** Whether the institution has cancelled a visit. */
+export const isCancelledByInstitution = ({ cancellation }: PatientAppointment) =>
+  cancellation?.initiator === 'institution';
+
+/** Shows why the institution has cancelled a visit, and what the patient can do next. */
+export function InstitutionsCancellation({ of }: { of: PatientAppointment }) {
+  const { cancellation } = of;
+  if (!cancellation || !isCancelledByInstitution(of)) return null;
+  const { cause, reason } = cancellation;
+  return (
+    <div class="notice">
+      <p>
+        <strong>{t.cancelledByInstitution}</strong> {cause && t.cancelCause[cause]} {reason && <Ru>{reason}</Ru>}
+      </p>
+      {cause !== died && <p>{t.bookReferralAgain}</p>}
+    </div>
+  );
+}
+
+/** The cause after which nobody books again. */
+const died = 'patient_died';
+
+/** The link to the free cells of the referral of a cancelled visit. */
+export function BookAgain({ of, describedBy }: { of: PatientAppointment; describedBy?: string }) {
+  if (of.cancellation?.cause === died) return null;
+  return (
+    <a
+      class="button"
+      href={href({ view: 'cells', direction: of.direction.guid, search: {} })}
+      aria-describedby={describedBy}
+    >
+      {t.bookAgain}
+    </a>
   );
 }
 

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { after, before, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { dayAhead, direction, lpu, person, startTalon } from '../../sdk/typescript/test/service.mjs';
+import { dayAhead, direction, lpu, person, startTalon, systemClient } from '../../sdk/typescript/test/service.mjs';
 import { startBrowser } from './browser.mjs';
 
 /** @type {Awaited<ReturnType<typeof startTalon>>} */
@@ -214,6 +214,47 @@ test('Promise: a user can pick a patient, book, save the ticket, move and cancel
   await referral.getByText('Не записан').waitFor();
   await page.goBack();
   await page.getByRole('heading', { level: 1, name: 'Записи на приём' }).waitFor();
+});
+
+test('Promise: a visit that the institution has cancelled shows why, and the patient can book again', async (t) => {
+  const page = await openPage(t);
+  await page.goto(address(17, '#/appointments'));
+  const card = page.getByRole('article').filter({ hasText: 'Медицинская организация отменила эту запись' });
+  await card.getByText('Оборудование не работает.').waitFor();
+  await card.getByText('Аппарат на ремонте до конца недели').waitFor();
+  await card.getByRole('link', { name: 'Записаться снова' }).waitFor();
+  await card.getByRole('link', { name: 'Открыть талон' }).click();
+  await page.getByText('Медицинская организация отменила эту запись').waitFor();
+  const reason = page.getByText('Аппарат на ремонте до конца недели');
+  await reason.waitFor();
+  assert.equal(await reason.count(), 1);
+  await page.getByText('Запишитесь заново по этому направлению.').waitFor();
+  await page.getByRole('link', { name: 'Записаться снова' }).click();
+  await page.getByText('Направление № 00000017003').waitFor();
+  await choose(page, ofTomorrow(2));
+  await confirm(page);
+  await shown(page, 'Вы записаны на приём.');
+  const guid = new URL(page.url()).hash.split(/[/?]/)[2];
+
+  // Now a visit that the desk cancels while the patient has its ticket.
+  const system = await (
+    await fetch(`${talon.baseUrl}/auth/token`, {
+      method: 'POST',
+      headers: { Authorization: `Basic ${btoa(`${systemClient.guid}:${systemClient.secret}`)}` },
+      body: new URLSearchParams({ grant_type: 'client_credentials' }),
+    })
+  ).json();
+  const cancelled = await fetch(`${talon.baseUrl}/clinic/lpus/${lpu.Б}/appointments/${guid}/cancellation`, {
+    method: 'PUT',
+    headers: { Authorization: `Bearer ${system.access_token}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ Initiator: 'institution', Reason: 'doctor_absent' }),
+  });
+  assert.equal(cancelled.status, 200);
+  await page.reload();
+  await page.getByText('Врач не сможет вас принять.').waitFor();
+  assert.equal(await page.getByText('Вы записаны на приём.').count(), 0);
+  await page.getByRole('link', { name: 'Записаться снова' }).click();
+  await listed(page);
 });
 
 /** Returns whether a cell is free for another patient. */
@@ -906,6 +947,14 @@ const views = {
   notFound: async (page) => {
     await page.goto(address(1, '#/no/such/view'));
     await page.getByRole('heading', { name: 'Такой страницы нет' }).waitFor();
+  },
+  cancelledVisits: async (page) => {
+    await page.goto(address(17, '#/appointments'));
+    await page.getByText('Медицинская организация отменила эту запись').first().waitFor();
+  },
+  cancelledTicket: async (page) => {
+    await page.goto(address(17, '#/appointments/de300000-000a-4000-8000-000000000008'));
+    await page.getByText('Запишитесь заново по этому направлению.').waitFor();
   },
   appointments: async (page) => {
     await page.goto(address(2, '#/appointments'));

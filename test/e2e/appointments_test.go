@@ -74,7 +74,7 @@ func TestAppointment(t *testing.T) {
 	requireReturned(document("Booked", "2019-08-21T00:52:14+10:00", "null"))
 	sc.Exec(`UPDATE appointment SET cancelled_at = '2019-08-20T18:00:00.9+03', updated_at = '2019-08-20T18:00:00.9+03', cancel_reason_code = 6, cancel_reason = 'Заболел'`)
 	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00",
-		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел"}`))
+		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел", "initiator": null, "cause": null}`))
 	sc.Exec(`UPDATE appointment SET cancel_reason_code = NULL, cancel_reason = NULL`)
 	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00",
 		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -97,6 +98,15 @@ var firstStart = time.Date(2019, 8, 21, 8, 45, 0, 0, harness.Moment.Location())
 
 // atVisit moves the clock to a time after the start of the first cell.
 func (c *desk) atVisit(after time.Duration) { c.AdvanceClock(firstStart.Add(after).Sub(c.Now())) }
+
+// startAt makes all visits start at a time.
+func (c *desk) startAt(start time.Time) {
+	end := start.Add(15 * time.Minute)
+	c.Exec(`UPDATE appointment SET start_at = $1, end_at = $2`, start, end)
+	c.Exec(`UPDATE direction SET appointment_start_at = $1, appointment_end_at = $2 WHERE appointment_guid IS NOT NULL`,
+		start, end)
+	c.Exec(`UPDATE speciality_claim SET start_at = $1, end_at = $2`, start, end)
+}
 
 // Promise: an institution sees all of its visits, in order of start, and no others. The filters
 // select by day in its zone, resource, status and change.
@@ -394,6 +404,7 @@ func TestClinicRejections(t *testing.T) {
 	foreign := elsewhere.MustBook()
 	receipt := harness.Fields{"Version": 1, "Status": "accepted"}
 	attendance := harness.Fields{"Attendance": "arrived"}
+	cancellation := harness.Fields{"Initiator": "institution", "Reason": "doctor_absent"}
 	one := func(guid uuid.UUID, path string) string { return "/" + guid.String() + path }
 	for _, o := range []struct {
 		method, path, foreign, scope, other string
@@ -405,6 +416,10 @@ func TestClinicRejections(t *testing.T) {
 		{
 			http.MethodPut, one(visit, "/attendance"), one(foreign, "/attendance"), "visit:write", "visit:read",
 			attendance,
+		},
+		{
+			http.MethodPut, one(visit, "/cancellation"), one(foreign, "/cancellation"), "visit:write", "visit:read",
+			cancellation,
 		},
 	} {
 		path := "/clinic/lpus/" + c.To.String() + "/appointments" + o.path
@@ -437,9 +452,23 @@ func TestClinicRejections(t *testing.T) {
 	for _, body := range []harness.Fields{{}, {"Attendance": "came"}, {"Attendance": "arrived", "Unknown": 1}} {
 		c.ask(http.MethodPut, one(visit, "/attendance"), body).RequireRefusal(t, "field_invalid")
 	}
+	for _, body := range []harness.Fields{
+		{"Initiator": "institution"},
+		{"Reason": "doctor_absent"},
+		{"Initiator": "doctor", "Reason": "doctor_absent"},
+		{"Initiator": "institution", "Reason": "unknown"},
+		{"Initiator": "institution", "Reason": "other"},
+		{"Initiator": "institution", "Reason": "other", "Text": " "},
+		{"Initiator": "institution", "Reason": "other", "Text": strings.Repeat("я", 1001)},
+		{"Initiator": "institution", "Reason": "doctor_absent", "Text": "\x00"},
+		{"Initiator": "institution", "Reason": "doctor_absent", "Unknown": 1},
+	} {
+		c.ask(http.MethodPut, one(visit, "/cancellation"), body).RequireRefusal(t, "field_invalid")
+	}
 	c.ask(http.MethodGet, "/x", nil).RequireRefusal(t, "field_invalid")
-	for _, path := range []string{"/receipt", "/attendance"} {
-		body := map[string]any{"/receipt": receipt, "/attendance": attendance}[path]
+	for path, body := range map[string]any{
+		"/receipt": receipt, "/attendance": attendance, "/cancellation": cancellation,
+	} {
 		c.ask(http.MethodPut, one(uuid.Nil, path), body).RequireRefusal(t, "field_invalid")
 	}
 	require.Equal(t, int64(1), c.visit(visit).Version)
@@ -490,10 +519,7 @@ func TestAttendanceRaces(t *testing.T) {
 		visits[i] = harness.AppointmentOf(booked).GUID
 	}
 	c.Exec(`UPDATE slot SET capacity = 50 WHERE guid = $1`, c.Slots[3])
-	c.Exec(`UPDATE appointment SET start_at = $1, end_at = $2`, c.Now().Add(-time.Minute), c.Now().Add(14*time.Minute))
-	c.Exec(`UPDATE direction SET appointment_start_at = $1, appointment_end_at = $2 WHERE appointment_guid IS NOT NULL`,
-		c.Now().Add(-time.Minute), c.Now().Add(14*time.Minute))
-	c.Exec(`UPDATE speciality_claim SET start_at = $1, end_at = $2`, c.Now().Add(-time.Minute), c.Now().Add(14*time.Minute))
+	c.startAt(c.Now().Add(-time.Minute))
 	wins := map[string]int{}
 	for i, person := range persons {
 		attendance := []string{"arrived", "fulfilled", "no_show"}[i%3]
@@ -589,6 +615,14 @@ func TestReceiptRaces(t *testing.T) {
 	c.RequireInvariants()
 }
 
+// typesOf returns the types of events.
+func typesOf(list []api.Event) (names []string) {
+	for _, e := range list {
+		names = append(names, e.Type)
+	}
+	return names
+}
+
 // Promise: each change of an attendance writes an event of the visit, and one of the referral if
 // that changes. A repetition and a receipt write none.
 func TestEventsOfAnAttendance(t *testing.T) {
@@ -601,12 +635,6 @@ func TestEventsOfAnAttendance(t *testing.T) {
 	to, from := c.startFollower(c.To), c.startFollower(c.From)
 	for _, attendance := range []string{"arrived", "fulfilled", "fulfilled", "arrived", "no_show", "none"} {
 		c.mustAttend(visit, attendance)
-	}
-	typesOf := func(list []api.Event) (names []string) {
-		for _, e := range list {
-			names = append(names, e.Type)
-		}
-		return names
 	}
 	list := to.follow(6)[1:] // without the booking
 	require.Equal(t, []string{

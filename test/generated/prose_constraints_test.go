@@ -48,7 +48,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 	for _, field := range []string{
 		"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "resourceGuid",
 		"personguid", "mkab", "AbsenceGuid", "cardGuid", "PersonGuid", "caseGuid", "directionGuid", "personGuid",
-		"legalEntityGuid", "clientGuid",
+		"legalEntityGuid", "clientGuid", "webhookGuid",
 	} {
 		all = append(all, proseConstraint{nil, []string{field}, "Not the zero guid.", zero(field)})
 	}
@@ -197,7 +197,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 			func(d *draft) bool { return d.value("onBooked") == "displace" },
 		},
 		proseConstraint{
-			[]string{"putReceipt", "putAttendance", "putVisitSlot"}, []string{"appointmentGuid"}, "Not the zero guid.",
+			[]string{"putReceipt", "putAttendance", "putVisitSlot", "putCancellation"}, []string{"appointmentGuid"}, "Not the zero guid.",
 			zero("appointmentGuid"),
 		},
 		proseConstraint{
@@ -208,10 +208,10 @@ func (g *generator) proseConstraints() []proseConstraint {
 			},
 		},
 		proseConstraint{
-			[]string{"putVisitSlot"}, []string{"Text"}, "Required for `other`.",
+			[]string{"putCancellation", "putVisitSlot"}, []string{"Text"}, "Required for `other`.",
 			func(d *draft) bool {
 				text, _ := d.value("Text").(string)
-				return d.value("Reason") == "other" && text == ""
+				return d.value("Reason") == "other" && strings.TrimSpace(text) == ""
 			},
 		},
 		proseConstraint{

@@ -82,7 +82,7 @@ JOIN webhook w ON w.guid < pg_temp.demo_guid('0010', 100);
 
 -- The active future ones are after the cell of example 1, so their claims are valid until the data
 -- are outdated. Visit 4 is in the past; it was out of schedule. The patient of visit 6 is there
--- already, so that it cannot be cancelled. The institution has moved visit 7.
+-- already, so that it cannot be cancelled. The institution has moved visit 7 and cancelled visit 8.
 CREATE TEMPORARY TABLE demo_visit (number int, direction_guid uuid, copy_id bigint, slot_id bigint, resource_guid uuid, cancelled boolean);
 INSERT INTO demo_visit VALUES
     (1, 'e714e964-d8a0-4776-b163-c708371c39a5',   58384, 10604, NULL, true), -- its copy of the referral is in the response of example 1
@@ -91,7 +91,8 @@ INSERT INTO demo_visit VALUES
     (4, pg_temp.demo_guid('0007', 100000007),     58381, NULL, pg_temp.demo_guid('0004', 5), false),
     (5, pg_temp.demo_guid('0007', 2000000001),    58380, 11203, NULL, false),
     (6, pg_temp.demo_guid('0007', 2900000001),    58379, 11206, NULL, false),
-    (7, pg_temp.demo_guid('0007', 2900000004),    58378, 51206, NULL, false);
+    (7, pg_temp.demo_guid('0007', 2900000004),    58378, 51206, NULL, false),
+    (8, pg_temp.demo_guid('0007', 1700000003),    58377, 51203, NULL, true);
 
 CREATE TEMPORARY TABLE demo_time AS
 SELECT v.number, d.lpu_to_guid AS lpu_guid, coalesce(s.resource_guid, v.resource_guid) AS resource_guid,
@@ -120,16 +121,21 @@ JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.p
 
 -- Booked yesterday morning; the visit out of schedule was booked the day before it.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
-    out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, slot_guids)
+    out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, cancel_reason, cancel_initiator, cancel_cause, cancel_client_guid,
+    slot_guids)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
     pg_temp.demo_guid('0003', 5), t.start_at, t.end_at, v.slot_id IS NULL, false, '', day.booked,
     CASE WHEN v.cancelled THEN day.booked + interval '1 hour' ELSE day.booked END,
-    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, CASE WHEN v.cancelled THEN 1 END,
+    CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, why.code, why.text, why.initiator, why.cause, why.client_guid,
     ARRAY(SELECT s.guid FROM slot s WHERE s.lpu_guid = d.lpu_guid AND s.id = v.slot_id)
 FROM demo_visit v
 JOIN demo_time t ON t.number = v.number
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
 JOIN mkab m ON m.lpu_guid = d.lpu_guid AND m.guid = d.mkab_guid
+LEFT JOIN (VALUES
+    (1, 1, NULL, 'patient', NULL, pg_temp.demo_guid('0003', 5)),
+    (8, NULL, 'Аппарат на ремонте до конца недели', 'institution', 'equipment_failed', pg_temp.demo_guid('0003', 12))
+) why (number, code, text, initiator, cause, client_guid) ON why.number = v.number
 CROSS JOIN LATERAL (
     SELECT (pg_temp.demo_today('Europe/Moscow') - CASE WHEN v.slot_id IS NULL THEN 4 ELSE 1 END + time '10:00') AT TIME ZONE 'Europe/Moscow' AS booked
 ) day;

@@ -31,6 +31,16 @@ export const en: Texts = {
     Cancelled: 'Withdrawn',
   },
   appointmentStatus: { Booked: 'Booked', Completed: 'Completed', Cancelled: 'Cancelled' },
+  cancelCause: {
+    doctor_absent: 'The doctor cannot see you.',
+    equipment_failed: 'The equipment does not work.',
+    schedule_changed: 'The schedule has changed.',
+    institution_closed: 'The institution is closed on this day.',
+    patient_request: 'The patient has asked for it.',
+    patient_died: '',
+    booked_by_mistake: 'It was booked by mistake.',
+    other: '',
+  },
   resourceKind: { doctor: 'Doctor', room: 'Room', equipment: 'Equipment' },
   restriction: {
     none: '',
@@ -199,6 +209,8 @@ export const en: Texts = {
   saveToCalendar: 'Save to the calendar',
   cancel: 'Cancel',
   bookAgain: 'Book again',
+  cancelledByInstitution: 'The institution has cancelled this appointment.',
+  bookReferralAgain: 'Book by this referral again.',
 
   cancelTitle: 'Cancel the appointment',
   cancelHeading: 'Cancel the appointment?',

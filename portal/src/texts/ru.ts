@@ -71,6 +71,17 @@ export const ru = {
     Cancelled: 'Отменено',
   } as Record<string, string>,
   appointmentStatus: { Booked: 'Записан', Completed: 'Состоялся', Cancelled: 'Отменена' } as Record<string, string>,
+  /** Why the institution has cancelled. Empty where the cause explains nothing, or hurts. */
+  cancelCause: {
+    doctor_absent: 'Врач не сможет вас принять.',
+    equipment_failed: 'Оборудование не работает.',
+    schedule_changed: 'Изменилось расписание.',
+    institution_closed: 'В этот день медицинская организация закрыта.',
+    patient_request: 'Об этом попросил пациент.',
+    patient_died: '',
+    booked_by_mistake: 'Запись была создана по ошибке.',
+    other: '',
+  } as Record<string, string>,
   /** The label before the name of a resource. The name of a doctor usually contains «врач». */
   resourceKind: { doctor: 'Принимает', room: 'Кабинет', equipment: 'Оборудование' } as Record<string, string>,
   /** The short label of a cell's restriction. The text of the service is too long for a button. */
@@ -252,6 +263,8 @@ export const ru = {
   saveToCalendar: 'Сохранить в календарь',
   cancel: 'Отменить',
   bookAgain: 'Записаться снова',
+  cancelledByInstitution: 'Медицинская организация отменила эту запись.',
+  bookReferralAgain: 'Запишитесь заново по этому направлению.',
 
   // Cancellation
   cancelTitle: 'Отмена записи',

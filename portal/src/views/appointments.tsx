@@ -1,6 +1,17 @@
 import { listAppointments } from 'talon-sdk';
 import { talon } from '../api.js';
-import { Badge, Heading, More, ReferralTitle, Ru, Status, ZoneNote } from '../components.js';
+import {
+  Badge,
+  BookAgain,
+  Heading,
+  InstitutionsCancellation,
+  isCancelledByInstitution,
+  More,
+  ReferralTitle,
+  Ru,
+  Status,
+  ZoneNote,
+} from '../components.js';
 import { FailureMessage } from '../failure.js';
 import { formatVisit } from '../format.js';
 import { labelOf } from '../labels.js';
@@ -41,7 +52,9 @@ export function Appointments() {
                 </Ru>
               </p>
               <ZoneNote time={visit.start} timeZone={visit.lpu.timeZone} />
+              <InstitutionsCancellation of={visit} />
               <p class="actions">
+                {isCancelledByInstitution(visit) && <BookAgain of={visit} describedBy={`visit-${visit.guid}`} />}
                 <a
                   class="button light"
                   href={href({ view: 'ticket', appointment: visit.guid })}

@@ -3,7 +3,18 @@ import type { PatientAppointment } from 'talon-sdk';
 import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { talon } from '../api.js';
-import { Badge, Button, Heading, ReferralTitle, Ru, Success, VisitTime } from '../components.js';
+import {
+  Badge,
+  BookAgain,
+  Button,
+  Heading,
+  InstitutionsCancellation,
+  isCancelledByInstitution,
+  ReferralTitle,
+  Ru,
+  Success,
+  VisitTime,
+} from '../components.js';
 import { FailureMessage } from '../failure.js';
 import { deviceOffset, formatHour, formatStart, zoneOf } from '../format.js';
 import { calendar } from '../ics.js';
@@ -43,6 +54,7 @@ function TicketDetails({ visit }: { visit: PatientAppointment }) {
   const offset = deviceOffset(start);
   return (
     <>
+      <InstitutionsCancellation of={visit} />
       <article class="ticket" aria-label={t.ticketTitle}>
         <div>
           <VisitTime visit={visit} />
@@ -91,7 +103,7 @@ function TicketDetails({ visit }: { visit: PatientAppointment }) {
                 <>
                   {' '}
                   {formatStart(cancellation.time)}
-                  {cancellation.reason && (
+                  {cancellation.reason && !isCancelledByInstitution(visit) && (
                     <>
                       : <Ru>{cancellation.reason}</Ru>
                     </>
@@ -128,9 +140,7 @@ function TicketDetails({ visit }: { visit: PatientAppointment }) {
       )}
       {status === 'Cancelled' && (
         <p class="actions">
-          <a class="button" href={href({ view: 'cells', direction: direction.guid, search: {} })}>
-            {t.bookAgain}
-          </a>
+          <BookAgain of={visit} />
         </p>
       )}
     </>

@@ -63,6 +63,60 @@ func (e AttendanceRequestAttendance) Valid() bool {
 	}
 }
 
+// Defines values for CancellationRequestInitiator.
+const (
+	CancellationRequestInitiatorInstitution CancellationRequestInitiator = "institution"
+	CancellationRequestInitiatorPatient     CancellationRequestInitiator = "patient"
+)
+
+// Valid indicates whether the value is a known member of the CancellationRequestInitiator enum.
+func (e CancellationRequestInitiator) Valid() bool {
+	switch e {
+	case CancellationRequestInitiatorInstitution:
+		return true
+	case CancellationRequestInitiatorPatient:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for CancellationRequestReason.
+const (
+	CancellationRequestReasonBookedByMistake   CancellationRequestReason = "booked_by_mistake"
+	CancellationRequestReasonDoctorAbsent      CancellationRequestReason = "doctor_absent"
+	CancellationRequestReasonEquipmentFailed   CancellationRequestReason = "equipment_failed"
+	CancellationRequestReasonInstitutionClosed CancellationRequestReason = "institution_closed"
+	CancellationRequestReasonOther             CancellationRequestReason = "other"
+	CancellationRequestReasonPatientDied       CancellationRequestReason = "patient_died"
+	CancellationRequestReasonPatientRequest    CancellationRequestReason = "patient_request"
+	CancellationRequestReasonScheduleChanged   CancellationRequestReason = "schedule_changed"
+)
+
+// Valid indicates whether the value is a known member of the CancellationRequestReason enum.
+func (e CancellationRequestReason) Valid() bool {
+	switch e {
+	case CancellationRequestReasonBookedByMistake:
+		return true
+	case CancellationRequestReasonDoctorAbsent:
+		return true
+	case CancellationRequestReasonEquipmentFailed:
+		return true
+	case CancellationRequestReasonInstitutionClosed:
+		return true
+	case CancellationRequestReasonOther:
+		return true
+	case CancellationRequestReasonPatientDied:
+		return true
+	case CancellationRequestReasonPatientRequest:
+		return true
+	case CancellationRequestReasonScheduleChanged:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CardRequestSex.
 const (
 	CardRequestSexFemale CardRequestSex = "female"
@@ -911,7 +965,7 @@ type CancelResult struct {
 	MessageCode string `json:"message_code"`
 }
 
-// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+// Cancellation The cancellation of an appointment: its time, its reason, and who wanted it. `null` if the appointment is not cancelled.
 type Cancellation struct {
 	// Time Time of the cancellation.
 	//
@@ -923,11 +977,47 @@ type Cancellation struct {
 	// Example: 6
 	ReasonCode *int32 `json:"reasonCode"`
 
-	// Reason Reason text from the client. `null` if none.
+	// Reason Reason text from the client, or what the institution tells the patient. `null` if none.
 	//
 	// Example: Заболел
 	Reason *string `json:"reason"`
+
+	// Initiator Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+	//
+	// Example: patient
+	Initiator *string `json:"initiator"`
+
+	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	Cause *string `json:"cause"`
 }
+
+// CancellationRequest A cancellation (отмена) of a visit by its institution.
+type CancellationRequest struct {
+	// Initiator Who wants the cancellation: the institution, or the patient who has asked its desk.
+	//
+	// Example: institution
+	Initiator CancellationRequestInitiator `json:"Initiator"`
+
+	// Reason Why the visit is cancelled.
+	//
+	// Example: doctor_absent
+	Reason CancellationRequestReason `json:"Reason"`
+
+	// Text What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+	//
+	// Example: Врач заболел
+	Text *string `json:"Text,omitempty"`
+}
+
+// CancellationRequestInitiator Who wants the cancellation: the institution, or the patient who has asked its desk.
+//
+// Example: institution
+type CancellationRequestInitiator string
+
+// CancellationRequestReason Why the visit is cancelled.
+//
+// Example: doctor_absent
+type CancellationRequestReason string
 
 // Card A patient's medical card (МКАБ) of an institution.
 type Card struct {
@@ -2190,7 +2280,7 @@ type PatientAppointment struct {
 	// Direction Referral that the appointment was booked by.
 	Direction AppointmentDirection `json:"direction"`
 
-	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+	// Cancellation The cancellation of an appointment: its time, its reason, and who wanted it. `null` if the appointment is not cancelled.
 	Cancellation *Cancellation `json:"cancellation"`
 
 	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
@@ -3541,14 +3631,45 @@ type Visit struct {
 	// BookedBy Who has booked the visit.
 	BookedBy Booker `json:"bookedBy"`
 
-	// Cancellation The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
-	Cancellation *Cancellation `json:"cancellation"`
+	// Cancellation The cancellation of a visit: its time, its reason, and who cancelled it. `null` if the visit is not cancelled.
+	Cancellation *VisitCancellation `json:"cancellation"`
 
 	// Move The last move of a visit: its time, who has moved it, and why. `null` if the visit was never moved.
 	Move *Move `json:"move"`
 
 	// Receipt What the institution's system says about the visit in its own books (квитанция). `null` if there is no receipt, also after a move.
 	Receipt *Receipt `json:"receipt"`
+}
+
+// VisitCancellation The cancellation of a visit: its time, its reason, and who cancelled it. `null` if the visit is not cancelled.
+type VisitCancellation struct {
+	// Time Time of the cancellation.
+	//
+	// Example: 2019-08-20T18:00:00+03:00
+	Time time.Time `json:"time"`
+
+	// ReasonCode Reason code from the client. `null` if none.
+	//
+	// Example: 6
+	ReasonCode *int32 `json:"reasonCode"`
+
+	// Reason Reason text from the client, or what the institution tells the patient. `null` if none.
+	//
+	// Example: Заболел
+	Reason *string `json:"reason"`
+
+	// Initiator Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+	//
+	// Example: patient
+	Initiator *string `json:"initiator"`
+
+	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	Cause *string `json:"cause"`
+
+	// ClientGUID Guid of the client application that has cancelled it. `null` if unknown.
+	//
+	// Example: de300000-0003-4000-8000-000000000005
+	ClientGUID *openapi_types.UUID `json:"clientGuid"`
 }
 
 // VisitDirection The referral (направление) of a visit.
@@ -3960,6 +4081,12 @@ type CancelRefused = Error
 
 // CancelUnavailable The body of every error response.
 type CancelUnavailable = Error
+
+// CancellationConflict The body of every error response.
+type CancellationConflict = Error
+
+// CancellationRefused The body of every error response.
+type CancellationRefused = Error
 
 // CardConflict The body of every error response.
 type CardConflict = Error
@@ -4512,6 +4639,9 @@ type BookVisitJSONRequestBody = VisitRequest
 
 // PutAttendanceJSONRequestBody defines body for PutAttendance for application/json ContentType.
 type PutAttendanceJSONRequestBody = AttendanceRequest
+
+// PutCancellationJSONRequestBody defines body for PutCancellation for application/json ContentType.
+type PutCancellationJSONRequestBody = CancellationRequest
 
 // PutReceiptJSONRequestBody defines body for PutReceipt for application/json ContentType.
 type PutReceiptJSONRequestBody = ReceiptRequest
@@ -5186,6 +5316,72 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
 	PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCancellationWithBody Cancel a visit to an institution (Отмена записи медицинской организацией)
+	//
+	// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+	// the patient can book by the same referral again.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `institution_closed` | The institution is closed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `patient_died` | The patient has died. |
+	// | `booked_by_mistake` | The visit was booked by mistake. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+	// Write no names into `Text`.
+	//
+	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+	// while an attendance is set with `appointment_attended`.
+	//
+	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+	// If the visit is cancelled with another content, or by the patient, it fails with
+	// `appointment_not_active`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+	PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
+	//
+	// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+	// the patient can book by the same referral again.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `institution_closed` | The institution is closed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `patient_died` | The patient has died. |
+	// | `booked_by_mistake` | The visit was booked by mistake. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+	// Write no names into `Text`.
+	//
+	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+	// while an attendance is set with `appointment_attended`.
+	//
+	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+	// If the visit is cancelled with another content, or by the patient, it fails with
+	// `appointment_not_active`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+	PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReceiptWithBody Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -7111,6 +7307,92 @@ func (c *Client) PutAttendanceWithBody(ctx context.Context, lpuGUID LpuGUID, app
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
 func (c *Client) PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutAttendanceRequest(c.Server, lpuGUID, appointmentGUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCancellationWithBody Cancel a visit to an institution (Отмена записи медицинской организацией)
+//
+// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+// the patient can book by the same referral again.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `institution_closed` | The institution is closed. |
+// | `patient_request` | The patient has asked for it. |
+// | `patient_died` | The patient has died. |
+// | `booked_by_mistake` | The visit was booked by mistake. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+// Write no names into `Text`.
+//
+// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+// while an attendance is set with `appointment_attended`.
+//
+// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+// If the visit is cancelled with another content, or by the patient, it fails with
+// `appointment_not_active`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCancellationRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
+//
+// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+// the patient can book by the same referral again.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `institution_closed` | The institution is closed. |
+// | `patient_request` | The patient has asked for it. |
+// | `patient_died` | The patient has died. |
+// | `booked_by_mistake` | The visit was booked by mistake. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+// Write no names into `Text`.
+//
+// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+// while an attendance is set with `appointment_attended`.
+//
+// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+// If the visit is cancelled with another content, or by the patient, it fails with
+// `appointment_not_active`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+func (c *Client) PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPutCancellationRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -10073,6 +10355,60 @@ func NewPutAttendanceRequestWithBody(server string, lpuGUID LpuGUID, appointment
 	}
 
 	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/attendance", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPutCancellationRequest calls the generic PutCancellation builder with application/json body
+func NewPutCancellationRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPutCancellationRequestWithBody(server, lpuGUID, appointmentGUID, "application/json", bodyReader)
+}
+
+// NewPutCancellationRequestWithBody constructs an http.Request for the PutCancellation method, with any body, and a specified content type
+func NewPutCancellationRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "lpuGuid", lpuGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "appointmentGuid", appointmentGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/clinic/lpus/%s/appointments/%s/cancellation", pathParam0, pathParam1)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -14126,6 +14462,72 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/attendance (the `PutAttendance` operationId).
 	PutAttendanceWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutAttendanceJSONRequestBody, reqEditors ...RequestEditorFn) (*PutAttendanceResponse, error)
 
+	// PutCancellationWithBodyWithResponse Cancel a visit to an institution (Отмена записи медицинской организацией)
+	//
+	// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+	// the patient can book by the same referral again.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `institution_closed` | The institution is closed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `patient_died` | The patient has died. |
+	// | `booked_by_mistake` | The visit was booked by mistake. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+	// Write no names into `Text`.
+	//
+	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+	// while an attendance is set with `appointment_attended`.
+	//
+	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+	// If the visit is cancelled with another content, or by the patient, it fails with
+	// `appointment_not_active`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+	PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
+
+	// PutCancellationWithResponse Cancel a visit to an institution (Отмена записи медицинской организацией)
+	//
+	// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+	// the patient can book by the same referral again.
+	//
+	// | `Reason` | why |
+	// |---|---|
+	// | `doctor_absent` | The doctor is absent. |
+	// | `equipment_failed` | The equipment does not work. |
+	// | `schedule_changed` | The schedule has changed. |
+	// | `institution_closed` | The institution is closed. |
+	// | `patient_request` | The patient has asked for it. |
+	// | `patient_died` | The patient has died. |
+	// | `booked_by_mistake` | The visit was booked by mistake. |
+	// | `other` | Another reason. `Text` is required. |
+	//
+	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+	// Write no names into `Text`.
+	//
+	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+	// while an attendance is set with `appointment_attended`.
+	//
+	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+	// If the visit is cancelled with another content, or by the patient, it fails with
+	// `appointment_not_active`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+	PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
+
 	// PutReceiptWithBodyWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
 	// Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
@@ -17442,6 +17844,183 @@ func (r PutAttendanceResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PutAttendanceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PutCancellationResponse200Headers the declared response headers of an HTTP 200 response for PutCancellation
+type PutCancellationResponse200Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse400Headers the declared response headers of an HTTP 400 response for PutCancellation
+type PutCancellationResponse400Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse403Headers the declared response headers of an HTTP 403 response for PutCancellation
+type PutCancellationResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// PutCancellationResponse404Headers the declared response headers of an HTTP 404 response for PutCancellation
+type PutCancellationResponse404Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse405Headers the declared response headers of an HTTP 405 response for PutCancellation
+type PutCancellationResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// PutCancellationResponse409Headers the declared response headers of an HTTP 409 response for PutCancellation
+type PutCancellationResponse409Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse413Headers the declared response headers of an HTTP 413 response for PutCancellation
+type PutCancellationResponse413Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse415Headers the declared response headers of an HTTP 415 response for PutCancellation
+type PutCancellationResponse415Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse500Headers the declared response headers of an HTTP 500 response for PutCancellation
+type PutCancellationResponse500Headers struct {
+	XRequestID string
+}
+
+// PutCancellationResponse503Headers the declared response headers of an HTTP 503 response for PutCancellation
+type PutCancellationResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type PutCancellationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Visit
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *CancellationRefused
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *VisitAbsent
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *CancellationConflict
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *BodyTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *MediaTypeUnsupported
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *PutCancellationResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PutCancellationResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PutCancellationResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *PutCancellationResponse404Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *PutCancellationResponse405Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *PutCancellationResponse409Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PutCancellationResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PutCancellationResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PutCancellationResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PutCancellationResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PutCancellationResponse) GetJSON200() *Visit {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PutCancellationResponse) GetJSON400() *CancellationRefused {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r PutCancellationResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r PutCancellationResponse) GetJSON404() *VisitAbsent {
+	return r.JSON404
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r PutCancellationResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r PutCancellationResponse) GetJSON409() *CancellationConflict {
+	return r.JSON409
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PutCancellationResponse) GetJSON413() *BodyTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PutCancellationResponse) GetJSON415() *MediaTypeUnsupported {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PutCancellationResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PutCancellationResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PutCancellationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PutCancellationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PutCancellationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PutCancellationResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -27428,6 +28007,84 @@ func (c *ClientWithResponses) PutAttendanceWithResponse(ctx context.Context, lpu
 	return ParsePutAttendanceResponse(rsp)
 }
 
+// PutCancellationWithBodyWithResponse Cancel a visit to an institution (Отмена записи медицинской организацией)
+//
+// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+// the patient can book by the same referral again.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `institution_closed` | The institution is closed. |
+// | `patient_request` | The patient has asked for it. |
+// | `patient_died` | The patient has died. |
+// | `booked_by_mistake` | The visit was booked by mistake. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+// Write no names into `Text`.
+//
+// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+// while an attendance is set with `appointment_attended`.
+//
+// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+// If the visit is cancelled with another content, or by the patient, it fails with
+// `appointment_not_active`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
+	rsp, err := c.PutCancellationWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCancellationResponse(rsp)
+}
+
+// PutCancellationWithResponse Cancel a visit to an institution (Отмена записи медицинской организацией)
+//
+// Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+// by the patient it frees the cells, the referral and the speciality in one transaction, so that
+// the patient can book by the same referral again.
+//
+// | `Reason` | why |
+// |---|---|
+// | `doctor_absent` | The doctor is absent. |
+// | `equipment_failed` | The equipment does not work. |
+// | `schedule_changed` | The schedule has changed. |
+// | `institution_closed` | The institution is closed. |
+// | `patient_request` | The patient has asked for it. |
+// | `patient_died` | The patient has died. |
+// | `booked_by_mistake` | The visit was booked by mistake. |
+// | `other` | Another reason. `Text` is required. |
+//
+// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+// Write no names into `Text`.
+//
+// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+// while an attendance is set with `appointment_attended`.
+//
+// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+// If the visit is cancelled with another content, or by the patient, it fails with
+// `appointment_not_active`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
+func (c *ClientWithResponses) PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
+	rsp, err := c.PutCancellation(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePutCancellationResponse(rsp)
+}
+
 // PutReceiptWithBodyWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
 //
 // Says whether the visit is in the books of the institution's system (квитанция): `accepted`, or
@@ -31707,6 +32364,219 @@ func ParsePutAttendanceResponse(rsp *http.Response) (*PutAttendanceResponse, err
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers PutAttendanceResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePutCancellationResponse parses an HTTP response from a PutCancellationWithResponse call
+func ParsePutCancellationResponse(rsp *http.Response) (*PutCancellationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PutCancellationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Visit
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest CancellationRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest VisitAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest CancellationConflict
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest BodyTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaTypeUnsupported
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers PutCancellationResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers PutCancellationResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers PutCancellationResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers PutCancellationResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
+	case rsp.StatusCode == 405:
+		var headers PutCancellationResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 409:
+		var headers PutCancellationResponse409Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 413:
+		var headers PutCancellationResponse413Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PutCancellationResponse415Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PutCancellationResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PutCancellationResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -28,6 +28,24 @@ const (
 	BookerInitiatorInstitution = "institution"
 )
 
+// The values of CancellationCause. A newer version of the contract may have more.
+const (
+	CancellationCauseDoctorAbsent      = "doctor_absent"
+	CancellationCauseEquipmentFailed   = "equipment_failed"
+	CancellationCauseScheduleChanged   = "schedule_changed"
+	CancellationCauseInstitutionClosed = "institution_closed"
+	CancellationCausePatientRequest    = "patient_request"
+	CancellationCausePatientDied       = "patient_died"
+	CancellationCauseBookedByMistake   = "booked_by_mistake"
+	CancellationCauseOther             = "other"
+)
+
+// The values of CancellationInitiator. A newer version of the contract may have more.
+const (
+	CancellationInitiatorPatient     = "patient"
+	CancellationInitiatorInstitution = "institution"
+)
+
 // The values of CardSex. A newer version of the contract may have more.
 const (
 	CardSexMale   = "male"
@@ -403,6 +421,24 @@ const (
 	StoredCellRestrictionDisabled        = "disabled"
 	StoredCellRestrictionPregnant        = "pregnant"
 	StoredCellRestrictionHealthyChildren = "healthy_children"
+)
+
+// The values of VisitCancellationCause. A newer version of the contract may have more.
+const (
+	VisitCancellationCauseDoctorAbsent      = "doctor_absent"
+	VisitCancellationCauseEquipmentFailed   = "equipment_failed"
+	VisitCancellationCauseScheduleChanged   = "schedule_changed"
+	VisitCancellationCauseInstitutionClosed = "institution_closed"
+	VisitCancellationCausePatientRequest    = "patient_request"
+	VisitCancellationCausePatientDied       = "patient_died"
+	VisitCancellationCauseBookedByMistake   = "booked_by_mistake"
+	VisitCancellationCauseOther             = "other"
+)
+
+// The values of VisitCancellationInitiator. A newer version of the contract may have more.
+const (
+	VisitCancellationInitiatorPatient     = "patient"
+	VisitCancellationInitiatorInstitution = "institution"
 )
 
 // The values of WebhookStatus. A newer version of the contract may have more.

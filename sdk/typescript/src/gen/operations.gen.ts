@@ -1368,6 +1368,41 @@ export const putAttendance = (
 ): Promise<Outcome<types.PutAttendanceResponse, 'putAttendance'>> => call(talon, sdk.putAttendance, 'unsafe', request, options);
 
 /**
+ * Cancel a visit to an institution (Отмена записи медицинской организацией)
+ *
+ * Cancels the visit for the institution, or for the patient who has asked its desk. As a cancel
+ * by the patient it frees the cells, the referral and the speciality in one transaction, so that
+ * the patient can book by the same referral again.
+ *
+ * | `Reason` | why |
+ * |---|---|
+ * | `doctor_absent` | The doctor is absent. |
+ * | `equipment_failed` | The equipment does not work. |
+ * | `schedule_changed` | The schedule has changed. |
+ * | `institution_closed` | The institution is closed. |
+ * | `patient_request` | The patient has asked for it. |
+ * | `patient_died` | The patient has died. |
+ * | `booked_by_mistake` | The visit was booked by mistake. |
+ * | `other` | Another reason. `Text` is required. |
+ *
+ * **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
+ * Write no names into `Text`.
+ *
+ * **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
+ * may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
+ * while an attendance is set with `appointment_attended`.
+ *
+ * **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
+ * If the visit is cancelled with another content, or by the patient, it fails with
+ * `appointment_not_active`.
+ */
+export const putCancellation = (
+  talon: Talon,
+  request: Pick<types.PutCancellationData, 'path' | 'body'>,
+  options?: CallOptions,
+): Promise<Outcome<types.PutCancellationResponse, 'putCancellation'>> => call(talon, sdk.putCancellation, 'unsafe', request, options);
+
+/**
  * Move a visit to another cell (Перенос записи медицинской организацией)
  *
  * Moves a visit to another cell of the same institution, also of another doctor, in one

@@ -1499,6 +1499,26 @@ export interface OperationRules {
     | 'database_unavailable'
     | 'keys_unavailable'
     | 'overloaded';
+  putCancellation:
+    | 'token_missing'
+    | 'token_invalid'
+    | 'token_expired'
+    | 'token_signature_invalid'
+    | 'scope_missing'
+    | 'institution_foreign'
+    | 'body_too_large'
+    | 'media_type_unsupported'
+    | 'body_malformed'
+    | 'field_invalid'
+    | 'appointment_absent'
+    | 'appointment_attended'
+    | 'appointment_not_active'
+    | 'attendance_final'
+    | 'method_not_allowed'
+    | 'internal_error'
+    | 'database_unavailable'
+    | 'keys_unavailable'
+    | 'overloaded';
   putVisitSlot:
     | 'token_missing'
     | 'token_invalid'

@@ -420,7 +420,7 @@ export type AppointmentDirection = {
 };
 
 /**
- * The cancellation of an appointment: its time and its reason. `null` if the appointment is not cancelled.
+ * The cancellation of an appointment: its time, its reason, and who wanted it. `null` if the appointment is not cancelled.
  */
 export type Cancellation = {
     /**
@@ -432,9 +432,17 @@ export type Cancellation = {
      */
     reasonCode: number | null;
     /**
-     * Reason text from the client. `null` if none.
+     * Reason text from the client, or what the institution tells the patient. `null` if none.
      */
     reason: string | null;
+    /**
+     * Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+     */
+    initiator: 'patient' | 'institution' | Unknown | null;
+    /**
+     * Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+     */
+    cause: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other' | Unknown | null;
 } | null;
 
 /**
@@ -1819,7 +1827,7 @@ export type Visit = {
      * Time of the booking or of the last move, cancellation or change of the attendance.
      */
     updatedAt: string;
-    cancellation: Cancellation;
+    cancellation: VisitCancellation;
     receipt: Receipt;
     /**
      * What became of the visit.
@@ -1831,6 +1839,36 @@ export type Visit = {
     bookedBy: Booker;
     move: Move;
 };
+
+/**
+ * The cancellation of a visit: its time, its reason, and who cancelled it. `null` if the visit is not cancelled.
+ */
+export type VisitCancellation = {
+    /**
+     * Time of the cancellation.
+     */
+    time: string;
+    /**
+     * Reason code from the client. `null` if none.
+     */
+    reasonCode: number | null;
+    /**
+     * Reason text from the client, or what the institution tells the patient. `null` if none.
+     */
+    reason: string | null;
+    /**
+     * Who wanted it. `patient` also if the institution has cancelled for the patient. `null` if unknown: cancelled before version 2.0.0.
+     */
+    initiator: 'patient' | 'institution' | Unknown | null;
+    /**
+     * Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+     */
+    cause: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other' | Unknown | null;
+    /**
+     * Guid of the client application that has cancelled it. `null` if unknown.
+     */
+    clientGuid: string | null;
+} | null;
 
 /**
  * Who has booked a visit.
@@ -2054,6 +2092,24 @@ export type AttendanceRequest = {
      * The attendance. `none` undoes it.
      */
     Attendance: 'none' | 'arrived' | 'fulfilled' | 'no_show';
+};
+
+/**
+ * A cancellation (отмена) of a visit by its institution.
+ */
+export type CancellationRequest = {
+    /**
+     * Who wants the cancellation: the institution, or the patient who has asked its desk.
+     */
+    Initiator: 'patient' | 'institution';
+    /**
+     * Why the visit is cancelled.
+     */
+    Reason: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other';
+    /**
+     * What the patient is told, at most 1,000 characters, without NUL. Required for `other`. Default: empty.
+     */
+    Text?: string;
 };
 
 /**
@@ -7769,6 +7825,75 @@ export type PutAttendanceResponses = {
 };
 
 export type PutAttendanceResponse = PutAttendanceResponses[keyof PutAttendanceResponses];
+
+export type PutCancellationData = {
+    /**
+     * The cancellation.
+     */
+    body: CancellationRequest;
+    path: {
+        /**
+         * The institution's guid (Гуид ЛПУ). Not the zero guid.
+         */
+        lpuGuid: Guid;
+        /**
+         * The visit (Гуид записи на прием). Not the zero guid.
+         */
+        appointmentGuid: Guid;
+    };
+    query?: never;
+    url: '/clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation';
+};
+
+export type PutCancellationErrors = {
+    /**
+     * The request breaks this contract, or the visit has an attendance.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The institution has no such visit.
+     */
+    404: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * The visit is cancelled with another content, or has ended too long ago.
+     */
+    409: Error;
+    /**
+     * The body is larger than `x-limits` of the operation allows.
+     */
+    413: Error;
+    /**
+     * The body is not of the media type of the operation, or is compressed.
+     */
+    415: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type PutCancellationError = PutCancellationErrors[keyof PutCancellationErrors];
+
+export type PutCancellationResponses = {
+    /**
+     * The visit, cancelled by this request or before.
+     */
+    200: Visit;
+};
+
+export type PutCancellationResponse = PutCancellationResponses[keyof PutCancellationResponses];
 
 export type PutVisitSlotData = {
     /**
