@@ -20,8 +20,8 @@ import (
 )
 
 // Promise: the contract in OpenAPI 3.1 is valid, and has the same operations, responses, examples
-// and extensions as the contract itself. Only the schemas are written differently, and its callbacks
-// are webhooks.
+// and extensions as the contract itself. Only the schemas are written differently, and its
+// callbacks are webhooks.
 func TestContract31HasTheSameOperations(t *testing.T) {
 	t.Parallel()
 	original, derived := documents(t)

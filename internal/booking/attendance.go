@@ -15,8 +15,8 @@ const (
 
 const (
 	correctionTime = 24 * time.Hour // how long an attendance can be corrected after it was first set
-	// attendanceLimit is how long after the end of a visit its institution can set its attendance or
-	// cancel it.
+	// attendanceLimit is how long after the end of a visit its institution can set its attendance
+	// or cancel it.
 	attendanceLimit = 30 * 24 * time.Hour
 )
 

@@ -80,8 +80,8 @@ type CancelReason struct {
 // CancelCause is why an institution has cancelled a visit.
 type CancelCause string
 
-// RejectCancellation returns the refusal of a cancel by the visit's institution, or nil if it can be
-// cancelled. The visit is active.
+// RejectCancellation returns the refusal of a cancel by the visit's institution, or nil if it can
+// be cancelled. The visit is active.
 func (v *BookedVisit) RejectCancellation(now time.Time) *Refusal {
 	switch {
 	case v.Attendance != AttendanceNone:

@@ -22,8 +22,8 @@ type Cancellation struct {
 // CancellationStore cancels visits.
 type CancellationStore interface {
 	// WriteCancellation locks a visit as a patient's cancel does, cancels it and releases all that
-	// it holds, if booking.BookedVisit.RejectCancellation allows it. The cancellation that the visit
-	// already has changes nothing. It returns the visit. It returns a *booking.Refusal if the
+	// it holds, if booking.BookedVisit.RejectCancellation allows it. The cancellation that the
+	// visit already has changes nothing. It returns the visit. It returns a *booking.Refusal if the
 	// institution has no such visit, or if the visit has another cancellation.
 	WriteCancellation(
 		ctx context.Context, lpu, visit uuid.UUID, cancellation Cancellation, now time.Time,

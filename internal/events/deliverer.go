@@ -301,8 +301,8 @@ func (d *Deliverer) refresh(ctx context.Context) error {
 	return nil
 }
 
-// look reads the new events, once for all webhooks, and reports whether there are any. A webhook that
-// was up to date gets its part of them, the others have to read the feed.
+// look reads the new events, once for all webhooks, and reports whether there are any. A webhook
+// that was up to date gets its part of them, the others have to read the feed.
 func (d *Deliverer) look(ctx context.Context) (bool, error) {
 	ends, err := d.store.Ends(ctx)
 	if err != nil {

@@ -22,8 +22,8 @@ type item struct {
 	attempt Attempt
 }
 
-// serve sends events to a webhook: those that are due again, and new ones of the feed. fresh are the
-// new ones if they were read already. serve reports whether there may be more.
+// serve sends events to a webhook: those that are due again, and new ones of the feed. fresh are
+// the new ones if they were read already. serve reports whether there may be more.
 func (d *Deliverer) serve(
 	ctx context.Context, w *Served, rights booking.SystemRights, fresh *Page,
 ) (more bool, _ error) {

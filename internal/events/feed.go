@@ -126,8 +126,8 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 	return page, nil
 }
 
-// newPage returns the page of the events that were found after a place. Without events it ends where
-// the feed did when it was read.
+// newPage returns the page of the events that were found after a place. Without events it ends
+// where the feed did when it was read.
 func newPage(found []Event, after, last Place, limit int) Page {
 	page := Page{Events: found, Next: after, More: len(found) == limit}
 	switch {

@@ -54,8 +54,8 @@ func (s *Store) WriteAttendance(
 	})
 }
 
-// ownedVisit returns a visit of an institution and its person, in three round trips. It rejects with
-// AppointmentAbsent.
+// ownedVisit returns a visit of an institution and its person, in three round trips. It rejects
+// with AppointmentAbsent.
 func (s *Store) ownedVisit(
 	ctx context.Context, lpu, guid uuid.UUID,
 ) (owner db.VisitPersonRow, visit *booking.BookedVisit, err error) {

@@ -530,8 +530,8 @@ func (s *scenarios) addVisitRefusals() {
 	attend(booking.AttendanceFinal, fulfilledVisit, "none")
 }
 
-// addVisits adds the reads of visits, a receipt, an attendance, a booking, a move and a cancellation.
-// Those that write are repeatable.
+// addVisits adds the reads of visits, a receipt, an attendance, a booking, a move and a
+// cancellation. Those that write are repeatable.
 func (s *scenarios) addVisits() {
 	add := func(name, operation, method, path, body, scope string) {
 		s.add(name, operation, http.StatusOK, noPatient, method, path, body, s.bySystem(scope))

@@ -77,7 +77,7 @@ func TestAppointment(t *testing.T) {
 		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": 6, "reason": "Заболел", "initiator": null, "cause": null}`))
 	sc.Exec(`UPDATE appointment SET cancel_reason_code = NULL, cancel_reason = NULL`)
 	requireReturned(document("Cancelled", "2019-08-21T01:00:00+10:00",
-		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null}`))
+		`{"time": "2019-08-21T01:00:00+10:00", "reasonCode": null, "reason": null, "initiator": null, "cause": null}`))
 }
 
 // Promise: the status is the one at the time of the request. The ETag changes with every field of
