@@ -28,6 +28,7 @@ type world struct {
 	expires           string // referrals expire; by default off
 	changesAfterStart string // started visits can be cancelled and moved; by default off
 	freshHours        string // how old a schedule may be; by default and if 0 no limit
+	noShowReturns     string // a no-show frees its referral; by default off
 
 	lpus       []lpu
 	clients    []clientApplication
@@ -53,6 +54,7 @@ type lpu struct {
 	expires           string
 	changesAfterStart string
 	freshHours        string
+	noShowReturns     string
 }
 
 type clientApplication struct {
@@ -262,9 +264,13 @@ type visit struct {
 	direction  int
 	mkab       string
 	created    time.Time
+	updated    time.Time // of the last booking, move, cancel or change of the attendance
+	version    int       // 1 when it was booked, 1 more with each of these
 	cancelled  bool
 	guid       string // assigned by the service; it orders visits that end at the same time
 	reasonCode int
+	receipt    *receipt // nil if there is none
+	attendance attendance
 }
 
 func (w *world) initialState() state {
@@ -358,6 +364,9 @@ func (s state) writeHoldForMove(step, booked string, r request, chosen cells) (s
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	if s.visits[at].cancelled {
 		return "appointment_cancelled", s
+	}
+	if s.visits[at].attendance.value != "" {
+		return "appointment_attended", s
 	}
 	reply, held := s.without(at).writeHold(step, r, chosen)
 	held.visits, held.activeClaims = s.visits, s.activeClaims
@@ -613,7 +622,7 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 		return s.alreadyBooked(active), s
 	}
 	before := s
-	v := visit{label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now}
+	v := visit{label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now, updated: s.now, version: 1}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	if r.place.kind != "out" {
 		s = s.removeHolds(known...)
@@ -691,8 +700,13 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.cannotBeChanged(s.visits[at]) {
 		return "appointment_started", s
 	}
+	if s.visits[at].attendance.value != "" {
+		return "appointment_attended", s
+	}
 	s.visits = slices.Clone(s.visits)
-	s.visits[at].cancelled, s.visits[at].reasonCode = true, st.reasonCode
+	v := &s.visits[at]
+	v.cancelled, v.reasonCode, v.updated = true, st.reasonCode, s.now
+	v.version++
 	return "cancelled", s.passClaimOn(booked)
 }
 
@@ -722,7 +736,7 @@ func (s state) passClaimOn(booked string) state {
 		var next *visit
 		for i, v := range s.visits {
 			d := s.directions[v.direction]
-			if v.cancelled || !v.end.After(s.now) || d.kind != "Consult" || v.request.person != c.person ||
+			if !v.holdsSpeciality() || !v.end.After(s.now) || d.kind != "Consult" || v.request.person != c.person ||
 				d.speciality != c.speciality {
 				continue
 			}
@@ -776,6 +790,9 @@ func (s *state) resolveMove(booked string, st step) (at int, refusal string, r r
 	if s.cannotBeChanged(v) {
 		return at, "appointment_started", r
 	}
+	if v.attendance.value != "" {
+		return at, "appointment_attended", r
+	}
 	r = st.request
 	d := s.directions[v.direction]
 	r.person, r.direction, r.kind, r.from = v.request.person, v.direction, d.kind, s.mkabs[d.mkab].lpu
@@ -805,12 +822,15 @@ func (s state) writeMove(booked string, r request, chosen cells, known []string)
 	if was.cancelled {
 		return "appointment_cancelled", s
 	}
+	if was.attendance.value != "" {
+		return "appointment_attended", s
+	}
 	reply, written := s.without(at).write(booked, was.guid, r, chosen, known)
 	if !strings.HasPrefix(reply, "booked ") {
 		return reply, s
 	}
 	moved := &written.visits[len(written.visits)-1]
-	moved.created = was.created
+	moved.created, moved.version = was.created, was.version+1
 	reply = written.describeBooking(*moved)
 	if was.request.to != r.to {
 		written.movedAway = append(slices.Clone(written.movedAway), was)
@@ -990,7 +1010,7 @@ func (s *state) alreadyBooked(c *claim) string {
 // activeVisit returns the active visit of a direction, or nil.
 func (s *state) activeVisit(direction int) *visit {
 	for i := range s.visits {
-		if s.visits[i].direction == direction && !s.visits[i].cancelled {
+		if s.visits[i].direction == direction && s.visits[i].holdsReferral() {
 			return &s.visits[i]
 		}
 	}
@@ -1070,6 +1090,7 @@ func (s *state) tables() []string {
 	var lines []string
 	add := func(format string, values ...any) { lines = append(lines, fmt.Sprintf(format, values...)) }
 	lines = append(lines, s.registryTables()...)
+	lines = append(lines, s.visitLists()...)
 	for _, k := range s.slotHolds {
 		if k.until.After(s.now) {
 			add("cell %s is held by %s until %s", label("S", k.slot), label("P", k.person), utc(k.until))
@@ -1098,23 +1119,29 @@ func (s *state) tables() []string {
 		cancelled := textIf(v.cancelled, ", cancelled") +
 			textIf(v.reasonCode != 0, fmt.Sprint(" for ", v.reasonCode)) +
 			textIf(v.reasonCode == 6, " «"+reasonText+"»")
-		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s",
+		attended := textIf(v.attendance.value != "", ", attended since "+utc(v.attendance.since))
+		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s%s",
 			v.label, label("D", v.direction), label("P", v.request.person),
 			label("R", v.resource), label("L", v.request.to), v.mkab,
 			label("C", v.request.client),
-			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled)
+			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled, attended)
 	}
 	for n, d := range s.directions {
-		active := "none"
-		if v := s.activeVisit(n); v != nil {
-			active = v.label
+		active, completed := "none", ""
+		with := s.activeVisit(n)
+		if with != nil {
+			active = with.label
+			completed = textIf(with.attendance.value == "fulfilled", ", completed by "+active)
 		}
 		holder := s.mkabs[d.mkab].lpu
-		add("%s in %s: id %d, card %s, visit %s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab),
-			active)
+		add("%s in %s: id %d, card %s, visit %s%s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab),
+			active, completed)
 		for l := range s.lpus {
 			card, id := s.leftCopy(n, l)
 			visit := "none"
+			if with != nil && with.request.to == l {
+				visit = active + completed
+			}
 			for _, v := range s.movedAway {
 				if v.direction == n && v.request.to == l && l != holder {
 					card = v.mkab
@@ -1122,10 +1149,7 @@ func (s *state) tables() []string {
 			}
 			for _, v := range s.visits {
 				if v.direction == n && v.request.to == l && l != holder {
-					card, visit = v.mkab, "none"
-					if !v.cancelled {
-						visit = v.label
-					}
+					card = v.mkab
 				}
 			}
 			if card != "" {

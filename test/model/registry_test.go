@@ -117,7 +117,7 @@ func TestModelOfRegistryInParallel(t *testing.T) {
 func registryScenarios(fewest, most, slots int) *rapid.Generator[*scenario] {
 	return rapid.Custom(func(rt *rapid.T) *scenario {
 		st := &scenario{}
-		t := generator{rt, 8, most > 1, []string{""}, &st.world}
+		t := generator{T: rt, usualWeight: 8, concurrent: most > 1, keys: []string{""}, w: &st.world}
 		t.drawWorld(1, 2, slots)
 		st.world.oneActive, st.world.claims = "false", nil // so that a patient can have several visits
 		for range 6 {
@@ -724,7 +724,7 @@ func (m message) brings(other message) bool {
 }
 
 // sourceScopes are those of the institutions' systems.
-var sourceScopes = []string{"schedule:write"}
+var sourceScopes = []string{"schedule:write", "visit:read", "visit:write"}
 
 // sourceOf returns the client application of an institution's system that sends the messages of a
 // client. Each has one of its own, because there is a limit on the imports of one.
@@ -736,7 +736,7 @@ func sourceOf(client int) uuid.UUID {
 func (p *player) signSource(client int) string {
 	p.T.Helper()
 	caller := auth.Caller{Client: sourceOf(client), Scopes: sourceScopes, EveryLpu: true}
-	token, err := p.Key.Sign(caller, "issuer", "talon", harness.Moment, 7*24*time.Hour)
+	token, err := p.Key.Sign(caller, "issuer", "talon", harness.Moment, scenarioTime)
 	require.NoError(p.T, err)
 	return "Bearer " + token
 }

@@ -15,6 +15,7 @@ import (
 // concurrently.
 type scenario struct {
 	world   world
+	before  []step // of the first client, before the others begin
 	history [][]step
 }
 
@@ -34,6 +35,8 @@ type step struct {
 	resend     int           // n resends the n-th last request with a key
 	messages   []message     // of an institution's system: one request, or the lines of a file
 	file       bool          // sends them as a file
+
+	visitRequest visitRequest // of an institution's system
 }
 
 // cancelBody returns the body of a cancel, or nil if there is none. The service stores the text for
@@ -48,7 +51,7 @@ func (s step) cancelBody() any {
 // books reports whether the step is a booking.
 func (s step) books() bool {
 	return s.cancel == 0 && s.move == 0 && !s.toggle && !s.hold && s.release == 0 && s.elapse == 0 && s.resend == 0 &&
-		len(s.messages) == 0
+		len(s.messages) == 0 && s.visitRequest.kind == ""
 }
 
 // holdsForMove reports whether the step is a hold for the move of a visit.
@@ -76,6 +79,14 @@ const reasonText = "пациент уезжает"
 
 func stepLabel(client, n int) string { return fmt.Sprintf("%c%d", 'a'+client, n+1) }
 
+// label returns the label of a step of the history.
+func (st *scenario) label(client, n int) string {
+	if client == 0 {
+		n += len(st.before)
+	}
+	return stepLabel(client, n)
+}
+
 // generator draws scenarios. It usually draws values that let a booking succeed, and shrinks to
 // these.
 type generator struct {
@@ -85,6 +96,7 @@ type generator struct {
 	concurrent  bool     // the scenario has several clients
 	keys        []string // the keys of requests
 	w           *world
+	soon        bool // most cells begin within minutes
 }
 
 // usually draws the ordinary value, or sometimes an odd one. rapid favours both ends of a list, so
@@ -109,7 +121,7 @@ func (t generator) intBetween(lowest, highest int) int {
 // longScenarios have one client, in a world where anything may be odd.
 var longScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
-	t := generator{rt, 1, false, []string{"", "k", "l", "m", "k"}, &st.world}
+	t := generator{T: rt, usualWeight: 1, keys: []string{"", "k", "l", "m", "k"}, w: &st.world}
 	t.drawWorld(3, 4, 6)
 	few := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
@@ -132,7 +144,7 @@ var longScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 // requests have keys, because a request with a key reads the clock twice.
 var contendedScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
-	t := generator{rt, 8, true, []string{""}, &st.world}
+	t := generator{T: rt, usualWeight: 8, concurrent: true, keys: []string{""}, w: &st.world}
 	t.drawWorld(2, 2, 2)
 	kinds := []string{"", "hold", "message", "", "cancel", "move", "release", "hold", "elapse", "message", ""}
 	if oneOf(t, false, true) {
@@ -160,6 +172,7 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 	w.expires = usually(t, 1, "", "true", "false")
 	w.changesAfterStart = usually(t, 1, "", "true", "false")
 	w.freshHours = usually(t, 2, "", "0", "2")
+	w.noShowReturns = usually(t, 1, "", "true", "false")
 	for range t.intBetween(1, lpus) {
 		w.lpus = append(w.lpus, lpu{
 			entity:            usually(t, 3, 0, 1),
@@ -170,6 +183,7 @@ func (t generator) drawWorld(lpus, resources, slots int) {
 			expires:           usually(t, 2, "", "true", "false"),
 			changesAfterStart: usually(t, 2, "", "true", "false"),
 			freshHours:        usually(t, 2, "", "2", "24", "0"),
+			noShowReturns:     usually(t, 2, "", "true", "false"),
 		})
 	}
 	for range t.intBetween(1, 2) {
@@ -254,6 +268,9 @@ func (t generator) drawSlots(at, most int) {
 	start := usually(t, 1, time.Date(2019, 8, 21, 8, 45, 0, 0, zone), time.Date(2019, 8, 21, 23, 40, 0, 0, zone),
 		harness.Moment.Add(-20*time.Minute),
 		harness.Moment.Add(-15*time.Minute-time.Second))
+	if t.soon {
+		start = oneOf(t, harness.Moment, start, harness.Moment.Add(5*time.Minute), harness.Moment)
+	}
 	for range t.intBetween(1, most) {
 		start = start.Add(usually(t, 5, 0, 5*time.Minute))
 		minutes := oneOf(t, 10, 15, 5)
@@ -302,7 +319,7 @@ func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
 		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend",
 		"message",
-		"elapse", "message", "hold"))
+		"elapse", "attendance", "message", "receipt", "hold"))
 }
 
 // maybeRepeat repeats a request with a key, as a client does that lost the response. It may also
@@ -339,6 +356,8 @@ func (t generator) drawStepOf(kind string) step {
 		return step{release: t.intBetween(1, 3), stranger: usually(t, 4, false, true)}
 	case "message":
 		return t.drawMessages()
+	case "receipt", "attendance":
+		return t.drawVisitRequest(kind)
 	case "elapse":
 		return step{elapse: oneOf(t, time.Minute, 5*time.Minute, time.Second, 15*time.Minute, 59*time.Second)}
 	default:
@@ -494,20 +513,20 @@ func (st *scenario) String() string {
 	if w.oneActive != "" {
 		line("one active appointment a speciality: %s", w.oneActive)
 	}
-	if w.days+w.expires+w.changesAfterStart+w.freshHours != "" {
-		line("in the region%s", settingsText(w.days, w.expires, w.changesAfterStart, w.freshHours))
+	if w.days+w.expires+w.changesAfterStart+w.freshHours+w.noShowReturns != "" {
+		line("in the region%s", settingsText(w.days, w.expires, w.changesAfterStart, w.freshHours, w.noShowReturns))
 	}
 	for n, l := range w.lpus {
 		if used[label("L", n)] {
 			line("%s of E%d in %s, creates cards: %q, polyclinic: %q%s",
 				label("L", n), l.entity, l.zone, l.createsMkab, l.polyclinic,
-				settingsText(l.days, l.expires, l.changesAfterStart, l.freshHours))
+				settingsText(l.days, l.expires, l.changesAfterStart, l.freshHours, l.noShowReturns))
 		}
 	}
 	for n, c := range w.clients {
 		if used[label("C", n)] {
 			line("%s mask %d within, %d to others, out of schedule %t%s",
-				label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", "", ""))
+				label("C", n), c.same, c.other, c.outOfSchedule, settingsText(c.days, "", "", "", ""))
 		}
 	}
 	for n, p := range w.persons {
@@ -568,9 +587,12 @@ func (st *scenario) String() string {
 				label("P", c.person), c.speciality, label("L", c.lpu), c.end.Format(time.RFC3339))
 		}
 	}
+	for n, s := range st.before {
+		line("%s: %s", stepLabel(0, n), s)
+	}
 	for c, steps := range st.history {
 		for n, s := range steps {
-			line("%s: %s", stepLabel(c, n), s)
+			line("%s: %s", st.label(c, n), s)
 		}
 	}
 	return b.String()
@@ -580,7 +602,7 @@ func (st *scenario) String() string {
 func (st *scenario) usedLabels() map[string]bool {
 	used := map[string]bool{}
 	w := st.world.initialState()
-	for _, s := range slices.Concat(st.history...) {
+	for _, s := range slices.Concat(append(st.history, st.before)...) {
 		r := s.request
 		for _, m := range s.messages {
 			used[label("R", m.resource)] = true
@@ -609,6 +631,8 @@ func (s step) String() string {
 	switch {
 	case len(s.messages) > 0:
 		return s.describeMessages()
+	case s.visitRequest.kind != "":
+		return s.visitRequest.String()
 	case s.cancel > 0:
 		return collapseSpaces(fmt.Sprintf("%s by %s cancel the last visit but %d %s %s",
 			textIf(s.stranger, "as another person"), label("C", r.client), s.cancel-1,
@@ -650,9 +674,10 @@ func (s step) String() string {
 		textIf(r.upper, "in upper case"), textIf(s.key != "", "with the key "+s.key)))
 }
 
-func settingsText(days, expires, late, fresh string) string {
+func settingsText(days, expires, late, fresh, returned string) string {
 	return textIf(days != "", ", days ahead: "+days) + textIf(expires != "", ", referrals expire: "+expires) +
-		textIf(late != "", ", changes after the start: "+late) + textIf(fresh != "", ", fresh for hours: "+fresh)
+		textIf(late != "", ", changes after the start: "+late) + textIf(fresh != "", ", fresh for hours: "+fresh) +
+		textIf(returned != "", ", no-shows return referrals: "+returned)
 }
 
 func confirmedText(r resource) string {

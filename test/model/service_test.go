@@ -86,6 +86,7 @@ func insertWorld(s *harness.Service, w *world) *guids {
 	set(uuid.Nil, "DirectionExpires", w.expires)
 	set(uuid.Nil, "DeleteOldTime", w.changesAfterStart)
 	set(uuid.Nil, "ScheduleFreshHours", w.freshHours)
+	set(uuid.Nil, "NoShowReturnsReferral", w.noShowReturns)
 
 	entities := map[int]bool{}
 	for _, l := range w.lpus {
@@ -105,6 +106,7 @@ func insertWorld(s *harness.Service, w *world) *guids {
 		set(guid, "DirectionExpires", l.expires)
 		set(guid, "DeleteOldTime", l.changesAfterStart)
 		set(guid, "ScheduleFreshHours", l.freshHours)
+		set(guid, "NoShowReturnsReferral", l.noShowReturns)
 		return harness.Fields{
 			"guid": guid, "legal_entity_guid": g.of(label("E", l.entity)), "code": guid, "name": "ЛПУ",
 			"time_zone": l.zone,
@@ -291,15 +293,17 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 		UNION ALL
 		SELECT format('visit %s is in cell %s', guid, slot_guid) FROM appointment, unnest(slot_guids) slot_guid WHERE lpu_guid = ANY($1)
 		UNION ALL
-		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s', guid, direction_guid, person_guid,
+		SELECT format('visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %s, cito %s, «%s»%s%s', guid, direction_guid, person_guid,
 			resource_guid, lpu_guid, mkab_guid, client_guid,
 			to_char(start_at AT TIME ZONE 'UTC', $3), to_char(end_at AT TIME ZONE 'UTC', $3),
 			out_of_schedule::text, is_cito::text, comment, 
-			CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' || coalesce(' for ' || cancel_reason_code, '') || coalesce(' «' || cancel_reason || '»', '') END)
+			CASE WHEN cancelled_at IS NOT NULL THEN ', cancelled' || coalesce(' for ' || cancel_reason_code, '') || coalesce(' «' || cancel_reason || '»', '') END,
+			', attended since ' || to_char(attendance_since AT TIME ZONE 'UTC', $3))
 		FROM appointment WHERE lpu_guid = ANY($1)
 		UNION ALL
-		SELECT format('%s in %s: id %s, card %s, visit %s%s', d.guid, d.lpu_guid, CASE WHEN d.id < 1000000000 THEN d.id::text ELSE 'new' END, d.mkab_guid,
-			coalesce(d.appointment_guid::text, 'none'), ', a copy from ' || d.copied_from_lpu_guid || (
+		SELECT format('%s in %s: id %s, card %s, visit %s%s%s', d.guid, d.lpu_guid, CASE WHEN d.id < 1000000000 THEN d.id::text ELSE 'new' END, d.mkab_guid,
+			coalesce(d.appointment_guid::text, 'none'), CASE WHEN d.completed_by_guid = d.appointment_guid THEN ', completed by ' || d.completed_by_guid END,
+			', a copy from ' || d.copied_from_lpu_guid || (
 				SELECT CASE WHEN to_jsonb(o) - $4::text[] = to_jsonb(d) - $4::text[] THEN ', equal to the original' END
 				FROM direction o WHERE o.lpu_guid = d.copied_from_lpu_guid AND o.guid = d.guid))
 		FROM direction d WHERE lpu_guid = ANY($1)
@@ -313,7 +317,7 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 		FROM mkab k WHERE lpu_guid = ANY($1)`,
 		lpus, persons, `YYYY-MM-DD"T"HH24:MI:SS"Z"`,
 		[]string{"lpu_guid", "id", "copied_from_lpu_guid", "mkab_guid", "lpu_to_guid", "appointment_guid",
-			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at"}, s.Now())
+			"appointment_lpu_guid", "appointment_start_at", "appointment_end_at", "completed_by_guid"}, s.Now())
 	require.NoError(s.T, err)
 	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(s.T, err)
@@ -321,6 +325,7 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 		lines[i] = g.withLabels(lines[i])
 	}
 	lines = append(lines, readRegistry(s, lpus, g)...)
+	lines = append(lines, readVisitLists(s, w, g)...)
 	slices.Sort(lines)
 	return lines
 }
@@ -330,7 +335,7 @@ type event struct {
 	client        int
 	label         string
 	step          step                  // if it resends a request, the step of that request
-	visit         string                // of a cancel or move: the label of the visit's booking, empty if there is none
+	visit         string                // of a request about a visit: the label of its booking, empty if there is none
 	releasedHold  *request              // of a release: the request of the hold, nil if there is none
 	owner         string                // the owner of the request's key
 	authorization string                // of a file: the header of its sender
@@ -402,26 +407,32 @@ func playHistory(s *harness.Service, st *scenario, g *guids) []event {
 		p     = newPlayer(s, st, g)
 		group sync.WaitGroup
 		gate  = make(chan struct{})
-		began time.Time
+		began time.Time // set before the gate opens
 	)
+	play := func(client int, label string, step step) {
+		e := event{client: client, label: label, step: step}
+		mu.Lock()
+		p.prepare(&e)
+		mu.Unlock()
+		e.call = time.Since(began)
+		e.answer = e.send()
+		e.end = time.Since(began)
+		mu.Lock()
+		p.finish(e)
+		mu.Unlock()
+	}
 	for c, steps := range st.history {
 		group.Go(func() {
 			<-gate
 			for i, step := range steps {
-				e := event{client: c, label: stepLabel(c, i), step: step}
-				mu.Lock()
-				p.prepare(&e)
-				mu.Unlock()
-				e.call = time.Since(began)
-				e.answer = e.send()
-				e.end = time.Since(began)
-				mu.Lock()
-				p.finish(e)
-				mu.Unlock()
+				play(c, st.label(c, i), step)
 			}
 		})
 	}
 	began = time.Now()
+	for i, step := range st.before {
+		play(0, stepLabel(0, i), step)
+	}
 	close(gate)
 	group.Wait()
 	return p.events
@@ -440,13 +451,14 @@ type player struct {
 
 	world   world
 	sources []string // the Authorization headers of the institutions' systems, by client
+	known   map[string]knownVisit
 }
 
 // newPlayer returns a player. It signs the tokens in advance, so that only requests run
 // concurrently.
 func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	s.T.Helper()
-	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, world: st.world}
+	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, world: st.world, known: map[string]knownVisit{}}
 	for n := range st.world.persons {
 		for c := unknown; c < len(st.world.clients); c++ {
 			p.tokens[[2]int{n, c}] = p.sign(g.of(label("P", n)), c)
@@ -462,7 +474,7 @@ func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 func (p *player) sign(person uuid.UUID, client int) string {
 	p.T.Helper()
 	token, err := p.Key.Sign(auth.Caller{Person: person, Client: p.g.of(label("C", client))}, "issuer", "talon",
-		harness.Moment, 7*24*time.Hour)
+		harness.Moment, scenarioTime)
 	require.NoError(p.T, err)
 	return "Bearer " + token
 }
@@ -478,6 +490,8 @@ func (p *player) prepare(e *event) {
 			of := p.keyed[len(p.keyed)-step.resend]
 			e.step, e.visit, e.owner, e.send = of.step, of.visit, of.owner, of.send
 		}
+	case step.visitRequest.kind != "":
+		e.send = p.visitSender(e)
 	case len(step.messages) > 0:
 		e.authorization = p.sources[e.client]
 		e.send = p.messageSender(step, e.authorization)
@@ -590,6 +604,7 @@ func (p *player) finish(e event) {
 	if e.step.hold && e.answer.StatusCode == http.StatusOK {
 		p.held = append(p.held, e)
 	}
+	p.learn(&e)
 	p.events = append(p.events, e)
 }
 
@@ -686,6 +701,8 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 		case e.step.cancel > 0 && e.answer.StatusCode == 200:
 			require.JSONEq(s.T, `{"code": 200, "message": "Запись на прием отменена", "message_code": "2000"}`, e.answer.Raw)
 			e.reply = "cancelled"
+		case e.step.visitRequest.kind != "" && e.answer.StatusCode == 200:
+			e.reply = describeVisitResponse(g, new(harness.Decode[api.Visit](s.T, e.answer)))
 		case e.answer.StatusCode == 200:
 			e.reply = describeBookingResponse(s, g, e)
 		default:
