@@ -31,7 +31,7 @@ func startModel(t *testing.T) *harness.Service {
 	s := harness.StartEmpty(t, func(c *app.Config) {
 		c.Timeout, c.DatabaseConns, c.TokenMaxLife = time.Minute, 8, scenarioTime
 	})
-	// Events get a time after that of all scenarios, so that none becomes too old for the invariants.
+	// The time of events is after that of all scenarios, so that none becomes too old to be kept.
 	s.Exec(`UPDATE event_recorder SET recorded_at = $1`, harness.Moment.Add(scenarioTime))
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true), (2, 'Обед', false)`)
 	for c := range maxClients {

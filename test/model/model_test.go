@@ -622,7 +622,10 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 		return s.alreadyBooked(active), s
 	}
 	before := s
-	v := visit{label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now, updated: s.now, version: 1}
+	v := visit{
+		label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now, updated: s.now,
+		version: 1,
+	}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	if r.place.kind != "out" {
 		s = s.removeHolds(known...)
@@ -1124,7 +1127,8 @@ func (s *state) tables() []string {
 			v.label, label("D", v.direction), label("P", v.request.person),
 			label("R", v.resource), label("L", v.request.to), v.mkab,
 			label("C", v.request.client),
-			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled, attended)
+			utc(v.start), utc(v.end), v.request.place.kind == "out", v.request.cito, v.request.comment, cancelled,
+			attended)
 	}
 	for n, d := range s.directions {
 		active, completed := "none", ""
@@ -1134,8 +1138,8 @@ func (s *state) tables() []string {
 			completed = textIf(with.attendance.value == "fulfilled", ", completed by "+active)
 		}
 		holder := s.mkabs[d.mkab].lpu
-		add("%s in %s: id %d, card %s, visit %s%s", label("D", n), label("L", holder), originalID(n), label("K", d.mkab),
-			active, completed)
+		add("%s in %s: id %d, card %s, visit %s%s", label("D", n), label("L", holder), originalID(n),
+			label("K", d.mkab), active, completed)
 		for l := range s.lpus {
 			card, id := s.leftCopy(n, l)
 			visit := "none"

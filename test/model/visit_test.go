@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -75,11 +74,12 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t.drawVisitWorld(4)
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
-		if kind := oneOf(t, "", "attendance", "missed", "receipt", "", "elapse", "attendance", "cancel", "missed", "hold",
-			"move", "toggle", "attendance", "missed", "move", ""); kind != "missed" {
-			return []step{t.drawStepOf(kind)}
+		kind := oneOf(t, "", "attendance", "missed", "receipt", "", "elapse", "attendance", "cancel", "missed", "hold",
+			"move", "toggle", "attendance", "missed", "move", "")
+		if kind == "missed" {
+			return t.drawMissed()
 		}
-		return t.drawMissed()
+		return []step{t.drawStepOf(kind)}
 	})
 	steps := []step{t.drawStepOf(""), t.drawStepOf("")}
 	for _, group := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 5), 2, 5).Draw(rt, "") {
@@ -99,8 +99,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	return st
 })
 
-// concurrentVisitScenarios have several clients. One of them books visits and lets some begin before
-// the others send requests.
+// concurrentVisitScenarios have several clients. One of them books visits and lets some begin
+// before the others send requests.
 var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
 	t := generator{T: rt, usualWeight: 12, concurrent: true, keys: []string{""}, w: &st.world, soon: true}
@@ -129,8 +129,8 @@ func (t generator) drawVisitWorld(slots int) {
 	}
 }
 
-// drawMissed draws a missed visit, after which the patient books again, and which then turns out not
-// to be missed.
+// drawMissed draws a missed visit, after which the patient books again, and which then turns out
+// not to be missed.
 func (t generator) drawMissed() []step {
 	missed := step{visitRequest: visitRequest{kind: "attendance", visit: 1, attendance: "no_show"}}
 	undone := t.drawVisitRequest("attendance")
@@ -224,7 +224,7 @@ func (s state) attend(at int, wanted string) (refusal string, after state) {
 	if today < v.start.In(zone).Format(time.DateOnly) || wanted == "no_show" && !s.hasStarted(v) {
 		return "attendance_early", s
 	}
-	corrects := was != "none" && !(was == "arrived" && wanted == "fulfilled")
+	corrects := was != "none" && (was != "arrived" || wanted != "fulfilled")
 	if corrects && s.now.Sub(v.attendance.since) > correctionTime || s.now.Sub(v.end) > attendanceLimit {
 		return "attendance_final", s
 	}
@@ -250,8 +250,8 @@ func (s state) attend(at int, wanted string) (refusal string, after state) {
 	return "", s
 }
 
-// reclaim claims the referral and the speciality of a no-show again. A visit that has ended needs no
-// speciality.
+// reclaim claims the referral and the speciality of a no-show again. A visit that has ended needs
+// no speciality.
 func (s state) reclaim(v visit) (refusal string, after state) {
 	if active := s.activeVisit(v.direction); active != nil && active.label != v.label {
 		return "direction_already_booked", s
@@ -298,6 +298,9 @@ func (s *state) directionStatus(n int) string {
 	}
 }
 
+const visitFormat = "%s lists visit %s: version %d, %s, %s to %s, card %s of %s, %s %s %s held by %s, %s %s, " +
+	"cells %v, out of schedule %t, cito %t, «%s», by %s, created %s, updated %s"
+
 // describeVisit describes a visit as its institution sees it.
 func (s *state) describeVisit(v visit) string {
 	d := s.directions[v.direction]
@@ -306,12 +309,11 @@ func (s *state) describeVisit(v visit) string {
 	for i, n := range v.slots {
 		cells[i] = label("S", n)
 	}
-	text := fmt.Sprintf("%s lists visit %s: version %d, %s, %s to %s, card %s of %s, %s %s %s held by %s, %s %s, cells %v, "+
-		"out of schedule %t, cito %t, «%s», by %s, created %s, updated %s", label("L", v.request.to), v.label, v.version,
-		s.status(v), local(v.start), local(v.end), v.mkab, label("P", v.request.person), d.kind,
-		directionNumber(v.direction), label("D", v.direction), label("L", s.mkabs[d.mkab].lpu), label("R", v.resource),
-		resourceName(v.resource), cells, v.request.place.kind == "out", v.request.cito, v.request.comment,
-		label("C", v.request.client), local(v.created), local(v.updated))
+	text := fmt.Sprintf(visitFormat, label("L", v.request.to), v.label, v.version, s.status(v), local(v.start),
+		local(v.end), v.mkab, label("P", v.request.person), d.kind, directionNumber(v.direction),
+		label("D", v.direction), label("L", s.mkabs[d.mkab].lpu), label("R", v.resource), resourceName(v.resource),
+		cells, v.request.place.kind == "out", v.request.cito, v.request.comment, label("C", v.request.client),
+		local(v.created), local(v.updated))
 	if v.cancelled {
 		text += fmt.Sprintf(", cancelled %s for %d «%s»", local(v.updated), v.reasonCode,
 			textIf(v.reasonCode == 6, reasonText))
@@ -333,7 +335,8 @@ func (s *state) visitLists() (lines []string) {
 		lines = append(lines, s.describeVisit(v), describeOwnVisit(label("P", v.request.person), v.label, s.status(v)))
 	}
 	for n, d := range s.directions {
-		lines = append(lines, describeOwnReferral(label("P", s.mkabs[d.mkab].person), label("D", n), s.directionStatus(n)))
+		person := label("P", s.mkabs[d.mkab].person)
+		lines = append(lines, describeOwnReferral(person, label("D", n), s.directionStatus(n)))
 	}
 	return lines
 }
@@ -354,10 +357,9 @@ func describeVisitResponse(g *guids, v *api.Visit) string {
 		cells[i] = guid.String()
 	}
 	d := v.Direction
-	text := fmt.Sprintf("%s lists visit %s: version %d, %s, %s to %s, card %s of %s, %s %s %s held by %s, %s %s, cells %v, "+
-		"out of schedule %t, cito %t, «%s», by %s, created %s, updated %s", v.LpuGUID, v.GUID, v.Version, v.Status,
-		local(v.Start), local(v.End), v.MkabGUID, v.PersonGUID, d.Type, d.Number, d.GUID, d.HolderLpuGUID, v.Resource.GUID,
-		v.Resource.Name, cells, v.OutOfSchedule, v.IsCito, v.Comment, v.ClientGUID, local(v.CreatedAt), local(v.UpdatedAt))
+	text := fmt.Sprintf(visitFormat, v.LpuGUID, v.GUID, v.Version, v.Status, local(v.Start), local(v.End), v.MkabGUID,
+		v.PersonGUID, d.Type, d.Number, d.GUID, d.HolderLpuGUID, v.Resource.GUID, v.Resource.Name, cells,
+		v.OutOfSchedule, v.IsCito, v.Comment, v.ClientGUID, local(v.CreatedAt), local(v.UpdatedAt))
 	if c := v.Cancellation; c != nil {
 		var (
 			code   int32
@@ -440,15 +442,15 @@ func (p *player) visitSender(e *event) func() harness.Answer {
 	}
 	r.lpu = (known.lpu + r.lpu) % len(p.world.lpus)
 	r.version += known.version
-	method, path, body := r.request(p.g, guid)
-	return p.sender(method, path, p.sources[e.client], "", body)
+	path, body := r.request(p.g, guid)
+	return p.sender(http.MethodPut, path, p.sources[e.client], "", body)
 }
 
-// request returns the request about a visit.
-func (r visitRequest) request(g *guids, visit uuid.UUID) (method, path string, body any) {
+// request returns the path and the body of a PUT request about a visit.
+func (r visitRequest) request(g *guids, visit uuid.UUID) (path string, body any) {
 	path = "/clinic/lpus/" + g.of(label("L", r.lpu)).String() + "/appointments/" + visit.String()
 	if r.kind == "attendance" {
-		return http.MethodPut, path + "/attendance", harness.Fields{"Attendance": r.attendance}
+		return path + "/attendance", harness.Fields{"Attendance": r.attendance}
 	}
 	receipt := harness.Fields{"Version": r.version, "Status": r.status}
 	if r.reason != "" {
@@ -457,7 +459,7 @@ func (r visitRequest) request(g *guids, visit uuid.UUID) (method, path string, b
 	if r.number != "" {
 		receipt["Number"] = r.number
 	}
-	return http.MethodPut, path + "/receipt", receipt
+	return path + "/receipt", receipt
 }
 
 // learn updates what institutions' systems know of a visit.
@@ -491,5 +493,5 @@ func (r visitRequest) String() string {
 	if r.kind == "receipt" {
 		what = fmt.Sprintf("confirms version %d as %s «%s» «%s»", r.version, r.status, r.reason, r.number)
 	}
-	return collapseSpaces(fmt.Sprintf("institution %d %s of the last visit but %d", r.lpu, strings.TrimSpace(what), r.visit-1))
+	return fmt.Sprintf("institution %d %s of the last visit but %d", r.lpu, what, r.visit-1)
 }
