@@ -24,6 +24,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/internal/booking"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
 	"talon.example/test/harness"
@@ -42,8 +43,9 @@ const (
 	chaosClientTimeout = 3 * time.Minute         // for one request and its retries
 )
 
-// Promises 5, 6, 8, 9, 11, 13, 14 and 21 to 23: under load and with faults, every booking, move and
-// cancel that got a 200 response is in the database in its last confirmed state. A held cell stays
+// Promises 5, 6, 8, 9, 11, 13, 14 and 21 to 23: under load and with faults, every booking, move,
+// cancel, receipt and attendance that got a 200 response is in the database in its last confirmed
+// state. A held cell stays
 // its patient's until the hold ends. A request with a key is done once, and a repetition gets the
 // same response. Nothing is half done. A confirmed schedule message is in force, unless a newer one
 // is, and every accepted import is completed. A reader that follows the feed and is killed as well
@@ -116,6 +118,7 @@ type chaos struct {
 	index    *failingIndex
 	registry *registry
 	reader   *reader
+	system   uuid.UUID // the client application of the target institution's system
 	stopLoad chan struct{}
 	outage   atomic.Pointer[outage] // nil while the database is writable
 
@@ -125,6 +128,7 @@ type chaos struct {
 	nextPatient, sent, unanswered, retryable, refused          atomic.Int64
 	bookings, foundBooked, moves, cancels, replayed, recovered atomic.Int64
 	held, used, released                                       atomic.Int64
+	receipts, attended                                         atomic.Int64
 
 	mu      sync.Mutex
 	tasks   []*task // of patients with a visit
@@ -134,7 +138,7 @@ type chaos struct {
 
 // confirmed returns the number of changes that got a first 200 response.
 func (c *chaos) confirmed() int64 {
-	return c.bookings.Load() + c.moves.Load() + c.cancels.Load()
+	return c.bookings.Load() + c.moves.Load() + c.cancels.Load() + c.receipts.Load() + c.attended.Load()
 }
 
 // outage is a period in which the database cannot be written. Every request within it gets an
@@ -199,6 +203,7 @@ func newChaos(t *testing.T) *chaos {
 	c.populate()
 	c.registry = newRegistry(c)
 	c.reader = newReader(c)
+	c.system = c.service.AddSystemClient([]string{booking.ScopeVisitWrite}, chaosTo)
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
 	c.waitReady()
@@ -212,7 +217,8 @@ func (c *chaos) populate() {
 		`INSERT INTO legal_entity VALUES ('c4a05000-0000-4000-8000-000000000001', 'Юридическое лицо')`,
 		`INSERT INTO lpu VALUES ('` + chaosFrom.String() + `', 'c4a05000-0000-4000-8000-000000000001', '1', 'Источник', 'Europe/Moscow'),
 			('` + chaosTo.String() + `', 'c4a05000-0000-4000-8000-000000000001', '2', 'Цель', 'Europe/Moscow')`,
-		`INSERT INTO setting VALUES ('` + chaosTo.String() + `', '2dr_RecordWithoutMkab', 'true'), ('` + chaosTo.String() + `', 'PolyclinicCode', '2')`,
+		`INSERT INTO setting VALUES ('` + chaosTo.String() + `', '2dr_RecordWithoutMkab', 'true'), ('` + chaosTo.String() + `', 'PolyclinicCode', '2'),
+			('` + chaosTo.String() + `', 'NoShowReturnsReferral', 'true')`,
 		`INSERT INTO client_application VALUES ('` + harness.ClientGuid.String() + `', 'Тест', 95, 95, true)`,
 		`INSERT INTO busy_type VALUES (1, 'Прием', true)`,
 		`INSERT INTO resource VALUES ('` + chaosTo.String() + `', '` + chaosTo.String() + `', 'doctor', 'Врач', '92')`,
@@ -403,12 +409,16 @@ func (c *chaos) check() {
 	c.service.RequireInvariants()
 	for _, query := range []string{
 		// A visit without its one cell, its copy of the referral or its claim, and each of these
-		// without its visit.
-		`SELECT count(*) FROM appointment a WHERE
-			cardinality(a.slot_guids) <> 1
+		// without its visit. A visit that has ended may have lost its claim.
+		`SELECT count(*) FROM appointment a, LATERAL (SELECT a.cancelled_at IS NULL AND a.attendance <> 'no_show' AS in_force) f,
+			LATERAL (SELECT EXISTS (SELECT FROM speciality_claim s WHERE s.person_guid = a.person_guid AND s.appointment_guid = a.guid) AS claimed) s WHERE
+			cardinality(a.slot_guids) <> CASE WHEN a.out_of_schedule THEN 0 ELSE 1 END
 			OR NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-				AND d.appointment_guid IS NOT DISTINCT FROM CASE WHEN a.cancelled_at IS NULL THEN a.guid END)
-			OR (a.cancelled_at IS NULL) <> EXISTS (SELECT FROM speciality_claim s WHERE s.person_guid = a.person_guid AND s.appointment_guid = a.guid)`,
+				AND d.appointment_guid IS NOT DISTINCT FROM CASE WHEN in_force THEN a.guid END)
+			OR claimed AND NOT in_force OR in_force AND NOT claimed AND a.end_at > now()`,
+		// A referral that is completed though its visit is not, or the reverse.
+		`SELECT count(*) FROM appointment a JOIN direction d ON d.guid = a.direction_guid AND d.appointment_guid = a.guid
+			WHERE (a.attendance = 'fulfilled') <> (d.completed_by_guid IS NOT NULL)`,
 		`SELECT count(*) FROM direction d WHERE (appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)
 			AND NOT EXISTS (SELECT FROM appointment a WHERE a.direction_guid = d.guid AND (d.appointment_guid IS NULL OR a.guid = d.appointment_guid))`,
 		`SELECT count(*) FROM speciality_claim s WHERE NOT EXISTS (SELECT FROM appointment a WHERE a.guid = s.appointment_guid)`,
@@ -422,15 +432,16 @@ func (c *chaos) check() {
 	}
 	require.NotContains(c.t, c.service.Logs.String(), "DATA RACE")
 
-	rows, err := c.service.DB.Query(c.t.Context(), `SELECT a.direction_guid, a.guid, s.id, a.cancelled_at IS NOT NULL FROM appointment a
-		JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids)`)
+	rows, err := c.service.DB.Query(c.t.Context(), `SELECT a.direction_guid, a.guid, coalesce(s.id, 0), a.cancelled_at IS NOT NULL,
+			a.version, coalesce(a.receipt_version, 0), a.attendance FROM appointment a
+		LEFT JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids)`)
 	require.NoError(c.t, err)
 	defer rows.Close()
 	stored := map[uuid.UUID]chaosVisit{}
 	for rows.Next() {
 		var direction uuid.UUID
 		var v chaosVisit
-		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled))
+		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled, &v.version, &v.receipt, &v.attendance))
 		stored[direction] = v
 	}
 	require.NoError(c.t, rows.Err())
@@ -452,15 +463,16 @@ func (c *chaos) check() {
 	fmt.Fprintf(os.Stdout,
 		"\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
 			"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
-			"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels; "+
+			"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels, %d receipts, %d attendances; "+
 			"visits: confirmed %d, found %d, lost %d\n\n",
 		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.retryable.Load(), c.refused.Load(), c.replayed.Load(),
 		c.recovered.Load(), c.held.Load(), c.used.Load(), c.released.Load(), current,
 		c.bookings.Load(), c.foundBooked.Load(), c.moves.Load(), c.cancels.Load(),
+		c.receipts.Load(), c.attended.Load(),
 		len(c.tasks), found, len(c.tasks)-found)
 	for name, n := range map[string]*atomic.Int64{
 		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
-		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
+		"receipts": &c.receipts, "attendances": &c.attended, "holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
 	} {
 		require.Positive(c.t, n.Load(), name)
 	}
@@ -512,8 +524,11 @@ func (c *chaos) verifyTask(e *task) {
 		return
 	}
 	status := api.AppointmentStatusBooked
-	if e.visit.cancelled {
+	switch {
+	case e.visit.cancelled:
 		status = api.AppointmentStatusCancelled
+	case e.visit.attendance == "fulfilled", !e.ends.IsZero() && time.Now().After(e.ends):
+		status = api.AppointmentStatusCompleted
 	}
 	list := c.service.NewRequest(http.MethodGet, "/appointments?directionGuid="+chaosGuid(2, e.patient).String(), nil)
 	list.Header.Set("Authorization", "Bearer "+e.token)

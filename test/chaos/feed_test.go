@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,8 +40,19 @@ type reader struct {
 
 // visitCopy is what the reader knows of a visit.
 type visitCopy struct {
-	version   int64
-	cancelled bool
+	version    int64
+	cancelled  bool
+	attendance string
+}
+
+// attendanceOf returns the attendance after an event of a visit.
+func attendanceOf(event string) string {
+	switch _, change, _ := strings.Cut(event, "."); change {
+	case "arrived", "fulfilled", "no_show":
+		return change
+	default:
+		return "none"
+	}
 }
 
 func newReader(c *chaos) *reader {
@@ -113,21 +125,23 @@ func (r *reader) apply(page api.EventPage) {
 		}
 		visit := *e.Data.AppointmentGUID
 		require.Equal(r.c.t, r.copies[visit].version+1, *e.Data.Version, "an event of a visit is missing or twice")
-		r.copies[visit] = visitCopy{*e.Data.Version, e.Type == api.EventTypeAppointmentCancelled}
+		r.copies[visit] = visitCopy{
+			*e.Data.Version, e.Type == api.EventTypeAppointmentCancelled, attendanceOf(e.Type),
+		}
 	}
 	r.next = page.Next
 }
 
 // check compares the reader's copy with the tables.
 func (r *reader) check() {
-	rows, err := r.c.service.DB.Query(r.c.t.Context(), `SELECT guid, version, cancelled_at IS NOT NULL FROM appointment WHERE lpu_guid = $1`, chaosTo)
+	rows, err := r.c.service.DB.Query(r.c.t.Context(), `SELECT guid, version, cancelled_at IS NOT NULL, attendance FROM appointment WHERE lpu_guid = $1`, chaosTo)
 	require.NoError(r.c.t, err)
 	defer rows.Close()
 	stored := map[uuid.UUID]visitCopy{}
 	for rows.Next() {
 		var visit uuid.UUID
 		var state visitCopy
-		require.NoError(r.c.t, rows.Scan(&visit, &state.version, &state.cancelled))
+		require.NoError(r.c.t, rows.Scan(&visit, &state.version, &state.cancelled, &state.attendance))
 		stored[visit] = state
 	}
 	require.NoError(r.c.t, rows.Err())

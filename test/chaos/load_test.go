@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"strings"
@@ -19,14 +20,20 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/internal/booking"
 	"talon.example/test/harness"
 )
 
 // chaosVisit is what a client knows of its visit.
 type chaosVisit struct {
 	guid      uuid.UUID // zero if the response was lost
-	cell      int
+	cell      int       // 0 if it is out of schedule
 	cancelled bool
+
+	// As its institution knows it.
+	version    int64
+	receipt    int64 // the version that is confirmed; 0 if there is no receipt
+	attendance string
 }
 
 // task is the work of one patient's client. It may hold a cell, books, and may move, cancel and
@@ -36,6 +43,7 @@ type task struct {
 	token    string
 	held     *api.Hold      // as confirmed; nil if released or used
 	visit    chaosVisit     // in its last confirmed state
+	ends     time.Time      // of a visit without a cell
 	requests []*taskRequest // in order
 }
 
@@ -51,6 +59,7 @@ type taskRequest struct {
 	path         string
 	body         harness.Fields
 	key          string // Idempotency-Key; empty is none
+	ofSystem     bool   // sent by the system of the target institution
 	maybeDone    bool   // an earlier attempt may have been done
 	responseLost bool   // there was no response, or none that says what was done
 	response     string // the body of a 200 response
@@ -89,12 +98,18 @@ func (c *chaos) startLoad() *sync.WaitGroup {
 
 // runTask runs the task of a patient. Two patients book each cell. Some patients hold the cell
 // first, and then release it or let the hold end. Some move to another cell, for which two patients
-// compete as well. Most requests have a key, and some patients repeat all of them.
+// compete as well. Most requests have a key, and some patients repeat all of them. The institution
+// confirms most visits. Some patients come without a cell, and the institution says whether they
+// came.
 func (c *chaos) runTask(patient int) {
 	token, err := c.service.Key.Sign(auth.Caller{Person: chaosGuid(1, patient), Client: harness.ClientGuid}, "issuer",
 		"talon", time.Now(), time.Hour)
 	require.NoError(c.t, err)
 	e := &task{patient: patient, token: token}
+	if misses := patient%32 == 6; misses || patient%8 == 5 {
+		c.runAttendedTask(e, misses)
+		return
+	}
 	cell := patient/2 + 1
 	if kind := patient % 11; kind < 5 {
 		c.hold(e, cell)
@@ -105,11 +120,8 @@ func (c *chaos) runTask(patient int) {
 			return
 		}
 	}
-	booked, ok := c.request(e, http.MethodPost, "/appointments", harness.Fields{
-		"DirectionGuid": chaosGuid(2, patient), "DirectionType": "consult", "LpuFromGuid": chaosFrom,
-		"LpuToGuid": chaosTo, "SlotId": cell,
-	})
-	if !ok {
+	found := c.book(e, harness.Fields{"SlotId": cell})
+	if e.visit.version == 0 {
 		return
 	}
 	e.visit.cell = cell
@@ -117,35 +129,122 @@ func (c *chaos) runTask(patient int) {
 		e.held = nil // the booking used up the hold
 		c.used.Add(1)
 	}
-	c.bookings.Add(1)
-	c.mu.Lock()
-	c.tasks = append(c.tasks, e)
-	c.mu.Unlock()
-	if booked.StatusCode != http.StatusOK {
-		return // the client only learned that the referral is booked
+	if !found {
+		return
 	}
-	e.visit.guid = harness.AppointmentOf(booked).GUID
 	path := "/appointments/" + e.visit.guid.String()
+	if patient%3 < 2 {
+		c.confirmVisit(e)
+	}
 	if patient%4 < 2 {
 		if moved, ok := c.request(e, http.MethodPost, path+"/move", harness.Fields{
 			"SlotId": chaosPatients/2 + cell,
 		}); ok {
 			require.Equal(c.t, e.visit.guid, harness.AppointmentOf(moved).GUID)
 			e.visit.cell += chaosPatients / 2
+			e.visit.version++
+			e.visit.receipt = 0
 			c.moves.Add(1)
+		}
+		if patient%3 == 1 {
+			c.confirmVisit(e)
 		}
 	}
 	if patient%3 == 0 {
 		if _, ok := c.request(e, http.MethodDelete, path, harness.Fields{"ReasonCode": 1}); ok {
 			e.visit.cancelled = true
+			e.visit.version++
 			c.cancels.Add(1)
 		}
 	}
+	c.repeat(e)
+}
+
+// repeat repeats the requests with keys of some patients.
+func (c *chaos) repeat(e *task) {
 	for _, request := range e.requests {
-		if patient%7 == 0 && request.key != "" && request.response != "" {
+		if e.patient%7 == 0 && request.key != "" && request.response != "" {
 			c.retryUntilFinal(request)
 		}
 	}
+}
+
+// book books a visit, and reports whether its guid is known. If it is booked, the visit has a
+// version.
+func (c *chaos) book(e *task, place harness.Fields) (found bool) {
+	body := harness.Fields{
+		"DirectionGuid": chaosGuid(2, e.patient), "DirectionType": "consult", "LpuFromGuid": chaosFrom,
+		"LpuToGuid": chaosTo,
+	}
+	maps.Copy(body, place)
+	booked, ok := c.request(e, http.MethodPost, "/appointments", body)
+	if !ok {
+		return false
+	}
+	e.visit.version, e.visit.attendance = 1, "none"
+	c.bookings.Add(1)
+	c.mu.Lock()
+	c.tasks = append(c.tasks, e)
+	c.mu.Unlock()
+	if booked.StatusCode != http.StatusOK {
+		return false // the client only learned that the referral is booked
+	}
+	e.visit.guid = harness.AppointmentOf(booked).GUID
+	return true
+}
+
+// missedAfter is how long after its booking a visit begins that the patient misses.
+const missedAfter = 10 * time.Second
+
+// runAttendedTask runs the task of a patient who comes today, or misses a visit that soon begins.
+func (c *chaos) runAttendedTask(e *task, misses bool) {
+	zone := harness.MustZone("Europe/Moscow")
+	now := time.Now().In(zone)
+	e.ends = time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, zone)
+	date, attendances := now.Format(time.DateOnly), []string{"arrived", "fulfilled"}
+	if misses {
+		e.ends = now.Add(missedAfter).Truncate(time.Second)
+		date, attendances = e.ends.Format(time.RFC3339), []string{"no_show"}
+	}
+	if e.patient%3 == 1 {
+		attendances = append(attendances, "none", "arrived")
+	}
+	if !c.book(e, harness.Fields{"OutOfSchedule": true, "DocPrvdGuid": chaosTo, "Date": date}) {
+		return
+	}
+	c.confirmVisit(e)
+	if misses {
+		c.pause(time.Until(e.ends) + time.Second)
+	}
+	for _, attendance := range attendances {
+		if !c.requestAsSystem(e, "attendance", harness.Fields{"Attendance": attendance}) {
+			return
+		}
+		e.visit.attendance = attendance
+		e.visit.version++
+		c.attended.Add(1)
+	}
+	c.repeat(e)
+}
+
+// confirmVisit sends the receipt of a visit.
+func (c *chaos) confirmVisit(e *task) {
+	if c.requestAsSystem(e, "receipt", harness.Fields{"Version": e.visit.version, "Status": "accepted"}) {
+		e.visit.receipt = e.visit.version
+		c.receipts.Add(1)
+	}
+}
+
+// requestAsSystem sends a request of the institution's system about the visit, and reports whether
+// it was done.
+func (c *chaos) requestAsSystem(e *task, what string, body harness.Fields) bool {
+	request := &taskRequest{
+		task: e, method: http.MethodPut, body: body, ofSystem: true,
+		path: "/clinic/lpus/" + chaosTo.String() + "/appointments/" + e.visit.guid.String() + "/" + what,
+	}
+	e.requests = append(e.requests, request)
+	_, ok := c.retryUntilFinal(request)
+	return ok
 }
 
 // hold holds a cell for a minute, or longer than the test lasts.
@@ -210,7 +309,7 @@ func (c *chaos) retryUntilFinal(request *taskRequest) (harness.Answer, bool) {
 			request.responseLost = true
 			return a, true
 		case request.response == "" && request.method == http.MethodPost && !request.task.hasHold() &&
-			(rule == api.RuleSlotFull || rule == api.RuleSlotTaken):
+			(rule == api.RuleSlotFull || rule == api.RuleSlotTaken || rule == api.RuleSlotTimePassed):
 			c.refused.Add(1)
 			return a, false
 		default:
@@ -296,7 +395,11 @@ func (c *chaos) send(ctx context.Context, request *taskRequest) (harness.Answer,
 	if body != nil {
 		httpRequest.Header.Set("Content-Type", "application/json")
 	}
-	httpRequest.Header.Set("Authorization", "Bearer "+request.task.token)
+	token := request.task.token
+	if request.ofSystem {
+		token = c.service.SystemToken(c.system, []string{booking.ScopeVisitWrite}, chaosTo)
+	}
+	httpRequest.Header.Set("Authorization", "Bearer "+token)
 	if request.key != "" {
 		httpRequest.Header.Set("Idempotency-Key", request.key)
 	}
