@@ -441,7 +441,8 @@ func (c *chaos) check() {
 	for rows.Next() {
 		var direction uuid.UUID
 		var v chaosVisit
-		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled, &v.version, &v.receipt, &v.attendance))
+		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled,
+			&v.version, &v.receipt, &v.attendance))
 		stored[direction] = v
 	}
 	require.NoError(c.t, rows.Err())
@@ -472,7 +473,8 @@ func (c *chaos) check() {
 		len(c.tasks), found, len(c.tasks)-found)
 	for name, n := range map[string]*atomic.Int64{
 		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
-		"receipts": &c.receipts, "attendances": &c.attended, "holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
+		"receipts": &c.receipts, "attendances": &c.attended,
+		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
 	} {
 		require.Positive(c.t, n.Load(), name)
 	}

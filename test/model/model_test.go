@@ -259,18 +259,18 @@ type slotHold struct {
 type visit struct {
 	cells
 
-	label      string
-	request    request
-	direction  int
-	mkab       string
-	created    time.Time
-	updated    time.Time // of the last booking, move, cancel or change of the attendance
-	version    int       // 1 when it was booked, 1 more with each of these
-	cancelled  bool
-	guid       string // assigned by the service; it orders visits that end at the same time
-	reasonCode int
-	receipt    *receipt // nil if there is none
-	attendance attendance
+	label       string
+	request     request
+	direction   int
+	mkab        string
+	created     time.Time
+	updated     time.Time // of the last booking, move, cancel or change of the attendance
+	version     int       // 1 when it was booked, 1 more with each of these
+	cancelled   bool
+	cancelledBy cancellation
+	guid        string   // assigned by the service; it orders visits that end at the same time
+	receipt     *receipt // nil if there is none
+	attendance  attendance
 }
 
 func (w *world) initialState() state {
@@ -706,11 +706,19 @@ func (s state) cancel(booked string, st step) (string, state) {
 	if s.visits[at].attendance.value != "" {
 		return "appointment_attended", s
 	}
+	return "cancelled", s.writeCancel(at, cancellation{
+		code: st.reasonCode, text: textIf(st.reasonCode == 6, reasonText), initiator: "patient",
+		client: label("C", st.request.client),
+	})
+}
+
+// writeCancel cancels an active visit.
+func (s state) writeCancel(at int, by cancellation) state {
 	s.visits = slices.Clone(s.visits)
 	v := &s.visits[at]
-	v.cancelled, v.reasonCode, v.updated = true, st.reasonCode, s.now
+	v.cancelled, v.cancelledBy, v.updated = true, by, s.now
 	v.version++
-	return "cancelled", s.passClaimOn(booked)
+	return s.passClaimOn(v.label)
 }
 
 // cannotBeChanged reports whether a visit has started and no setting of its institution or of the
@@ -1120,8 +1128,8 @@ func (s *state) tables() []string {
 			add("visit %s is in cell %s", v.label, label("S", n))
 		}
 		cancelled := textIf(v.cancelled, ", cancelled") +
-			textIf(v.reasonCode != 0, fmt.Sprint(" for ", v.reasonCode)) +
-			textIf(v.reasonCode == 6, " «"+reasonText+"»")
+			textIf(v.cancelledBy.code != 0, fmt.Sprint(" for ", v.cancelledBy.code)) +
+			textIf(v.cancelledBy.text != "", " «"+v.cancelledBy.text+"»")
 		attended := textIf(v.attendance.value != "", ", attended since "+utc(v.attendance.since))
 		add("visit %s: %s of %s to %s in %s, card %s, by %s, %s to %s, out of schedule %t, cito %t, «%s»%s%s",
 			v.label, label("D", v.direction), label("P", v.request.person),

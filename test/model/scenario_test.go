@@ -319,7 +319,7 @@ func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
 		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend",
 		"message",
-		"elapse", "attendance", "message", "receipt", "hold"))
+		"elapse", "attendance", "message", "receipt", "cancellation", "hold"))
 }
 
 // maybeRepeat repeats a request with a key, as a client does that lost the response. It may also
@@ -356,7 +356,7 @@ func (t generator) drawStepOf(kind string) step {
 		return step{release: t.intBetween(1, 3), stranger: usually(t, 4, false, true)}
 	case "message":
 		return t.drawMessages()
-	case "receipt", "attendance":
+	case "receipt", "attendance", "cancellation":
 		return t.drawVisitRequest(kind)
 	case "elapse":
 		return step{elapse: oneOf(t, time.Minute, 5*time.Minute, time.Second, 15*time.Minute, 59*time.Second)}

@@ -466,6 +466,7 @@ func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	}
 	for c := range st.history {
 		p.sources = append(p.sources, p.signSource(c))
+		g.name(sourceOf(c), systemLabel(c))
 	}
 	return p
 }

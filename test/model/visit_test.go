@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,16 +25,25 @@ import (
 
 // visitRequest is a request of an institution's system about a visit.
 type visitRequest struct {
-	kind  string // receipt, attendance; empty if the step is another one
-	visit int    // n is the n-th last visit
-	lpu   int    // drawn: the distance from the institution of the visit; sent: the institution
+	kind   string // receipt, attendance, cancellation; empty if the step is another one
+	visit  int    // n is the n-th last visit
+	lpu    int    // drawn: the distance from the institution of the visit; sent: the institution
+	system int    // sent: the client whose system it is
 
 	version int    // of kind receipt; drawn: the distance from the version of the visit
 	status  string // of kind receipt
-	reason  string
-	number  string
+	reason  string // of kinds receipt and cancellation: a text
+	number  string // of kind receipt
 
 	attendance string // of kind attendance
+
+	initiator, cause string // of kind cancellation
+}
+
+// cancellation is who has cancelled a visit, and why.
+type cancellation struct {
+	code                           int    // 0 if there is none
+	text, initiator, cause, client string // empty if there is none
 }
 
 // receipt says whether a visit is in the books of its institution.
@@ -74,8 +84,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t.drawVisitWorld(4)
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
-		kind := oneOf(t, "", "attendance", "missed", "receipt", "", "elapse", "attendance", "cancel", "missed", "hold",
-			"move", "toggle", "attendance", "missed", "move", "")
+		kind := oneOf(t, "", "attendance", "missed", "receipt", "", "elapse", "attendance", "cancel", "cancellation",
+			"missed", "hold", "move", "toggle", "attendance", "missed", "move", "")
 		if kind == "missed" {
 			return t.drawMissed()
 		}
@@ -94,7 +104,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 		t.drawStepOf("attendance"), t.drawStepOf("attendance"), t.drawStepOf("receipt"), t.drawStepOf(""))
 	end := oneOf(t, st.world.slots...).end().Add(attendanceLimit + oneOf(t, 0, time.Second))
 	steps = append(steps, step{elapse: end.Sub(harness.Moment) - elapsed - day},
-		t.drawStepOf("attendance"), t.drawStepOf("attendance"), t.drawStepOf("attendance"), t.drawStepOf("cancel"))
+		t.drawStepOf("attendance"), t.drawStepOf("attendance"), t.drawStepOf("cancellation"),
+		t.drawStepOf("attendance"), t.drawStepOf("cancellation"), t.drawStepOf("cancel"))
 	st.history = [][]step{steps}
 	return st
 })
@@ -111,7 +122,7 @@ var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st.before = append(st.before, t.drawMissed()...)
 	some := rapid.Custom(func(rt *rapid.T) step {
 		return t.with(rt).drawStepOf(oneOf(t.with(rt), "attendance", "", "cancel", "attendance", "receipt", "move",
-			"attendance", "", "hold", "attendance"))
+			"cancellation", "attendance", "", "hold", "attendance"))
 	})
 	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 4), 2, maxClients).Draw(rt, "")
 	return st
@@ -153,6 +164,10 @@ func (t generator) drawVisitRequest(kind string) step {
 		r.number = oneOf(t, "", "А-104", "")
 		refused := usually(t, 1, r.status, "accepted", "rejected") == "rejected"
 		r.reason = textIf(refused, "нет такого врача")
+	case "cancellation":
+		r.initiator = oneOf(t, "institution", "patient", "institution")
+		r.cause = oneOf(t, "doctor_absent", "other", "doctor_absent")
+		r.reason = oneOf(t, "", "Врач заболел", usually(t, 1, "", " "))
 	case "attendance":
 		r.attendance = oneOf(t, "no_show", "arrived", "fulfilled", "none", "no_show")
 	}
@@ -175,6 +190,10 @@ func (s state) writeVisit(booked string, r visitRequest) (string, state) {
 		refusal = s.writeReceipt(&s.visits[at], r)
 	case "attendance":
 		refusal, s = s.attend(at, r.attendance)
+	case "cancellation":
+		refusal, s = s.cancelForInstitution(at, cancellation{
+			text: r.reason, initiator: r.initiator, cause: r.cause, client: systemLabel(r.system),
+		})
 	}
 	if refusal != "" {
 		return refusal, s
@@ -184,8 +203,37 @@ func (s state) writeVisit(booked string, r visitRequest) (string, state) {
 
 // malformed reports whether the form of the request is wrong, which needs no data.
 func (r visitRequest) malformed() bool {
-	return r.kind == "receipt" && (r.version < 1 || (r.status == "rejected") != (r.reason != ""))
+	switch r.kind {
+	case "receipt":
+		return r.version < 1 || (r.status == "rejected") != (r.reason != "")
+	case "cancellation":
+		return r.cause == "other" && strings.TrimSpace(r.reason) == ""
+	default:
+		return false
+	}
 }
+
+// cancelForInstitution cancels a visit, or returns the rule that rejects it. The stored
+// cancellation is accepted again, also if another system has sent it.
+func (s state) cancelForInstitution(at int, wanted cancellation) (refusal string, after state) {
+	v := s.visits[at]
+	again := wanted
+	again.client = v.cancelledBy.client
+	switch {
+	case v.cancelled && v.cancelledBy == again:
+		return "", s
+	case v.cancelled:
+		return "appointment_not_active", s
+	case v.attendance.value != "":
+		return "appointment_attended", s
+	case s.now.Sub(v.end) > attendanceLimit:
+		return "attendance_final", s
+	}
+	return "", s.writeCancel(at, wanted)
+}
+
+// systemLabel is the label of an institution's system, which has one client.
+func systemLabel(client int) string { return label("M", client) }
 
 // writeReceipt stores the receipt of a visit, or returns the rule that rejects it. The stored
 // receipt is accepted again.
@@ -301,6 +349,8 @@ func (s *state) directionStatus(n int) string {
 const visitFormat = "%s lists visit %s: version %d, %s, %s to %s, card %s of %s, %s %s %s held by %s, %s %s, " +
 	"cells %v, out of schedule %t, cito %t, «%s», by %s, created %s, updated %s"
 
+const cancellationFormat = ", cancelled %s for %d «%s» by %s, cause «%s», through %s"
+
 // describeVisit describes a visit as its institution sees it.
 func (s *state) describeVisit(v visit) string {
 	d := s.directions[v.direction]
@@ -315,8 +365,8 @@ func (s *state) describeVisit(v visit) string {
 		cells, v.request.place.kind == "out", v.request.cito, v.request.comment, label("C", v.request.client),
 		local(v.created), local(v.updated))
 	if v.cancelled {
-		text += fmt.Sprintf(", cancelled %s for %d «%s»", local(v.updated), v.reasonCode,
-			textIf(v.reasonCode == 6, reasonText))
+		by := v.cancelledBy
+		text += fmt.Sprintf(cancellationFormat, local(v.updated), by.code, by.text, by.initiator, by.cause, by.client)
 	}
 	if r := v.receipt; r != nil {
 		text += fmt.Sprintf(", receipt of version %d %s «%s» «%s» at %s", r.version, r.status, r.reason, r.number,
@@ -361,17 +411,8 @@ func describeVisitResponse(g *guids, v *api.Visit) string {
 		v.PersonGUID, d.Type, d.Number, d.GUID, d.HolderLpuGUID, v.Resource.GUID, v.Resource.Name, cells,
 		v.OutOfSchedule, v.IsCito, v.Comment, v.ClientGUID, local(v.CreatedAt), local(v.UpdatedAt))
 	if c := v.Cancellation; c != nil {
-		var (
-			code   int32
-			reason string
-		)
-		if c.ReasonCode != nil {
-			code = *c.ReasonCode
-		}
-		if c.Reason != nil {
-			reason = *c.Reason
-		}
-		text += fmt.Sprintf(", cancelled %s for %d «%s»", local(c.Time), code, reason)
+		text += fmt.Sprintf(cancellationFormat, local(c.Time), zeroIfNil(c.ReasonCode), zeroIfNil(c.Reason),
+			zeroIfNil(c.Initiator), zeroIfNil(c.Cause), zeroIfNil(c.ClientGUID))
 	}
 	if r := v.Receipt; r != nil {
 		text += fmt.Sprintf(", receipt of version %d %s «%s» «%s» at %s", r.Version, r.Status, r.Reason, r.Number,
@@ -381,6 +422,13 @@ func describeVisitResponse(g *guids, v *api.Visit) string {
 		text += fmt.Sprintf(", %s at %s", a.Value, local(*a.At))
 	}
 	return g.withLabels(text)
+}
+
+func zeroIfNil[T any](value *T) (zero T) {
+	if value == nil {
+		return zero
+	}
+	return *value
 }
 
 // readVisitLists returns the visits and referrals of a world as its institutions and persons list
@@ -442,6 +490,7 @@ func (p *player) visitSender(e *event) func() harness.Answer {
 	}
 	r.lpu = (known.lpu + r.lpu) % len(p.world.lpus)
 	r.version += known.version
+	r.system = e.client
 	path, body := r.request(p.g, guid)
 	return p.sender(http.MethodPut, path, p.sources[e.client], "", body)
 }
@@ -449,8 +498,15 @@ func (p *player) visitSender(e *event) func() harness.Answer {
 // request returns the path and the body of a PUT request about a visit.
 func (r visitRequest) request(g *guids, visit uuid.UUID) (path string, body any) {
 	path = "/clinic/lpus/" + g.of(label("L", r.lpu)).String() + "/appointments/" + visit.String()
-	if r.kind == "attendance" {
+	switch r.kind {
+	case "attendance":
 		return path + "/attendance", harness.Fields{"Attendance": r.attendance}
+	case "cancellation":
+		body := harness.Fields{"Initiator": r.initiator, "Reason": r.cause}
+		if r.reason != "" {
+			body["Text"] = r.reason
+		}
+		return path + "/cancellation", body
 	}
 	receipt := harness.Fields{"Version": r.version, "Status": r.status}
 	if r.reason != "" {
@@ -489,8 +545,11 @@ func (p *player) learn(e *event) {
 }
 
 func (r visitRequest) String() string {
-	what := fmt.Sprintf("sets the attendance %s", r.attendance)
-	if r.kind == "receipt" {
+	what := "sets the attendance " + r.attendance
+	switch r.kind {
+	case "cancellation":
+		what = fmt.Sprintf("cancels for the %s, %s «%s»,", r.initiator, r.cause, r.reason)
+	case "receipt":
 		what = fmt.Sprintf("confirms version %d as %s «%s» «%s»", r.version, r.status, r.reason, r.number)
 	}
 	return fmt.Sprintf("institution %d %s of the last visit but %d", r.lpu, what, r.visit-1)
