@@ -259,7 +259,7 @@ func (r *receiver) take() []time.Duration {
 func (r *webhookReport) markdown(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `%d webhooks, %d of which do not respond; %d bookings at %d a second; %s, %d cores
 
-| | deliveries | p50, ms | p99, ms | PostgreSQL's processor time per booking, µs | WAL per booking, bytes | p99 of a booking, ms |
+| | deliveries | p50, ms | p99, ms | PostgreSQL per booking, µs | WAL per booking, bytes | p99 of a booking, ms |
 |---|--:|--:|--:|--:|--:|--:|
 | no webhooks | | | | %.0f | %.0f | %.1f |
 `, webhookCount, webhookDead, webhookBookings, webhookRate, r.machine.Processor, r.machine.Cores,

@@ -227,7 +227,8 @@ func TestMadeToBeDistributed(t *testing.T) {
 			continue
 		}
 		keys := []string{
-			"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid", "webhook_guid",
+			"lpu_guid", "person_guid", "owner_guid", "subject", "client_guid", "value", "guid", "import_guid",
+			"webhook_guid",
 		}
 		require.Contains(t, keys, key, table)
 		for _, leads := range first(`SELECT attname::text FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]

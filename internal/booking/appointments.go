@@ -49,9 +49,9 @@ type AppointmentDirection struct {
 
 // Cancellation is the time of a cancel, who wanted it, and why.
 type Cancellation struct {
-	At time.Time
 	CancelReason
 
+	At        time.Time
 	Initiator *Initiator   // nil if unknown: an earlier release has cancelled the visit
 	Cause     *CancelCause // why the institution has cancelled; nil if the patient has
 	Client    *uuid.UUID   // the client application that has cancelled; not for patients; nil as Initiator

@@ -167,7 +167,8 @@ func (h *handlers) Redeliver(
 		positions := make([]int64, len(*ids))
 		for i, id := range *ids {
 			if positions[i], err = strconv.ParseInt(id, 10, 64); err != nil {
-				return nil, booking.InvalidField("EventIds["+strconv.Itoa(i)+"]", booking.ProblemNotDelivered).Because(err)
+				field := "EventIds[" + strconv.Itoa(i) + "]"
+				return nil, booking.InvalidField(field, booking.ProblemNotDelivered).Because(err)
 			}
 		}
 		again, err = h.webhooks.Redeliver(ctx, client, request.WebhookGUID, positions)
@@ -182,8 +183,9 @@ func (h *handlers) Redeliver(
 func webhook(w *events.Webhook) api.Webhook {
 	written := api.Webhook{
 		GUID: w.Guid, URL: w.URL, Types: make([]string, len(w.Types)), LpuGUID: w.Lpu, Status: string(w.Status),
-		Failures: int32(w.Failures), FailingSince: utc(orDefault(w.FailingSince, time.Time{})), NextAttemptAt: utc(orDefault(w.NextAt, time.Time{})),
-		Waiting: int32(w.Waiting), CreatedAt: w.CreatedAt.UTC(), UpdatedAt: w.UpdatedAt.UTC(),
+		Failures: int32(w.Failures), FailingSince: utc(orDefault(w.FailingSince, time.Time{})),
+		NextAttemptAt: utc(orDefault(w.NextAt, time.Time{})), Waiting: int32(w.Waiting),
+		CreatedAt: w.CreatedAt.UTC(), UpdatedAt: w.UpdatedAt.UTC(),
 	}
 	for i, name := range w.Types {
 		written.Types[i] = string(name)

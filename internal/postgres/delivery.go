@@ -112,7 +112,8 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 		t.settle(results)
 		waiting := map[uuid.UUID]db.WebhookRetryStatesRow{}
 		if len(changed) > 0 {
-			rows(t, t.WebhookRetryStates(ctx, [][]uuid.UUID{changed}).Query, func(found []db.WebhookRetryStatesRow) error {
+			states := t.WebhookRetryStates(ctx, [][]uuid.UUID{changed})
+			rows(t, states.Query, func(found []db.WebhookRetryStatesRow) error {
 				for _, row := range found {
 					waiting[row.WebhookGuid] = row
 				}

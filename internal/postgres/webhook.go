@@ -43,9 +43,12 @@ func (s *Store) PutWebhook(
 			return err
 		}
 		exec(t, t.WebhookChange(ctx, []db.WebhookChangeParams{{
-			Guid: written.Guid, Url: written.URL, Types: types, LpuGuid: written.Lpu, Status: string(written.Status), At: now,
+			Guid: written.Guid, Url: written.URL, Types: types, LpuGuid: written.Lpu,
+			Status: string(written.Status), At: now,
 		}}).Exec)
-		exec(t, t.WebhookRetriesRestart(ctx, []db.WebhookRetriesRestartParams{{WebhookGuid: written.Guid, At: now}}).Exec)
+		exec(t, t.WebhookRetriesRestart(ctx, []db.WebhookRetriesRestartParams{{
+			WebhookGuid: written.Guid, At: now,
+		}}).Exec)
 		return nil
 	})
 	if err != nil {
@@ -171,7 +174,9 @@ func (s *Store) WebhookKeys(
 
 // signingKeys returns at most the given number of keys of a webhook that sign at a time, the newest
 // first.
-func (s *Store) signingKeys(ctx context.Context, webhook uuid.UUID, now time.Time, most int) ([]events.WebhookKey, error) {
+func (s *Store) signingKeys(
+	ctx context.Context, webhook uuid.UUID, now time.Time, most int,
+) ([]events.WebhookKey, error) {
 	found, err := db.New(s.pool).WebhookKeyList(ctx, webhook, now, int32(most))
 	keys := make([]events.WebhookKey, len(found))
 	for i := range found {
@@ -190,7 +195,9 @@ func (s *Store) AddWebhookKey(
 	err := s.changeOwnWebhook(ctx, client, guid, func(t *tx) error {
 		exec(t, t.WebhookKeysExpire(ctx, []db.WebhookKeysExpireParams{{WebhookGuid: guid, ExpiresAt: &overlap}}).Exec)
 		t.addWebhookKey(guid, key, now)
-		exec(t, t.WebhookKeysSweep(ctx, []db.WebhookKeysSweepParams{{WebhookGuid: guid, At: &now, Most: int32(most)}}).Exec)
+		exec(t, t.WebhookKeysSweep(ctx, []db.WebhookKeysSweepParams{{
+			WebhookGuid: guid, At: &now, Most: int32(most),
+		}}).Exec)
 		exec(t, t.WebhookTouch(ctx, []uuid.UUID{guid}).Exec)
 		return nil
 	})

@@ -142,7 +142,7 @@ func (s *Sender) Send(
 	request.Header.Set(events.WebhookID, id)
 	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(events.WebhookSignature, events.Sign(id, at, body, keys...))
-	response, err := s.http.Do(request) //nolint:gosec // guarded by ssrf
+	response, err := s.http.Do(request)
 	if err != nil {
 		return outcome(err), 0, nil
 	}
@@ -158,7 +158,8 @@ func (s *Sender) Send(
 func outcome(err error) events.Outcome {
 	var timeout net.Error
 	switch {
-	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork), errors.Is(err, errNotLoopback):
+	case errors.Is(err, ssrf.ErrProhibitedIP), errors.Is(err, ssrf.ErrProhibitedNetwork),
+		errors.Is(err, errNotLoopback):
 		return events.Forbidden
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return events.TimedOut

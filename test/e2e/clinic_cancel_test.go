@@ -51,7 +51,7 @@ func TestInstitutionCancels(t *testing.T) {
 		Time: seen.Cancellation.Time, Reason: new("Врач заболел"), Initiator: new("institution"),
 		Cause: new("doctor_absent"),
 	}, seen.Cancellation)
-	require.NotContains(t, string(answer.Raw), c.client.String())
+	require.NotContains(t, answer.Raw, c.client.String())
 	listed := harness.Decode[api.AppointmentPage](t, c.Get(c.Person, "/appointments"))
 	require.Equal(t, seen.Cancellation, listed.Items[0].Cancellation)
 	require.Equal(t, "NotBooked", c.direction())

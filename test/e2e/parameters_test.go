@@ -57,7 +57,8 @@ func TestOddParameters(t *testing.T) {
 		}
 		fixed := strings.NewReplacer("{directionGuid}", sc.Direction.String(),
 			"{appointmentGuid}", sc.Direction.String(), "{number}", "47010157096",
-			"{lpuGuid}", sc.To.String(), "{resourceGuid}", sc.Doctor.String(), "{importGuid}", sc.Doctor.String(), "{webhookGuid}", sc.Doctor.String(),
+			"{lpuGuid}", sc.To.String(), "{resourceGuid}", sc.Doctor.String(), "{importGuid}", sc.Doctor.String(),
+			"{webhookGuid}", sc.Doctor.String(),
 			"{clientGuid}", sc.Doctor.String())
 		for _, ref := range operation.Parameters {
 			parameter := ref.Value

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -66,12 +67,13 @@ func (s *subscriber) serve(w http.ResponseWriter, request *http.Request) {
 		behave.ServeHTTP(w, request)
 		return
 	}
-	handler, err := talon.NewWebhookHandler(keys, talon.WebhookOptions{}, func(_ context.Context, e *client.Event) error {
+	receive := func(_ context.Context, e *client.Event) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.received, s.ids = append(s.received, e.Type), append(s.ids, e.ID)
 		return nil
-	})
+	}
+	handler, err := talon.NewWebhookHandler(keys, talon.WebhookOptions{}, receive)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
@@ -110,9 +112,7 @@ func (s *subscriber) put(changes ...harness.Fields) harness.Answer {
 	s.T.Helper()
 	fields := harness.Fields{"Url": s.url}
 	for _, change := range changes {
-		for name, value := range change {
-			fields[name] = value
-		}
+		maps.Copy(fields, change)
 	}
 	return s.ask(http.MethodPut, "", fields)
 }
@@ -209,7 +209,8 @@ func TestWebhookSelectsAndPauses(t *testing.T) {
 	paused := s.mustPut(harness.Fields{"Enabled": false, "LpuGuid": s.To})
 	require.Equal(t, "paused", paused.Status)
 	s.mustCancel(s.MustBook())
-	require.Equal(t, "active", s.mustPut(harness.Fields{"LpuGuid": s.To, "Types": []string{"appointment.booked"}}).Status)
+	enabled := s.mustPut(harness.Fields{"LpuGuid": s.To, "Types": []string{"appointment.booked"}})
+	require.Equal(t, "active", enabled.Status)
 	s.waitFor("appointment.cancelled", "appointment.booked")
 }
 
@@ -275,7 +276,7 @@ func TestWebhookEventThatFails(t *testing.T) {
 	t.Parallel()
 	s := startSubscriber(t)
 	s.behaveAs(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		handler, _ := talon.NewWebhookHandler(s.keys, talon.WebhookOptions{}, func(_ context.Context, e *client.Event) error {
+		receive := func(_ context.Context, e *client.Event) error {
 			if e.Type == "appointment.booked" {
 				return errors.New("not this one")
 			}
@@ -283,7 +284,8 @@ func TestWebhookEventThatFails(t *testing.T) {
 			defer s.mu.Unlock()
 			s.received = append(s.received, e.Type)
 			return nil
-		})
+		}
+		handler, _ := talon.NewWebhookHandler(s.keys, talon.WebhookOptions{}, receive)
 		handler.ServeHTTP(w, request)
 	}), true)
 	for range 3 {
@@ -409,8 +411,10 @@ func TestWebhookAddresses(t *testing.T) {
 	}
 	for _, url := range []string{
 		"http://clinic.example/", "https://127.0.0.1/", "https://[::1]/", "https://10.0.0.1:8443/",
-		"https://169.254.169.254/latest", "https://[::ffff:10.0.0.1]/", "https://[fd00::1]/", "https://user@clinic.example/",
-		"https://clinic.example/#part", "ftp://clinic.example/", "clinic.example", "https://", "https://clinic.example:0/",
+		"https://169.254.169.254/latest", "https://[::ffff:10.0.0.1]/", "https://[fd00::1]/",
+		"https://user@clinic.example/",
+		"https://clinic.example/#part", "ftp://clinic.example/", "clinic.example", "https://",
+		"https://clinic.example:0/",
 		"https://clinic.example:99999/", "https://100.64.0.1/", "https://0.0.0.0/",
 	} {
 		refused := put(url)

@@ -7,7 +7,7 @@ import { build } from 'esbuild';
 const uses = {
   everything: {
     code: `export * from 'talon-sdk';`,
-    limit: { minified: 35_000, gzipped: 10_800 },
+    limit: { minified: 38_000, gzipped: 11_400 },
   },
   'book, and a switch over the refusals': {
     code: `
