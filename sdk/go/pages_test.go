@@ -116,7 +116,8 @@ var badImport = sync.OnceValue(func() uuid.UUID {
 // newListClient returns a client that can read the named list.
 func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
 	t.Helper()
-	if slices.Contains([]string{"AllDeliveries", "AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}, list) {
+	ofSystems := []string{"AllDeliveries", "AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}
+	if slices.Contains(ofSystems, list) {
 		return newSystem(address, talon.Options{})
 	}
 	api, _ := newClient(t, address, 1, talon.Options{})
