@@ -3858,6 +3858,11 @@ type WorkPage struct {
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// BookedVisitGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type BookedVisitGUID = GUID
+
 // CardGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5

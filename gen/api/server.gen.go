@@ -60,13 +60,13 @@ type ServerInterface interface {
 	PutAttendance(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
 	// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation)
-	PutCancellation(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	PutCancellation(c *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID)
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
 	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
 	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot)
-	PutVisitSlot(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	PutVisitSlot(c *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID)
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	// (GET /directions)
 	ListDirections(c *gin.Context, params ListDirectionsParams)
@@ -886,7 +886,7 @@ func (siw *ServerInterfaceWrapper) PutCancellation(c *gin.Context) {
 	}
 
 	// ------------- Path parameter "appointmentGuid" -------------
-	var appointmentGUID VisitGUID
+	var appointmentGUID BookedVisitGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -954,7 +954,7 @@ func (siw *ServerInterfaceWrapper) PutVisitSlot(c *gin.Context) {
 	}
 
 	// ------------- Path parameter "appointmentGuid" -------------
-	var appointmentGUID VisitGUID
+	var appointmentGUID BookedVisitGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -5329,8 +5329,8 @@ func (response PutAttendance503JSONResponse) VisitPutAttendanceResponse(w http.R
 }
 
 type PutCancellationRequestObject struct {
-	LpuGUID         LpuGUID   `json:"lpuGuid"`
-	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	LpuGUID         LpuGUID         `json:"lpuGuid"`
+	AppointmentGUID BookedVisitGUID `json:"appointmentGuid"`
 	Body            *PutCancellationJSONRequestBody
 }
 
@@ -5647,8 +5647,8 @@ func (response PutReceipt503JSONResponse) VisitPutReceiptResponse(w http.Respons
 }
 
 type PutVisitSlotRequestObject struct {
-	LpuGUID         LpuGUID   `json:"lpuGuid"`
-	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	LpuGUID         LpuGUID         `json:"lpuGuid"`
+	AppointmentGUID BookedVisitGUID `json:"appointmentGuid"`
 	Body            *PutVisitSlotJSONRequestBody
 }
 
@@ -13951,7 +13951,7 @@ func (sh *strictHandler) PutAttendance(ctx *gin.Context, lpuGUID LpuGUID, appoin
 }
 
 // PutCancellation operation middleware
-func (sh *strictHandler) PutCancellation(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+func (sh *strictHandler) PutCancellation(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID) {
 	var request PutCancellationRequestObject
 
 	request.LpuGUID = lpuGUID
@@ -14041,7 +14041,7 @@ func (sh *strictHandler) PutReceipt(ctx *gin.Context, lpuGUID LpuGUID, appointme
 }
 
 // PutVisitSlot operation middleware
-func (sh *strictHandler) PutVisitSlot(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+func (sh *strictHandler) PutVisitSlot(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID) {
 	var request PutVisitSlotRequestObject
 
 	request.LpuGUID = lpuGUID

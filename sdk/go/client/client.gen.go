@@ -3959,6 +3959,11 @@ type WorkPage struct {
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
 type AppointmentGUID = GUID
 
+// BookedVisitGUID A guid. Lower case in responses, either case in requests.
+//
+// Example: e714e964-d8a0-4776-b163-c708371c39a5
+type BookedVisitGUID = GUID
+
 // CardGUID A guid. Lower case in responses, either case in requests.
 //
 // Example: e714e964-d8a0-4776-b163-c708371c39a5
@@ -5348,7 +5353,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-	PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutCancellation Cancel a visit to an institution (Отмена записи медицинской организацией)
 	//
@@ -5381,7 +5386,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-	PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReceiptWithBody Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -5449,7 +5454,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-	PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -5485,7 +5490,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-	PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListDirections List the patient's referrals (Получение направлений пациента)
 	//
@@ -7348,7 +7353,7 @@ func (c *Client) PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointment
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutCancellationRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -7391,7 +7396,7 @@ func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, a
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-func (c *Client) PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutCancellationRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
@@ -7489,7 +7494,7 @@ func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUI
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-func (c *Client) PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutVisitSlotRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -7535,7 +7540,7 @@ func (c *Client) PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appo
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-func (c *Client) PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutVisitSlot(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutVisitSlotRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
@@ -10375,7 +10380,7 @@ func NewPutAttendanceRequestWithBody(server string, lpuGUID LpuGUID, appointment
 }
 
 // NewPutCancellationRequest calls the generic PutCancellation builder with application/json body
-func NewPutCancellationRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody) (*http.Request, error) {
+func NewPutCancellationRequest(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutCancellationJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -10386,7 +10391,7 @@ func NewPutCancellationRequest(server string, lpuGUID LpuGUID, appointmentGUID V
 }
 
 // NewPutCancellationRequestWithBody constructs an http.Request for the PutCancellation method, with any body, and a specified content type
-func NewPutCancellationRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutCancellationRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -10483,7 +10488,7 @@ func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUI
 }
 
 // NewPutVisitSlotRequest calls the generic PutVisitSlot builder with application/json body
-func NewPutVisitSlotRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody) (*http.Request, error) {
+func NewPutVisitSlotRequest(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutVisitSlotJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -10494,7 +10499,7 @@ func NewPutVisitSlotRequest(server string, lpuGUID LpuGUID, appointmentGUID Visi
 }
 
 // NewPutVisitSlotRequestWithBody constructs an http.Request for the PutVisitSlot method, with any body, and a specified content type
-func NewPutVisitSlotRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutVisitSlotRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14493,7 +14498,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-	PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
+	PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
 
 	// PutCancellationWithResponse Cancel a visit to an institution (Отмена записи медицинской организацией)
 	//
@@ -14526,7 +14531,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-	PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
+	PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error)
 
 	// PutReceiptWithBodyWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -14594,7 +14599,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-	PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
+	PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
 
 	// PutVisitSlotWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -14630,7 +14635,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-	PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
+	PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error)
 
 	// ListDirectionsWithResponse List the patient's referrals (Получение направлений пациента)
 	//
@@ -28038,7 +28043,7 @@ func (c *ClientWithResponses) PutAttendanceWithResponse(ctx context.Context, lpu
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
+func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
 	rsp, err := c.PutCancellationWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28077,7 +28082,7 @@ func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Co
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/cancellation (the `PutCancellation` operationId).
-func (c *ClientWithResponses) PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
+func (c *ClientWithResponses) PutCancellationWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutCancellationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCancellationResponse, error) {
 	rsp, err := c.PutCancellation(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28163,7 +28168,7 @@ func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUI
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-func (c *ClientWithResponses) PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
+func (c *ClientWithResponses) PutVisitSlotWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
 	rsp, err := c.PutVisitSlotWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28205,7 +28210,7 @@ func (c *ClientWithResponses) PutVisitSlotWithBodyWithResponse(ctx context.Conte
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot (the `PutVisitSlot` operationId).
-func (c *ClientWithResponses) PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
+func (c *ClientWithResponses) PutVisitSlotWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutVisitSlotJSONRequestBody, reqEditors ...RequestEditorFn) (*PutVisitSlotResponse, error) {
 	rsp, err := c.PutVisitSlot(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err

@@ -3422,6 +3422,11 @@ export type DirectionGuid = Guid;
 export type AppointmentGuid = Guid;
 
 /**
+ * The visit (Гуид записи на прием). Not the zero guid.
+ */
+export type BookedVisitGuid = Guid;
+
+/**
  * The webhook (Гуид подписки). Not the zero guid.
  */
 export type WebhookGuid = Guid;
