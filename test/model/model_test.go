@@ -271,6 +271,8 @@ type visit struct {
 	guid        string   // assigned by the service; it orders visits that end at the same time
 	receipt     *receipt // nil if there is none
 	attendance  attendance
+	bookedBy    booker
+	moved       *lastMove // nil if it was never moved
 }
 
 func (w *world) initialState() state {
@@ -624,7 +626,7 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 	before := s
 	v := visit{
 		label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now, updated: s.now,
-		version: 1,
+		version: 1, bookedBy: booker{"patient", label("C", r.client)},
 	}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	if r.place.kind != "out" {
@@ -841,7 +843,8 @@ func (s state) writeMove(booked string, r request, chosen cells, known []string)
 		return reply, s
 	}
 	moved := &written.visits[len(written.visits)-1]
-	moved.created, moved.version = was.created, was.version+1
+	moved.created, moved.version, moved.bookedBy = was.created, was.version+1, was.bookedBy
+	moved.moved = &lastMove{at: s.now, initiator: "patient"}
 	reply = written.describeBooking(*moved)
 	if was.request.to != r.to {
 		written.movedAway = append(slices.Clone(written.movedAway), was)
@@ -1014,8 +1017,12 @@ func (s *state) activeClaim(r request) *claim {
 }
 
 func (s *state) alreadyBooked(c *claim) string {
+	return alreadyBookedOn(c.resource, c.start.In(s.zone(c.lpu)).Format("02.01.2006 15:04"))
+}
+
+func alreadyBookedOn(resource, start string) string {
 	return fmt.Sprintf("speciality_already_booked: Вы уже записаны %s на %s. Запрещено иметь более одной активной записи на прием на одну специальность.",
-		c.resource, c.start.In(s.zone(c.lpu)).Format("02.01.2006 15:04"))
+		resource, start)
 }
 
 // activeVisit returns the active visit of a direction, or nil.

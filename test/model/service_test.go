@@ -708,6 +708,7 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 			e.reply = describeBookingResponse(s, g, e)
 		default:
 			e.reply = e.answer.Refusal.Rule
+			requireWithheld(s, g, e)
 			if slices.Contains(rulesWithMessage, e.reply) {
 				e.reply += ": " + g.withLabels(e.answer.Refusal.Message)
 			}
@@ -725,6 +726,18 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 			}), "the replay equals an earlier response")
 		}
 	}
+}
+
+// requireWithheld requires that a refusal of a request of an institution's system does not name a
+// visit to another institution.
+func requireWithheld(s *harness.Service, g *guids, e *event) {
+	s.T.Helper()
+	details := e.answer.Refusal.Details
+	if e.step.visitRequest.kind == "" || details == nil || details.Appointment == nil {
+		return
+	}
+	require.Equal(s.T, label("L", e.step.visitRequest.lpu), g.withLabels(details.Appointment.LpuGUID.String()), "%s",
+		e.answer.Raw)
 }
 
 // describeBookingResponse describes a successful booking or move. It requires that the id is that

@@ -46,6 +46,15 @@ type cancellation struct {
 	text, initiator, cause, client string // empty if there is none
 }
 
+// booker is who has booked a visit.
+type booker struct{ initiator, client string }
+
+// lastMove is the last move of a visit.
+type lastMove struct {
+	at                     time.Time
+	initiator, cause, text string // cause and text are empty if there is none
+}
+
 // receipt says whether a visit is in the books of its institution.
 type receipt struct {
 	version                int
@@ -308,9 +317,18 @@ func (s state) reclaim(v visit) (refusal string, after state) {
 		return "", s
 	}
 	if active := s.activeClaim(v.request); active != nil && s.onlyOneActive {
-		return s.alreadyBooked(active), s
+		return s.alreadyBookedFor(v.request.to, active), s
 	}
 	return "", s.withClaim(s.claimOf(v))
+}
+
+// alreadyBookedFor returns the refusal of a request of an institution by a claim. It does not tell
+// when and where a visit to another institution is.
+func (s *state) alreadyBookedFor(lpu int, c *claim) string {
+	if c.lpu == lpu {
+		return s.alreadyBooked(c)
+	}
+	return alreadyBookedOn("в другую медицинскую организацию", "другое время")
 }
 
 // holdsSpeciality reports whether a visit can have the claim on its speciality.
@@ -347,7 +365,9 @@ func (s *state) directionStatus(n int) string {
 }
 
 const visitFormat = "%s lists visit %s: version %d, %s, %s to %s, card %s of %s, %s %s %s held by %s, %s %s, " +
-	"cells %v, out of schedule %t, cito %t, «%s», by %s, created %s, updated %s"
+	"cells %v, out of schedule %t, cito %t, «%s», by %s, created %s, updated %s, booked by %s through %s"
+
+const moveFormat = ", moved %s by %s, cause «%s», «%s»"
 
 const cancellationFormat = ", cancelled %s for %d «%s» by %s, cause «%s», through %s"
 
@@ -363,7 +383,8 @@ func (s *state) describeVisit(v visit) string {
 		local(v.end), v.mkab, label("P", v.request.person), d.kind, directionNumber(v.direction),
 		label("D", v.direction), label("L", s.mkabs[d.mkab].lpu), label("R", v.resource), resourceName(v.resource),
 		cells, v.request.place.kind == "out", v.request.cito, v.request.comment, label("C", v.request.client),
-		local(v.created), local(v.updated))
+		local(v.created), local(v.updated), v.bookedBy.initiator, v.bookedBy.client)
+	text += s.describeMove(v)
 	if v.cancelled {
 		by := v.cancelledBy
 		text += fmt.Sprintf(cancellationFormat, local(v.updated), by.code, by.text, by.initiator, by.cause, by.client)
@@ -378,11 +399,28 @@ func (s *state) describeVisit(v visit) string {
 	return text
 }
 
+// describeMove describes the last move of a visit. It is empty if there is none.
+func (s *state) describeMove(v visit) string {
+	m := v.moved
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf(moveFormat, m.at.In(s.zone(v.request.to)).Format(time.RFC3339), m.initiator, m.cause, m.text)
+}
+
+// describeMoveResponse describes the last move in a response. m may be nil.
+func describeMoveResponse(m *api.Move) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf(moveFormat, m.Time.Format(time.RFC3339), m.Initiator, zeroIfNil(m.Cause), zeroIfNil(m.Reason))
+}
+
 // visitLists returns the visits and referrals as institutions and patients list them, a line for
 // each.
 func (s *state) visitLists() (lines []string) {
 	for _, v := range s.visits {
-		lines = append(lines, s.describeVisit(v), describeOwnVisit(label("P", v.request.person), v.label, s.status(v)))
+		lines = append(lines, s.describeVisit(v), describeOwnVisit(label("P", v.request.person), v.label, s.status(v)+s.describeMove(v)))
 	}
 	for n, d := range s.directions {
 		person := label("P", s.mkabs[d.mkab].person)
@@ -409,7 +447,9 @@ func describeVisitResponse(g *guids, v *api.Visit) string {
 	d := v.Direction
 	text := fmt.Sprintf(visitFormat, v.LpuGUID, v.GUID, v.Version, v.Status, local(v.Start), local(v.End), v.MkabGUID,
 		v.PersonGUID, d.Type, d.Number, d.GUID, d.HolderLpuGUID, v.Resource.GUID, v.Resource.Name, cells,
-		v.OutOfSchedule, v.IsCito, v.Comment, v.ClientGUID, local(v.CreatedAt), local(v.UpdatedAt))
+		v.OutOfSchedule, v.IsCito, v.Comment, v.ClientGUID, local(v.CreatedAt), local(v.UpdatedAt),
+		v.BookedBy.Initiator, v.BookedBy.ClientGUID)
+	text += describeMoveResponse(v.Move)
 	if c := v.Cancellation; c != nil {
 		text += fmt.Sprintf(cancellationFormat, local(c.Time), zeroIfNil(c.ReasonCode), zeroIfNil(c.Reason),
 			zeroIfNil(c.Initiator), zeroIfNil(c.Cause), zeroIfNil(c.ClientGUID))
@@ -458,7 +498,8 @@ func readVisitLists(s *harness.Service, w *world, g *guids) (lines []string) {
 		require.Nil(s.T, visits.Next)
 		for i := range visits.Items {
 			v := &visits.Items[i]
-			lines = append(lines, describeOwnVisit(label("P", n), g.withLabels(v.GUID.String()), v.Status))
+			lines = append(lines, describeOwnVisit(label("P", n), g.withLabels(v.GUID.String()),
+				v.Status+describeMoveResponse(v.Move)))
 		}
 		referrals := harness.Decode[api.DirectionPage](s.T, s.GetAs(token, "/directions?limit=100"))
 		require.Nil(s.T, referrals.Next)
