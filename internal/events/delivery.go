@@ -78,7 +78,7 @@ func (d *Deliverer) choose(
 		}
 	}
 	if len(waiting) == limit || result.Waiting >= maxWaiting {
-		return items, len(waiting) == limit && limit > 1, nil
+		return items, len(waiting) > 0, nil // then the feed, which was not read
 	}
 	page := fresh
 	if page == nil || len(page.Events) > limit-len(waiting) {

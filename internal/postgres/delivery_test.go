@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/events"
+)
+
+// delivery is a webhook of an institution with its receiver, and a clock. It is the events.Sender of
+// its deliverers.
+type delivery struct {
+	*world
+
+	webhook events.Webhook
+	store   *Store
+
+	mu      sync.Mutex
+	now     time.Time
+	respond func(*events.Event) events.Outcome // nil: delivered
+	got     []int64                            // positions of the events that were sent, with whatever outcome
+	urls    []string                           // to which
+}
+
+func newDelivery(t *testing.T) *delivery {
+	t.Helper()
+	w := newWorld(t)
+	d := &delivery{world: w, now: moment}
+	d.webhook = events.Webhook{
+		Guid: uuid.New(), Client: w.patient.Client, URL: "https://clinic.example/", Status: events.WebhookActive,
+	}
+	w.exec(`UPDATE client_application SET scopes = '{events:read}', every_lpu = true`)
+	d.store = w.store()
+	d.put()
+	return d
+}
+
+// put writes the webhook.
+func (d *delivery) put() {
+	d.t.Helper()
+	key, err := events.NewSigningKey()
+	require.NoError(d.t, err)
+	_, err = d.store.PutWebhook(d.t.Context(), d.webhook, key, d.clock(), events.MaxWebhooks)
+	require.NoError(d.t, err)
+}
+
+// deliver runs a deliverer until stop is called.
+func (d *delivery) deliver(store events.DeliveryStore) (stop func()) {
+	ctx, cancel := context.WithCancel(d.t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { events.NewDeliverer(store, d, d.clock).Run(ctx, slog.New(slog.DiscardHandler)) })
+	stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+	})
+	d.t.Cleanup(stop)
+	return stop
+}
+
+// Send implements events.Sender.
+func (d *delivery) Send(
+	_ context.Context, url string, event *events.Event, _ []events.SigningKey,
+) (events.Outcome, int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.got, d.urls = append(d.got, event.Position), append(d.urls, url)
+	if d.respond == nil {
+		return events.Delivered, 200, nil
+	}
+	return d.respond(event), 0, nil
+}
+
+func (d *delivery) clock() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
+}
+
+func (d *delivery) advance(by time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = d.now.Add(by)
+}
+
+// respondAs decides the outcomes from now on.
+func (d *delivery) respondAs(respond func(*events.Event) events.Outcome) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.respond = respond
+}
+
+// happen records events of different visits.
+func (d *delivery) happen(count int) {
+	d.t.Helper()
+	for range count {
+		d.exec(addEvent, d.to, d.clock(), uuid.New(), 1)
+	}
+	_, err := d.store.Record(d.t.Context(), d.clock(), count)
+	require.NoError(d.t, err)
+}
+
+// sent returns the positions of the events that were sent, in order.
+func (d *delivery) sent() []int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(slices.Values(d.got))
+}
+
+// waitFor waits until exactly these events were sent.
+func (d *delivery) waitFor(positions ...int64) {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool { return slices.Equal(positions, d.sent()) }, 15*time.Second, 5*time.Millisecond,
+		"not %v", positions)
+}
+
+// waitUntil waits until the stored webhook is as ready says.
+func (d *delivery) waitUntil(ready func(*events.Webhook) bool) {
+	d.t.Helper()
+	var stored events.Webhook
+	require.Eventually(d.t, func() bool {
+		var err error
+		stored, err = d.store.Webhook(d.t.Context(), d.webhook.Client, d.webhook.Guid)
+		return err == nil && ready(&stored)
+	}, 15*time.Second, 5*time.Millisecond, "%+v", &stored)
+}
+
+func failAll(*events.Event) events.Outcome { return events.Rejected }
+
+// Promise: what has happened while a receiver failed is sent when it is back, also if only one
+// event was waiting and nothing else happens.
+func TestReceiverIsBack(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.respondAs(failAll)
+	d.deliver(d.store)
+	d.happen(1)
+	for failures := 1; failures <= 5; failures++ {
+		d.waitUntil(func(w *events.Webhook) bool { return w.Failures == failures })
+		d.advance(2 * time.Minute)
+	}
+	d.waitUntil(func(w *events.Webhook) bool { return w.Failures == 6 && w.Waiting == 1 })
+	d.happen(2)
+	d.respondAs(nil)
+	d.advance(2 * time.Minute)
+	d.waitFor(1, 1, 1, 1, 1, 1, 1, 2, 3)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 && w.Failures == 0 })
+}
+
+// Promise: an event that fails for three days is given up, while others are delivered.
+func TestEventIsGivenUp(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.respondAs(func(e *events.Event) events.Outcome {
+		if e.Position == 1 {
+			return events.Rejected
+		}
+		return events.Delivered
+	})
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 })
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 && w.Failures == 0 })
+	d.advance(events.GiveUp - time.Minute)
+	d.waitFor(1, 1, 2)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Failures == 1 })
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Failures == 0 })
+	d.advance(8 * time.Hour)
+	d.waitFor(1, 1, 1, 2, 3)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 && w.Status == events.WebhookActive })
+}
+
+// manyWaiting is the number of waiting events from which on no new ones are sent.
+const manyWaiting = 1000
+
+// Promise: while too many events wait, no new ones are taken from the feed. They are sent when fewer
+// wait, also if nothing else happens.
+func TestManyEventsWait(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.happen(manyWaiting + 11)
+	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2::timestamptz + interval '1 hour' * position
+		FROM event WHERE position <= $3`, d.webhook.Guid, moment, manyWaiting+10)
+	d.exec(`UPDATE webhook SET position = $1, recorded_at = $2`, manyWaiting+10, moment)
+	d.advance(10 * time.Hour)
+	d.deliver(d.store)
+	d.waitFor(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == manyWaiting })
+	d.advance(time.Hour)
+	d.waitFor(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, manyWaiting+11)
+}
