@@ -111,9 +111,10 @@ type DeliveryStore interface {
 	// ServedWebhook returns a webhook, or nil if it was deleted.
 	ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*Served, error)
 	// WaitingEvents returns at most the given number of events that are due at a time, in the order
-	// of the feed. Those that the feed does not keep any more are left out, and do not wait any
-	// longer.
-	WaitingEvents(ctx context.Context, webhook uuid.UUID, due time.Time, most int) ([]WaitingEvent, error)
+	// of the feed. Of those that the feed does not keep any more it returns the positions.
+	WaitingEvents(
+		ctx context.Context, webhook uuid.UUID, due time.Time, most int,
+	) (_ []WaitingEvent, dropped []int64, _ error)
 	// Settle writes results, and sets Waiting and NextDue of each. With AllDue all events that wait
 	// are due at that time. A webhook that was changed meanwhile stays as it is itself, and of one
 	// that was deleted nothing is written.

@@ -66,10 +66,11 @@ func (d *Deliverer) choose(
 	}
 	var waiting []WaitingEvent
 	if result.NextDue != nil && !due.Before(*result.NextDue) {
-		if waiting, err = d.store.WaitingEvents(ctx, result.Guid, due, limit); err != nil {
+		if waiting, result.Done, err = d.store.WaitingEvents(ctx, result.Guid, due, limit); err != nil {
 			return nil, false, fmt.Errorf("read the events that wait: %w", err)
 		}
 	}
+	found := len(waiting) + len(result.Done)
 	for _, event := range waiting {
 		if result.sends(&event.Event, rights) {
 			items = append(items, item{WaitingEvent: event, again: true})
@@ -77,12 +78,12 @@ func (d *Deliverer) choose(
 			result.Done = append(result.Done, event.Event.Position)
 		}
 	}
-	if len(waiting) == limit || result.Waiting >= maxWaiting {
-		return items, len(waiting) > 0, nil // then the feed, which was not read
+	if found == limit || result.Waiting >= maxWaiting {
+		return items, found > 0, nil // then the feed, which was not read
 	}
 	page := fresh
-	if page == nil || len(page.Events) > limit-len(waiting) {
-		if page, err = d.page(ctx, result.Sent, rights, limit-len(waiting)); err != nil {
+	if page == nil || len(page.Events) > limit-found {
+		if page, err = d.page(ctx, result.Sent, rights, limit-found); err != nil {
 			return nil, false, err
 		}
 	}
@@ -246,6 +247,7 @@ func (d *Deliverer) conclude(result *Settlement, items []item, broken bool) {
 		result.Failures = min(result.Failures, breakAt) // several were under way
 	}
 	switch {
+	case len(items) == 0: // nothing was tried
 	case result.Failures >= breakAt:
 		result.NextAt = new(now.Add(wait(result.Failures-breakAt, maxWebhookWait)))
 	case broken && result.Failures == 0:

@@ -63,11 +63,11 @@ func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time
 // WaitingEvents implements events.DeliveryStore.
 func (s *Store) WaitingEvents(
 	ctx context.Context, webhook uuid.UUID, due time.Time, most int,
-) ([]events.WaitingEvent, error) {
+) (waiting []events.WaitingEvent, dropped []int64, _ error) {
 	queries := db.New(s.pool)
 	again, err := queries.WebhookRetryList(ctx, webhook, due, int32(most))
 	if err != nil || len(again) == 0 {
-		return nil, interpretError(err)
+		return nil, nil, interpretError(err)
 	}
 	times, positions := make([]time.Time, len(again)), make([]int64, len(again))
 	for i, row := range again {
@@ -75,25 +75,20 @@ func (s *Store) WaitingEvents(
 	}
 	found, err := queries.EventsAt(ctx, times, positions)
 	if err != nil {
-		return nil, interpretError(err)
+		return nil, nil, interpretError(err)
 	}
 	kept := make(map[int64]events.Event, len(found))
 	for i := range found {
 		kept[found[i].Position] = storedEvent(&found[i])
 	}
-	waiting := make([]events.WaitingEvent, 0, len(again))
-	var gone []db.WebhookRetryDeleteParams
 	for _, row := range again {
 		if event, ok := kept[row.Position]; ok {
 			waiting = append(waiting, events.WaitingEvent{Event: event, Attempts: int(row.Attempts), Since: row.Since})
 		} else {
-			gone = append(gone, db.WebhookRetryDeleteParams{WebhookGuid: webhook, Position: row.Position})
+			dropped = append(dropped, row.Position)
 		}
 	}
-	if len(gone) > 0 {
-		queries.WebhookRetryDelete(ctx, gone).Exec(func(_ int, deleteErr error) { err = firstError(err, deleteErr) })
-	}
-	return waiting, interpretError(err)
+	return waiting, dropped, nil
 }
 
 // Settle implements events.DeliveryStore.

@@ -197,3 +197,19 @@ func TestManyEventsWait(t *testing.T) {
 	d.advance(time.Hour)
 	d.waitFor(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, manyWaiting+11)
 }
+
+// Promise: events that wait, but that the feed does not keep any more, do not keep others waiting,
+// whether or not their receiver has failed before.
+func TestWaitingEventsAreDropped(t *testing.T) {
+	t.Parallel()
+	for failures, waiting := range map[int]int{0: manyWaiting + 10, 6: 10} {
+		d := newDelivery(t)
+		d.exec(`INSERT INTO webhook_retry SELECT $1, -n, '2019-01-01Z', 1, $2, $2 FROM generate_series(1, $3) n`,
+			d.webhook.Guid, moment, waiting)
+		d.exec(`UPDATE webhook SET failures = $1, failing_since = $2, next_at = $2`, failures, moment)
+		d.happen(1)
+		d.deliver(d.store)
+		d.waitFor(1)
+		d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 && w.Failures == 0 })
+	}
+}
