@@ -207,8 +207,7 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	if !time.Now().Before(d.heldUntil) {
-		clear(d.webhooks) // another instance serves them; those that are busy end
-		d.seen, d.refreshAt = nil, time.Time{}
+		d.forget() // another instance serves them
 		return nil
 	}
 	news, err := d.look(ctx)
@@ -236,6 +235,12 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 		d.start(ctx, c, rights, log)
 	}
 	return nil
+}
+
+// forget lets all webhooks be read again. Those that are busy end.
+func (d *Deliverer) forget() {
+	clear(d.webhooks)
+	d.seen, d.refreshAt = nil, time.Time{}
 }
 
 // collect takes note of the webhooks that were served.
@@ -309,8 +314,11 @@ func (d *Deliverer) look(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read the end of the feed: %w", err)
 	}
+	if d.seen != nil && d.seen.after(ends.Last) {
+		d.forget() // the database was restored from a backup
+	}
 	before := d.seen
-	if before != nil && ends.Last.Position == before.Position {
+	if before != nil && !ends.Last.after(*before) {
 		return false, nil
 	}
 	var page Page
@@ -322,11 +330,11 @@ func (d *Deliverer) look(ctx context.Context) (bool, error) {
 		page = newPage(found, *before, ends.Last, maxNews)
 	}
 	for _, c := range d.webhooks {
-		if before == nil || page.More || c.busy || c.news || c.fresh != nil || c.Sent.Position < before.Position {
+		if before == nil || page.More || c.busy || c.news || c.fresh != nil || before.after(c.Sent) {
 			c.news, c.fresh = true, nil
 			continue
 		}
-		if c.Sent.Position >= page.Next.Position {
+		if !page.Next.after(c.Sent) {
 			continue // it has read the feed itself meanwhile
 		}
 		rights, err := d.rights(ctx, &c.Served)
@@ -339,7 +347,7 @@ func (d *Deliverer) look(ctx context.Context) (bool, error) {
 		}
 		own := Page{Next: page.Next}
 		for i := range page.Events {
-			if page.Events[i].Position > c.Sent.Position && c.sends(&page.Events[i], rights) {
+			if page.Events[i].after(c.Sent) && c.sends(&page.Events[i], rights) {
 				own.Events = append(own.Events, page.Events[i])
 			}
 		}

@@ -104,9 +104,6 @@ func (d *Deliverer) page(ctx context.Context, after Place, rights booking.System
 	if err != nil {
 		return nil, fmt.Errorf("read the ends of the feed: %w", err)
 	}
-	if after.Position > ends.Last.Position { // the database was restored from a backup
-		after = ends.Last
-	}
 	found, err := d.store.Events(ctx, rights, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the events: %w", err)

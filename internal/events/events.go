@@ -55,6 +55,13 @@ type Place struct {
 	Position   int64
 }
 
+// after reports whether a place is after another one. Positions alone do not tell: a database that
+// was restored from a backup gives them again.
+func (p Place) after(other Place) bool {
+	return p.RecordedAt.After(other.RecordedAt) ||
+		p.RecordedAt.Equal(other.RecordedAt) && p.Position > other.Position
+}
+
 // Ends are the ends of the feed.
 type Ends struct {
 	Last    Place

@@ -133,7 +133,7 @@ func newPage(found []Event, after, last Place, limit int) Page {
 	switch {
 	case len(found) > 0:
 		page.Next = found[len(found)-1].Place
-	case last.Position > after.Position:
+	case last.after(after):
 		page.Next = last
 	}
 	return page

@@ -213,3 +213,17 @@ func TestWaitingEventsAreDropped(t *testing.T) {
 		d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 && w.Failures == 0 })
 	}
 }
+
+// Promise: events are sent also if the database was restored from a backup, so that the feed ended
+// before events that were sent already.
+func TestFeedIsRestored(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.deliver(d.store)
+	d.happen(3)
+	d.waitFor(1, 2, 3)
+	d.exec(`WITH dropped AS (DELETE FROM event WHERE position > 1) UPDATE event_recorder SET position = 1`)
+	d.advance(time.Minute)
+	d.happen(1)
+	d.waitFor(1, 2, 2, 3)
+}
