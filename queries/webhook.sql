@@ -15,9 +15,9 @@ LIMIT @most;
 -- name: WebhookAdd :batchone
 -- Adds a webhook that begins at the end of the feed, unless its client application has @most.
 -- Returns no row then.
-INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, revision, recorded_at, position)
 SELECT sqlc.arg(guid)::uuid, sqlc.arg(client_guid)::uuid, sqlc.arg(url)::text, sqlc.arg(types)::text[], sqlc.narg(lpu_guid)::uuid, sqlc.arg(status)::text,
-    sqlc.arg(at)::timestamptz, sqlc.arg(at)::timestamptz, last.recorded_at, last.position
+    sqlc.arg(at)::timestamptz, sqlc.arg(at)::timestamptz, sqlc.arg(revision)::bigint, last.recorded_at, last.position
 FROM event_recorder last
 WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = sqlc.arg(client_guid)) < sqlc.arg(most)::bigint
 RETURNING guid;

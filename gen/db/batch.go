@@ -11577,11 +11577,11 @@ func (b *VisitsByUpdateBatchResults) Close() error {
 }
 
 const webhookAdd = `-- name: WebhookAdd :batchone
-INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, revision, recorded_at, position)
 SELECT $1::uuid, $2::uuid, $3::text, $4::text[], $5::uuid, $6::text,
-    $7::timestamptz, $7::timestamptz, last.recorded_at, last.position
+    $7::timestamptz, $7::timestamptz, $8::bigint, last.recorded_at, last.position
 FROM event_recorder last
-WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $8::bigint
+WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $9::bigint
 RETURNING guid
 `
 
@@ -11599,17 +11599,18 @@ type WebhookAddParams struct {
 	LpuGuid    *uuid.UUID
 	Status     string
 	At         time.Time
+	Revision   int64
 	Most       int64
 }
 
 // Adds a webhook that begins at the end of the feed, unless its client application has @most.
 // Returns no row then.
 //
-//	INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, recorded_at, position)
+//	INSERT INTO webhook (guid, client_guid, url, types, lpu_guid, status, created_at, updated_at, revision, recorded_at, position)
 //	SELECT $1::uuid, $2::uuid, $3::text, $4::text[], $5::uuid, $6::text,
-//	    $7::timestamptz, $7::timestamptz, last.recorded_at, last.position
+//	    $7::timestamptz, $7::timestamptz, $8::bigint, last.recorded_at, last.position
 //	FROM event_recorder last
-//	WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $8::bigint
+//	WHERE (SELECT count(*) FROM webhook w WHERE w.client_guid = $2) < $9::bigint
 //	RETURNING guid
 func (q *Queries) WebhookAdd(ctx context.Context, arg []WebhookAddParams) *WebhookAddBatchResults {
 	batch := &pgx.Batch{}
@@ -11622,6 +11623,7 @@ func (q *Queries) WebhookAdd(ctx context.Context, arg []WebhookAddParams) *Webho
 			a.LpuGuid,
 			a.Status,
 			a.At,
+			a.Revision,
 			a.Most,
 		}
 		batch.Queue(webhookAdd, vals...)

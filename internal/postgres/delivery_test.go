@@ -227,3 +227,18 @@ func TestFeedIsRestored(t *testing.T) {
 	d.happen(1)
 	d.waitFor(1, 2, 2, 3)
 }
+
+// Promise: a webhook that is deleted and added again at once is a new one.
+func TestWebhookIsAddedAgain(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitFor(1)
+	require.NoError(t, d.store.DeleteWebhook(t.Context(), d.webhook.Client, d.webhook.Guid))
+	d.webhook.URL = "https://new.example/"
+	d.put()
+	d.happen(1)
+	d.waitFor(1, 2)
+	require.Equal(t, []string{"https://clinic.example/", "https://new.example/"}, d.urls)
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -29,6 +30,8 @@ func (s *Store) PutWebhook(
 			row(t, t.WebhookAdd(ctx, []db.WebhookAddParams{{
 				Guid: written.Guid, ClientGuid: written.Client, Url: written.URL, Types: types, LpuGuid: written.Lpu,
 				Status: string(written.Status), At: now, Most: int64(most),
+				// So that the deliverer does not take it for one of the same guid that was deleted.
+				Revision: rand.Int64N(1 << 62), //nolint:gosec,mnd // no secret
 			}}).QueryRow, func(_ uuid.UUID, err error) error {
 				if errors.Is(err, pgx.ErrNoRows) {
 					return booking.Reject(booking.TooManyWebhooks)
