@@ -63,7 +63,7 @@ type Sender interface {
 type Served struct {
 	Webhook
 
-	Revision int64     // counts the changes by the client application
+	Revision int64     // counts the changes by the client application; 0 if the rest may differ from what is stored
 	Sent     Place     // up to which events of the feed were sent, or wait
 	Stored   time.Time // Sent.RecordedAt as it is stored
 	Keys     []WebhookKey
@@ -149,7 +149,7 @@ type courier struct {
 	busy    bool
 	fresh   *Page     // the events after Sent, if they were read already
 	news    bool      // there may be events after Sent that were not read
-	resting time.Time // after an error of the database, by the machine's clock
+	resting time.Time // when it is read again after an error of the database, by the machine's clock
 }
 
 // settling is a result that waits for being stored.
@@ -255,7 +255,7 @@ func (d *Deliverer) collect() {
 				c.news = true
 			}
 			if end.failed {
-				c.resting = time.Now().Add(recordAgain)
+				c.Revision, c.resting = 0, time.Now().Add(recordAgain)
 			}
 		default:
 			return
@@ -292,7 +292,8 @@ func (d *Deliverer) refresh(ctx context.Context) error {
 		}
 	}
 	for guid, revision := range active {
-		if known := d.webhooks[guid]; known != nil && (known.busy || known.Revision == revision) {
+		if known := d.webhooks[guid]; known != nil &&
+			(known.busy || known.Revision == revision || time.Now().Before(known.resting)) {
 			continue
 		}
 		found, err := d.store.ServedWebhook(ctx, guid, d.now())
@@ -385,7 +386,7 @@ func none(rights booking.SystemRights) bool { return !rights.EveryLpu && len(rig
 // due reports whether there is something to send.
 func (c *courier) due(now time.Time) bool {
 	switch {
-	case c.busy, c.Status != WebhookActive, time.Now().Before(c.resting), c.NextAt != nil && now.Before(*c.NextAt):
+	case c.busy, c.Revision == 0, c.Status != WebhookActive, c.NextAt != nil && now.Before(*c.NextAt):
 		return false
 	default:
 		return c.news || c.fresh != nil || c.NextAt != nil || c.NextDue != nil && !now.Before(*c.NextDue)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -241,4 +242,37 @@ func TestWebhookIsAddedAgain(t *testing.T) {
 	d.happen(1)
 	d.waitFor(1, 2)
 	require.Equal(t, []string{"https://clinic.example/", "https://new.example/"}, d.urls)
+}
+
+// lossy is a store that loses the connection after commits.
+type lossy struct {
+	*Store
+
+	mu   sync.Mutex
+	lose int // commits that are still lost
+}
+
+func (l *lossy) Settle(ctx context.Context, results []*events.Settlement) error {
+	err := l.Store.Settle(ctx, results)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lose--; err == nil && l.lose >= 0 {
+		return errors.New("lost")
+	}
+	return err
+}
+
+// Promise: after a commit whose outcome is unknown, the deliverer goes on from what is stored.
+func TestCommitOfDeliveryIsUnknown(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.respondAs(failAll)
+	d.deliver(&lossy{Store: d.store, lose: 1})
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 })
+	d.waitFor(1)
+	d.respondAs(nil)
+	d.advance(time.Minute)
+	d.waitFor(1, 1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
 }

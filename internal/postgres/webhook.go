@@ -31,7 +31,7 @@ func (s *Store) PutWebhook(
 				Guid: written.Guid, ClientGuid: written.Client, Url: written.URL, Types: types, LpuGuid: written.Lpu,
 				Status: string(written.Status), At: now, Most: int64(most),
 				// So that the deliverer does not take it for one of the same guid that was deleted.
-				Revision: rand.Int64N(1 << 62), //nolint:gosec,mnd // no secret
+				Revision: 1 + rand.Int64N(1<<62), //nolint:gosec,mnd // no secret
 			}}).QueryRow, func(_ uuid.UUID, err error) error {
 				if errors.Is(err, pgx.ErrNoRows) {
 					return booking.Reject(booking.TooManyWebhooks)
