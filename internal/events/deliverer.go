@@ -207,8 +207,7 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	if !time.Now().Before(d.heldUntil) {
-		d.forget() // another instance serves them
-		return nil
+		return nil // another instance serves them
 	}
 	news, err := d.look(ctx)
 	if err != nil {
@@ -263,9 +262,13 @@ func (d *Deliverer) collect() {
 	}
 }
 
-// hold becomes the deliverer, or stays it.
+// hold becomes the deliverer, or stays it. If it was not for a while, another instance may have
+// been.
 func (d *Deliverer) hold(ctx context.Context) error {
 	now := time.Now()
+	if !now.Before(d.heldUntil) {
+		d.forget()
+	}
 	if now.Before(d.holdAt) {
 		return nil
 	}
@@ -273,7 +276,7 @@ func (d *Deliverer) hold(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("become the deliverer: %w", err)
 	}
-	d.holdAt = now.Add(holdEvery)
+	d.holdAt, d.heldUntil = now.Add(holdEvery), time.Time{}
 	if held {
 		d.heldUntil = now.Add(holdFor)
 	}

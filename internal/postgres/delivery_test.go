@@ -15,8 +15,8 @@ import (
 	"talon.example/internal/events"
 )
 
-// delivery is a webhook of an institution with its receiver, and a clock. It is the events.Sender of
-// its deliverers.
+// delivery is a webhook of an institution with its receiver, and a clock. It is the events.Sender
+// of its deliverers.
 type delivery struct {
 	*world
 
@@ -182,8 +182,8 @@ func TestEventIsGivenUp(t *testing.T) {
 // manyWaiting is the number of waiting events from which on no new ones are sent.
 const manyWaiting = 1000
 
-// Promise: while too many events wait, no new ones are taken from the feed. They are sent when fewer
-// wait, also if nothing else happens.
+// Promise: while too many events wait, no new ones are taken from the feed. They are sent when
+// fewer wait, also if nothing else happens.
 func TestManyEventsWait(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t)
@@ -275,4 +275,65 @@ func TestCommitOfDeliveryIsUnknown(t *testing.T) {
 	d.advance(time.Minute)
 	d.waitFor(1, 1)
 	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
+}
+
+// absent is a store of an instance that cannot prolong for a while that it is the deliverer.
+type absent struct {
+	*Store
+
+	until time.Time
+}
+
+func (a *absent) HoldDelivery(ctx context.Context, instance uuid.UUID, now, until time.Time) (bool, error) {
+	if now.After(a.until.Add(-deliveryLost)) && now.Before(a.until) {
+		return false, errors.New("no connection")
+	}
+	return a.Store.HoldDelivery(ctx, instance, now, until)
+}
+
+// deliveryLost is a little longer than an instance is the deliverer without prolonging it.
+const deliveryLost = 11 * time.Second
+
+// Promise: an instance that has lost its place as the deliverer sends nothing within seconds. If it
+// becomes the deliverer again it goes on from what is stored.
+func TestAnotherInstanceWasTheDeliverer(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitFor(1)
+	d.exec(`UPDATE webhook_deliverer SET instance = gen_random_uuid(), until = now() + interval '1 hour'`)
+	happened := 1
+	require.Eventually(t, func() bool {
+		if len(d.sent()) < happened {
+			return true // it has not sent the last one within a second
+		}
+		d.happen(1)
+		happened++
+		return false
+	}, 6*time.Second, time.Second)
+	d.otherDeliver()
+}
+
+// Promise: the same for an instance that has lost the database for so long that another one could
+// have become the deliverer.
+func TestDelivererWasAway(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.deliver(&absent{Store: d.store, until: time.Now().Add(deliveryLost + time.Second)})
+	d.happen(1)
+	d.waitFor(1)
+	d.otherDeliver()
+}
+
+// otherDeliver does what another deliverer would that sends all events but the first, at which it
+// fails, and ends. It requires that only that event is sent then.
+func (d *delivery) otherDeliver() {
+	d.t.Helper()
+	d.exec(`UPDATE webhook SET position = e.position, recorded_at = e.recorded_at FROM event_recorder e`)
+	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2 FROM event WHERE position = 1`,
+		d.webhook.Guid, moment)
+	before := d.sent()
+	d.exec(`UPDATE webhook_deliverer SET until = '1970-01-01Z'`)
+	d.waitFor(append([]int64{1}, before...)...)
 }
