@@ -4,6 +4,10 @@ SELECT secret_hash, previous_secret_hash, previous_secret_until, public_keys, sc
 FROM client_application
 WHERE guid = @guid AND active;
 
+-- name: ClientLock :batchexec
+-- Lets no other transaction that locks the client application run at the same time.
+SELECT FROM client_application WHERE guid = @guid FOR NO KEY UPDATE;
+
 -- name: ClientCreate :exec
 INSERT INTO client_application (guid, name, visit_direction, visit_direction_other_lpu, out_of_schedule, secret_hash, public_keys, scopes, lpu_guids, every_lpu)
 VALUES (@guid, @name, @visit_direction, @visit_direction_other_lpu, @out_of_schedule, sqlc.narg(secret_hash), sqlc.narg(public_keys), @scopes, @lpu_guids, @every_lpu);

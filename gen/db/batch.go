@@ -1530,6 +1530,52 @@ func (b *ClientApplicationAllBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const clientLock = `-- name: ClientLock :batchexec
+SELECT FROM client_application WHERE guid = $1 FOR NO KEY UPDATE
+`
+
+type ClientLockBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+// Lets no other transaction that locks the client application run at the same time.
+//
+//	SELECT FROM client_application WHERE guid = $1 FOR NO KEY UPDATE
+func (q *Queries) ClientLock(ctx context.Context, guid []uuid.UUID) *ClientLockBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range guid {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(clientLock, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ClientLockBatchResults{br, len(guid), false}
+}
+
+func (b *ClientLockBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *ClientLockBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const clientRightsGet = `-- name: ClientRightsGet :batchone
 SELECT visit_direction, visit_direction_other_lpu, out_of_schedule FROM client_application WHERE guid = $1
 `

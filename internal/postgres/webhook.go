@@ -27,6 +27,8 @@ func (s *Store) PutWebhook(
 			types[i] = string(name)
 		}
 		if stored == nil {
+			// One at a time, so that they do not exceed the limit together.
+			exec(t, t.ClientLock(ctx, []uuid.UUID{written.Client}).Exec)
 			row(t, t.WebhookAdd(ctx, []db.WebhookAddParams{{
 				Guid: written.Guid, ClientGuid: written.Client, Url: written.URL, Types: types, LpuGuid: written.Lpu,
 				Status: string(written.Status), At: now, Most: int64(most),
