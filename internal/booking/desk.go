@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,7 +63,7 @@ type Reassignment struct {
 	Version int64 // of the visit that the institution has seen
 	Place   Place // a cell, never out of schedule
 	Cause   MoveCause
-	Text    string // what the patient is told; required for MoveOther
+	Text    string // what the patient is told; not blank for MoveOther
 }
 
 // Reassign moves a visit for its institution, by the rules of Move. It returns a *HeldDirection
@@ -72,7 +73,7 @@ type Reassignment struct {
 func (s *Service) Reassign(
 	ctx context.Context, lpu, client, appointment uuid.UUID, wanted Reassignment,
 ) (*HeldDirection, error) {
-	if wanted.Cause == MoveOther && wanted.Text == "" {
+	if wanted.Cause == MoveOther && strings.TrimSpace(wanted.Text) == "" {
 		return nil, InvalidField("Text", ProblemMissing)
 	}
 	person, err := s.ports.Reader.VisitPerson(ctx, lpu, appointment)

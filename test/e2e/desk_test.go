@@ -353,7 +353,8 @@ func TestDeskRejections(t *testing.T) {
 		} else {
 			changes = append(changes, []harness.Fields{
 				{"Version": nil}, {"Version": 0}, {"Reason": nil}, {"Reason": "tired"}, {"Reason": "other"},
-				{"Reason": "other", "Text": ""}, {"Text": string(bytes.Repeat([]byte("x"), 1001))}, {"Difficulty": 1},
+				{"Reason": "other", "Text": ""}, {"Reason": "other", "Text": " "},
+				{"Text": string(bytes.Repeat([]byte("x"), 1001))}, {"Difficulty": 1},
 			}...)
 		}
 		for _, change := range changes {
