@@ -43,17 +43,17 @@ const (
 	chaosClientTimeout = 3 * time.Minute         // for one request and its retries
 )
 
-// Promises 5, 6, 8, 9, 11, 13, 14 and 21 to 23: under load and with faults, every booking, move,
-// cancel, receipt and attendance that got a 200 response is in the database in its last confirmed
-// state. A held cell stays
-// its patient's until the hold ends. A request with a key is done once, and a repetition gets the
-// same response. Nothing is half done. A confirmed schedule message is in force, unless a newer one
-// is, and every accepted import is completed. A reader that follows the feed and is killed as well
-// ends with a copy of the visits. Every response is documented and within its deadline,
+// Promises 5, 6, 8, 9, 11, 13, 14, 21 to 23 and 27: under load and with faults, every booking,
+// move, cancel, receipt and attendance that got a 200 response is in the database in its last
+// confirmed state. A held cell stays its patient's until the hold ends. A request with a key is
+// done once, and a repetition gets the same response. Nothing is half done. A confirmed schedule
+// message is in force, unless a newer one is, and every accepted import is completed. A reader that
+// follows the feed and is killed as well ends with a copy of the visits, and so does the receiver
+// of a webhook, which also hangs and fails. Every response is documented and within its deadline,
 // and the service becomes ready again by itself.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
-	load, systems, reading := c.startLoad(), c.registry.start(), c.reader.start()
+	load, systems, reading, receiving := c.startLoad(), c.registry.start(), c.reader.start(), c.subscriber.start()
 	for _, fault := range []struct {
 		name   string
 		inject func()
@@ -95,10 +95,13 @@ func TestChaos(t *testing.T) {
 	systems.Wait()
 	close(c.reader.stop)
 	reading.Wait()
+	close(c.subscriber.stop)
+	receiving.Wait()
 	t.Logf("the load ended after %s", time.Since(stopped).Round(time.Millisecond))
 	c.check()
 	c.registry.check()
 	c.reader.check()
+	c.subscriber.check()
 }
 
 // chaos is the service as a process, on its own PostgreSQL, with a master patient index that can
@@ -112,15 +115,16 @@ type chaos struct {
 		Hang(ctx context.Context) error
 		Continue() error
 	}
-	binary   string
-	environ  []string
-	process  *exec.Cmd
-	index    *failingIndex
-	registry *registry
-	reader   *reader
-	system   uuid.UUID // the client application of the target institution's system
-	stopLoad chan struct{}
-	outage   atomic.Pointer[outage] // nil while the database is writable
+	binary     string
+	environ    []string
+	process    *exec.Cmd
+	index      *failingIndex
+	registry   *registry
+	reader     *reader
+	subscriber *subscriber
+	system     uuid.UUID // the client application of the target institution's system
+	stopLoad   chan struct{}
+	outage     atomic.Pointer[outage] // nil while the database is writable
 
 	inFlight chan struct{} // limits concurrent requests
 	gate     sync.RWMutex  // locked while no request may be sent
@@ -196,7 +200,7 @@ func newChaos(t *testing.T) *chaos {
 			"TALON_MIP_TIMEOUT=1s",
 			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir",
 			"TALON_MIP_AUTH_URL=" + address + "/token",
-			"TALON_LOG_LEVEL=error",
+			"TALON_LOG_LEVEL=error", "TALON_WEBHOOK_ADDRESSES=loopback",
 		},
 	}
 	c.service.AdvanceClock(time.Since(harness.Moment)) // the process uses the real clock
@@ -207,6 +211,7 @@ func newChaos(t *testing.T) *chaos {
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
 	c.waitReady()
+	c.subscriber = newSubscriber(c)
 	return c
 }
 

@@ -38,7 +38,7 @@ type reader struct {
 	schedules int
 }
 
-// visitCopy is what the reader knows of a visit.
+// visitCopy is what a system of the institution knows of a visit from its events.
 type visitCopy struct {
 	version    int64
 	cancelled  bool
@@ -132,23 +132,28 @@ func (r *reader) apply(page api.EventPage) {
 	r.next = page.Next
 }
 
-// check compares the reader's copy with the tables.
+// check compares the reader's copy with the table.
 func (r *reader) check() {
-	rows, err := r.c.service.DB.Query(r.c.t.Context(), `SELECT guid, version, cancelled_at IS NOT NULL, attendance FROM appointment WHERE lpu_guid = $1`, chaosTo)
-	require.NoError(r.c.t, err)
+	require.Equal(r.c.t, r.c.storedVisits(), r.copies, "the reader's copy is the table")
+	r.c.t.Logf("feed: %d events, of them %d of schedules; the reader was killed %d times and got no page %d times; "+
+		"its copy of %d visits is the table",
+		r.events, r.schedules, r.kills, r.failures, len(r.copies))
+}
+
+// storedVisits returns the visits of the target institution as its systems know them.
+func (c *chaos) storedVisits() map[uuid.UUID]visitCopy {
+	rows, err := c.service.DB.Query(c.t.Context(), `SELECT guid, version, cancelled_at IS NOT NULL, attendance FROM appointment WHERE lpu_guid = $1`, chaosTo)
+	require.NoError(c.t, err)
 	defer rows.Close()
 	stored := map[uuid.UUID]visitCopy{}
 	for rows.Next() {
 		var visit uuid.UUID
 		var state visitCopy
-		require.NoError(r.c.t, rows.Scan(&visit, &state.version, &state.cancelled, &state.attendance))
+		require.NoError(c.t, rows.Scan(&visit, &state.version, &state.cancelled, &state.attendance))
 		stored[visit] = state
 	}
-	require.NoError(r.c.t, rows.Err())
-	require.Equal(r.c.t, stored, r.copies, "the reader's copy is the table")
-	r.c.t.Logf("feed: %d events, of them %d of schedules; the reader was killed %d times and got no page %d times; "+
-		"its copy of %d visits is the table",
-		r.events, r.schedules, r.kills, r.failures, len(stored))
+	require.NoError(c.t, rows.Err())
+	return stored
 }
 
 // readPage reads the response to a request for events. ok is false if there is none that could be
