@@ -104,17 +104,20 @@ DELETE FROM webhook_attempt
 WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < @before::timestamptz LIMIT @most);
 
 -- name: WebhookRetryPut :batchexec
--- Lets an event be sent again, unless the webhook was deleted.
+-- Lets an event be sent again, unless the webhook was deleted. A later request to send it again
+-- remains as it is.
 INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
 SELECT guid, sqlc.arg(position)::bigint, sqlc.arg(recorded_at)::timestamptz, sqlc.arg(attempts)::integer, sqlc.arg(since)::timestamptz,
     sqlc.arg(next_at)::timestamptz
 FROM webhook
 WHERE guid = @webhook_guid
 ON CONFLICT (webhook_guid, position) DO UPDATE
-SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at;
+SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
+WHERE webhook_retry.since <= excluded.since;
 
 -- name: WebhookRetryDelete :batchexec
-DELETE FROM webhook_retry WHERE webhook_guid = @webhook_guid AND position = @position;
+-- Lets an event not be sent again that has waited since a time, unless this was requested later.
+DELETE FROM webhook_retry WHERE webhook_guid = @webhook_guid AND position = @position AND since = @since;
 
 -- name: WebhookRetriesDue :batchexec
 -- Lets all waiting events be sent at once.

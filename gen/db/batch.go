@@ -12443,7 +12443,7 @@ func (b *WebhookRetriesRestartBatchResults) Close() error {
 }
 
 const webhookRetryDelete = `-- name: WebhookRetryDelete :batchexec
-DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2
+DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2 AND since = $3
 `
 
 type WebhookRetryDeleteBatchResults struct {
@@ -12455,17 +12455,19 @@ type WebhookRetryDeleteBatchResults struct {
 type WebhookRetryDeleteParams struct {
 	WebhookGuid uuid.UUID
 	Position    int64
+	Since       time.Time
 }
 
-// WebhookRetryDelete
+// Lets an event not be sent again that has waited since a time, unless this was requested later.
 //
-//	DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2
+//	DELETE FROM webhook_retry WHERE webhook_guid = $1 AND position = $2 AND since = $3
 func (q *Queries) WebhookRetryDelete(ctx context.Context, arg []WebhookRetryDeleteParams) *WebhookRetryDeleteBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.WebhookGuid,
 			a.Position,
+			a.Since,
 		}
 		batch.Queue(webhookRetryDelete, vals...)
 	}
@@ -12502,6 +12504,7 @@ FROM webhook
 WHERE guid = $6
 ON CONFLICT (webhook_guid, position) DO UPDATE
 SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
+WHERE webhook_retry.since <= excluded.since
 `
 
 type WebhookRetryPutBatchResults struct {
@@ -12519,7 +12522,8 @@ type WebhookRetryPutParams struct {
 	WebhookGuid uuid.UUID
 }
 
-// Lets an event be sent again, unless the webhook was deleted.
+// Lets an event be sent again, unless the webhook was deleted. A later request to send it again
+// remains as it is.
 //
 //	INSERT INTO webhook_retry (webhook_guid, position, recorded_at, attempts, since, next_at)
 //	SELECT guid, $1::bigint, $2::timestamptz, $3::integer, $4::timestamptz,
@@ -12528,6 +12532,7 @@ type WebhookRetryPutParams struct {
 //	WHERE guid = $6
 //	ON CONFLICT (webhook_guid, position) DO UPDATE
 //	SET attempts = excluded.attempts, since = excluded.since, next_at = excluded.next_at
+//	WHERE webhook_retry.since <= excluded.since
 func (q *Queries) WebhookRetryPut(ctx context.Context, arg []WebhookRetryPutParams) *WebhookRetryPutBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {

@@ -83,11 +83,18 @@ type Settlement struct {
 
 	Attempts []Attempt
 	Later    []Later // events that have to be sent again
-	Done     []int64 // positions of events that need not be sent again
+	Done     []Done  // events that need not be sent again
 	AllDue   *time.Time
 }
 
-// Later is an event that is sent again at a time.
+// Done is an event that has waited since a time, and need not be sent again unless this was
+// requested later.
+type Done struct {
+	Position int64
+	Since    time.Time
+}
+
+// Later is an event that is sent again at a time, unless it was requested to be sent before.
 type Later struct {
 	Event    Place
 	Attempts int
@@ -111,10 +118,10 @@ type DeliveryStore interface {
 	// ServedWebhook returns a webhook, or nil if it was deleted.
 	ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time) (*Served, error)
 	// WaitingEvents returns at most the given number of events that are due at a time, in the order
-	// of the feed. Of those that the feed does not keep any more it returns the positions.
+	// of the feed. Those that the feed does not keep any more are returned as done.
 	WaitingEvents(
 		ctx context.Context, webhook uuid.UUID, due time.Time, most int,
-	) (_ []WaitingEvent, dropped []int64, _ error)
+	) ([]WaitingEvent, []Done, error)
 	// Settle writes results, and sets Waiting and NextDue of each. With AllDue all events that wait
 	// are due at that time. A webhook that was changed meanwhile stays as it is itself, and of one
 	// that was deleted nothing is written.

@@ -75,7 +75,7 @@ func (d *Deliverer) choose(
 		if result.sends(&event.Event, rights) {
 			items = append(items, item{WaitingEvent: event, again: true})
 		} else {
-			result.Done = append(result.Done, event.Event.Position)
+			result.Done = append(result.Done, Done{event.Event.Position, event.Since})
 		}
 	}
 	if found == limit || result.Waiting >= maxWaiting {
@@ -230,7 +230,7 @@ func (d *Deliverer) conclude(result *Settlement, items []item, broken bool) {
 			continue
 		case one.attempt.Outcome == Delivered, result.Failures < breakAt && !now.Before(one.Since.Add(GiveUp)):
 			if one.again {
-				result.Done = append(result.Done, one.Event.Position)
+				result.Done = append(result.Done, Done{one.Event.Position, one.Since})
 			}
 		default:
 			later.Attempts++

@@ -63,7 +63,7 @@ func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time
 // WaitingEvents implements events.DeliveryStore.
 func (s *Store) WaitingEvents(
 	ctx context.Context, webhook uuid.UUID, due time.Time, most int,
-) (waiting []events.WaitingEvent, dropped []int64, _ error) {
+) (waiting []events.WaitingEvent, dropped []events.Done, _ error) {
 	queries := db.New(s.pool)
 	again, err := queries.WebhookRetryList(ctx, webhook, due, int32(most))
 	if err != nil || len(again) == 0 {
@@ -85,7 +85,7 @@ func (s *Store) WaitingEvents(
 		if event, ok := kept[row.Position]; ok {
 			waiting = append(waiting, events.WaitingEvent{Event: event, Attempts: int(row.Attempts), Since: row.Since})
 		} else {
-			dropped = append(dropped, row.Position)
+			dropped = append(dropped, events.Done{Position: row.Position, Since: row.Since})
 		}
 	}
 	return waiting, dropped, nil
@@ -150,8 +150,10 @@ func (t *tx) settle(results []*events.Settlement) {
 		if result.AllDue != nil {
 			due = append(due, db.WebhookRetriesDueParams{WebhookGuid: result.Guid, At: *result.AllDue})
 		}
-		for _, position := range result.Done {
-			done = append(done, db.WebhookRetryDeleteParams{WebhookGuid: result.Guid, Position: position})
+		for _, event := range result.Done {
+			done = append(done, db.WebhookRetryDeleteParams{
+				WebhookGuid: result.Guid, Position: event.Position, Since: event.Since,
+			})
 		}
 		for _, event := range result.Later {
 			later = append(later, db.WebhookRetryPutParams{

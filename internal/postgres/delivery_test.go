@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"talon.example/internal/booking"
 	"talon.example/internal/events"
 )
 
@@ -70,12 +71,13 @@ func (d *delivery) Send(
 	_ context.Context, url string, event *events.Event, _ []events.SigningKey,
 ) (events.Outcome, int, error) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.got, d.urls = append(d.got, event.Position), append(d.urls, url)
-	if d.respond == nil {
+	respond := d.respond
+	d.mu.Unlock()
+	if respond == nil {
 		return events.Delivered, 200, nil
 	}
-	return d.respond(event), 0, nil
+	return respond(event), 0, nil
 }
 
 func (d *delivery) clock() time.Time {
@@ -336,4 +338,58 @@ func (d *delivery) otherDeliver() {
 	before := d.sent()
 	d.exec(`UPDATE webhook_deliverer SET until = '1970-01-01Z'`)
 	d.waitFor(append([]int64{1}, before...)...)
+}
+
+// Promise: webhooks that are added at the same time do not exceed the limit.
+func TestWebhooksAreLimitedTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	key, err := events.NewSigningKey()
+	require.NoError(t, err)
+	_, end := w.holdLocks(`LOCK TABLE webhook_key IN SHARE MODE`) // so that none of them ends
+	results := make(chan error, 2)
+	for range cap(results) {
+		go func() {
+			_, err := store.PutWebhook(t.Context(), events.Webhook{
+				Guid: uuid.New(), Client: w.patient.Client, Status: events.WebhookActive,
+			}, key, moment, 1)
+			results <- err
+		}()
+	}
+	require.Eventually(t, func() bool {
+		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == cap(results)
+	}, 20*time.Second, 5*time.Millisecond)
+	end()
+	one, other := <-results, <-results
+	if one == nil {
+		one, other = other, one
+	}
+	requireRefusal(t, one, booking.TooManyWebhooks)
+	require.NoError(t, other)
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM webhook`))
+}
+
+// Promise: a request to send an event again is not lost if the event is being sent at that moment.
+func TestRedeliveryDuringDelivery(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.respondAs(failAll)
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 })
+	release := make(chan struct{})
+	d.respondAs(func(*events.Event) events.Outcome {
+		<-release
+		return events.Delivered
+	})
+	d.advance(time.Minute)
+	d.waitFor(1, 1)
+	d.advance(time.Second)
+	_, unknown, err := d.store.Redeliver(t.Context(), d.webhook.Client, d.webhook.Guid, []int64{1}, d.clock())
+	require.NoError(t, err)
+	require.Empty(t, unknown)
+	close(release)
+	d.waitFor(1, 1, 1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
 }
