@@ -1,8 +1,10 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -10,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +21,10 @@ import (
 
 // shellBlock matches a block of shell, and the block of JSON that shows its last line of output.
 var shellBlock = regexp.MustCompile("(?s)```\n(.*?)```\n(?:\n```json\n(.*?)```)?")
+
+// typescriptSection is the part of the guide that needs Node. It is executed by
+// sdk/typescript/test/integrate.test.mjs.
+var typescriptSection = regexp.MustCompile(`(?s)## A receiver in TypeScript\n.*?\n(## )`)
 
 // Promise: the commands of docs/integrate.md work in their order after make run, and return what
 // the page shows.
@@ -33,22 +40,24 @@ func TestIntegrationGuide(t *testing.T) {
 	})
 	defer stop()
 	address := regexp.MustCompile(`http://[^/\s]+`).FindString(text)
-	blocks := shellBlock.FindAllStringSubmatch(string(page), -1)
+	require.Regexp(t, typescriptSection, string(page))
+	blocks := shellBlock.FindAllStringSubmatch(typescriptSection.ReplaceAllString(string(page), "$1"), -1)
 	require.Greater(t, len(blocks), 10)
 	var script strings.Builder
 	const mark = "@@@ end of a block"
+	script.WriteString("trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n") // the receiver
 	script.WriteString("curl() { command curl --show-error \"$@\"; echo; }\n")
 	for _, block := range blocks {
 		script.WriteString(block[1] + "\necho '" + mark + "'\n")
 	}
-	command := exec.CommandContext(t.Context(), "bash", "-euc",
-		strings.ReplaceAll(script.String(), "http://127.0.0.1:8080", address))
-	command.Dir = t.TempDir()
-	self, err := os.Executable()
-	require.NoError(t, err)
-	require.NoError(t, os.Mkdir(filepath.Join(command.Dir, "bin"), 0o700))
-	require.NoError(t, os.Symlink(self, filepath.Join(command.Dir, "bin", "talon")))
-	command.Env = append(os.Environ(), database, testProgram+"=talon")
+	port := freePort(t)
+	limited, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // the page waits in loops
+	defer cancel()
+	command := exec.CommandContext(limited, "bash", "-euc", strings.NewReplacer(
+		"http://127.0.0.1:8080", address, "http://127.0.0.1:8090", "http://127.0.0.1:"+port).Replace(script.String()))
+	command.WaitDelay = time.Second
+	command.Dir = likeRepository(t)
+	command.Env = append(os.Environ(), database, testProgram+"=talon", "PORT="+port)
 	output, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", output)
 	results := strings.Split(string(output), mark+"\n")
@@ -65,11 +74,41 @@ func TestIntegrationGuide(t *testing.T) {
 		}
 		if block[2] != "" {
 			var shown, got any
-			require.NoError(t, json.Unmarshal([]byte(block[2]), &shown), block[2])
+			text := strings.ReplaceAll(block[2], "http://127.0.0.1:8090", "http://127.0.0.1:"+port)
+			require.NoError(t, json.Unmarshal([]byte(text), &shown), text)
 			require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &got), "%s\n%s", block[1], results[i])
 			requireShown(t, block[1], shown, got)
 		}
 	}
+}
+
+// likeRepository returns a folder with what the page needs of the repository.
+func likeRepository(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(folder, "bin"), 0o700))
+	for name, target := range map[string]string{
+		"bin/talon": self, "sdk": filepath.Join(root, "sdk"),
+		"go.mod": filepath.Join(root, "go.mod"), "go.sum": filepath.Join(root, "go.sum"),
+	} {
+		require.NoError(t, os.Symlink(target, filepath.Join(folder, name)))
+	}
+	return folder
+}
+
+// freePort returns a port on which nothing listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	return port
 }
 
 // requireShown requires that got has the values that are shown. It may have other fields.
