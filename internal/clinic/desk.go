@@ -28,6 +28,9 @@ func (s *Service) Written(ctx context.Context, lpu uuid.UUID, held *booking.Held
 		IsCito: v.IsCito, Comment: v.Comment, Client: v.Client, CreatedAt: held.Appointment.CreatedAt,
 		UpdatedAt: v.UpdatedAt.In(zone), Attendance: booking.AttendanceNone, BookedBy: v.BookedBy,
 	}
+	if !visit.End.After(v.UpdatedAt) { // out of schedule, at this moment
+		visit.Status = booking.AppointmentStatusCompleted
+	}
 	if v.Move != nil {
 		move := *v.Move
 		move.At = move.At.In(zone)

@@ -102,6 +102,11 @@ func TestBookVisit(t *testing.T) {
 	require.Equal(t, c.visit(out.GUID), out)
 	require.True(t, out.OutOfSchedule)
 	require.Empty(t, out.SlotGuids)
+	c.Cancel(c.Person, out.GUID).RequireCancelled(t)
+	now := c.mustBookFor(c.Person, c.OutOfSchedule(c.Now().Format(time.RFC3339)))
+	require.Equal(t, c.visit(now.GUID), now)
+	require.Equal(t, "Completed", now.Status)
+
 	byPatient, visit := c.bookAnother(harness.Fields{"SlotId": harness.FirstSlotID + 2})
 	require.Equal(t, api.Booker{Initiator: "patient", ClientGUID: harness.ClientGuid}, c.visit(visit).BookedBy)
 	require.Equal(t, byPatient.Person, c.visit(visit).PersonGUID)
