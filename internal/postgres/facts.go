@@ -182,7 +182,7 @@ func (r *reader) targetReferral(row db.AppointmentGetRow, err error) error {
 // setHeldDirection sets the response to a move that changes nothing. It runs after all reads,
 // because it needs the target's zone.
 func (r *reader) setHeldDirection() {
-	if r.atTarget != nil && r.atTarget.Linked && r.facts.Target != nil {
+	if r.atTarget != nil && r.facts.Target != nil {
 		r.facts.Held = heldDirection(*r.atTarget, r.facts.Target.Zone)
 	}
 }

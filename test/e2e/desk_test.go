@@ -300,6 +300,20 @@ func TestReassignUntilWhen(t *testing.T) {
 	c.RequireInvariants()
 }
 
+// Promise: a move to the cell of a missed visit changes nothing and returns the visit, also if its
+// referral is free.
+func TestReassignOfANoShow(t *testing.T) {
+	t.Parallel()
+	c := startBookingDesk(t)
+	c.SetSetting(c.To, "NoShowReturnsReferral", "true")
+	visit := c.MustBook()
+	c.atVisit(time.Minute)
+	missed := c.mustAttend(visit, "no_show")
+	require.Equal(t, missed, c.mustReassign(visit, 1, 0))
+	c.reassign(visit, 2, 1).RequireRefusal(t, "appointment_attended")
+	c.RequireInvariants()
+}
+
 // Promise: until the last moment of the day, the visit can be moved.
 func TestReassignAtTheEndOfTheDay(t *testing.T) {
 	t.Parallel()
