@@ -151,13 +151,8 @@ test("Promise: after authorisation each operation of an institution's system run
   assert.ok(all.length >= 44, `${all.length} operations`);
   await authorizeSystem(page);
   await tryOut(t, page, all, {
-    // The examples are a legal entity with institutions, an institution with resources, and a visit
-    // that took place.
-    refusals: {
-      deleteLegalEntity: 'object_in_use',
-      deleteLpu: 'object_in_use',
-      putCancellation: 'appointment_attended',
-    },
+    // The examples are a legal entity with institutions, and an institution with resources.
+    refusals: { deleteLegalEntity: 'object_in_use', deleteLpu: 'object_in_use' },
     // The examples suit the initial demo data. Many name the same objects, and some delete them.
     prepare: async () => {
       const { status } = await fetch(`${talon.baseUrl}/sandbox/reset`, { method: 'POST' });
