@@ -53,17 +53,15 @@ func (d *delivery) put() {
 	require.NoError(d.t, err)
 }
 
-// deliver runs a deliverer until stop is called.
-func (d *delivery) deliver(store events.DeliveryStore) (stop func()) {
+// deliver runs a deliverer until the test ends.
+func (d *delivery) deliver(store events.DeliveryStore) {
 	ctx, cancel := context.WithCancel(d.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { events.NewDeliverer(store, d, d.clock).Run(ctx, slog.New(slog.DiscardHandler)) })
-	stop = sync.OnceFunc(func() {
+	d.t.Cleanup(func() {
 		cancel()
 		running.Wait()
 	})
-	d.t.Cleanup(stop)
-	return stop
 }
 
 // Send implements events.Sender.
@@ -119,8 +117,9 @@ func (d *delivery) sent() []int64 {
 // waitFor waits until exactly these events were sent.
 func (d *delivery) waitFor(positions ...int64) {
 	d.t.Helper()
-	require.Eventually(d.t, func() bool { return slices.Equal(positions, d.sent()) }, 15*time.Second, 5*time.Millisecond,
-		"not %v", positions)
+	require.Eventually(d.t, func() bool {
+		return slices.Equal(positions, d.sent())
+	}, 15*time.Second, 5*time.Millisecond, "not %v", positions)
 }
 
 // waitUntil waits until the stored webhook is as ready says.

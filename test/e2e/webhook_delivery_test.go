@@ -108,8 +108,8 @@ func (s *subscriber) startDeliverer() *exec.Cmd {
 		5*time.Millisecond, "it learns that it is not the deliverer any more")
 	s.Exec(`UPDATE webhook_deliverer SET until = '1970-01-01Z'`)
 	process := newProcess(t, "talon", toEnviron(minimalSettings(map[string]string{
-		"DATABASE_URL": string(s.Config.DatabaseURL), "TALON_ADDR": "127.0.0.1:0", "TALON_WEBHOOK_ADDRESSES": "loopback",
-		"TALON_DATABASE_MAX_CONNS": "2",
+		"DATABASE_URL": string(s.Config.DatabaseURL), "TALON_ADDR": "127.0.0.1:0",
+		"TALON_WEBHOOK_ADDRESSES": "loopback", "TALON_DATABASE_MAX_CONNS": "2",
 	})), "serve")
 	require.NoError(t, process.Start())
 	require.Eventually(t, func() bool { return instance() != own }, 20*time.Second, 5*time.Millisecond)
