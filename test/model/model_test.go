@@ -158,6 +158,7 @@ type request struct {
 	comment        string
 	cito           bool
 	upper          bool // sends guids in upper case
+	desk           bool // the target institution sends it; not of a hold
 }
 
 // place is where to book. kind says which of the other fields applies: a cell's id, its guid, or a
@@ -224,7 +225,9 @@ func (a keyRecord) replay(asked string) string {
 const replayPrefix = "again: "
 
 // succeeded reports whether a reply is a success. The responses of other requests are not stored.
-func succeeded(reply string) bool { return strings.HasPrefix(reply, "booked ") || reply == "cancelled" }
+func succeeded(reply string) bool {
+	return strings.HasPrefix(reply, "booked ") || strings.HasPrefix(reply, deskPrefix) || reply == "cancelled"
+}
 
 // hold reserves cells for a person until a moment. A person has two places for holds. A hold that
 // has ended stays in its place until another hold replaces it.
@@ -558,7 +561,7 @@ func (s state) check(r request) (refusal string, after state) {
 	// 6. One active appointment a speciality; consultations, over all LPUs.
 	if kind == "Consult" && s.onlyOneActive {
 		if active := s.activeClaim(r); active != nil {
-			return s.alreadyBooked(active), s
+			return s.alreadyBookedFor(r, active), s
 		}
 	}
 
@@ -621,12 +624,12 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 		return "direction_already_booked", s
 	}
 	if active := s.activeClaim(r); d.kind == "Consult" && s.onlyOneActive && active != nil {
-		return s.alreadyBooked(active), s
+		return s.alreadyBookedFor(r, active), s
 	}
 	before := s
 	v := visit{
 		label: step, guid: guid, request: r, direction: r.direction, cells: chosen, created: s.now, updated: s.now,
-		version: 1, bookedBy: booker{"patient", label("C", r.client)},
+		version: 1, bookedBy: booker{r.initiator(), label("C", r.client)},
 	}
 	v.mkab, _ = s.cardsOf(r.person, r.to)
 	if r.place.kind != "out" {
@@ -640,7 +643,23 @@ func (s state) write(step, guid string, r request, chosen cells, known []string)
 	if d.kind == "Consult" {
 		s = s.withClaim(s.claimOf(v))
 	}
-	return s.describeBooking(v), s
+	return s.describeWritten(v), s
+}
+
+// initiator returns who sends the request.
+func (r request) initiator() string {
+	if r.desk {
+		return "institution"
+	}
+	return "patient"
+}
+
+// describeWritten describes a visit to who has booked or moved it.
+func (s *state) describeWritten(v visit) string {
+	if v.request.desk {
+		return deskPrefix + s.describeVisit(v)
+	}
+	return s.describeBooking(v)
 }
 
 // lostRule returns the rule that rejects the chosen cells if one has no free place, is closed, or
@@ -725,8 +744,11 @@ func (s state) writeCancel(at int, by cancellation) state {
 
 // cannotBeChanged reports whether a visit has started and no setting of its institution or of the
 // region allows changes after the start.
-func (s *state) cannotBeChanged(v visit) bool {
-	return s.hasStarted(v) && cmp.Or(s.lpus[v.request.to].changesAfterStart, s.changesAfterStart) != "true"
+func (s *state) cannotBeChanged(v visit) bool { return s.hasStarted(v) && !s.changesLate(v) }
+
+// changesLate reports whether started visits of the institution can be changed.
+func (s *state) changesLate(v visit) bool {
+	return cmp.Or(s.lpus[v.request.to].changesAfterStart, s.changesAfterStart) == "true"
 }
 
 // hasStarted reports whether a visit has started. A visit on a bare day starts when the day is
@@ -774,7 +796,7 @@ func (s state) without(at int) state {
 // checkMove checks a move: a booking of the same referral as if the visit did not exist. It returns
 // a reply if that is final, and otherwise the booking.
 func (s state) checkMove(booked string, st step) (reply string, r request, after state) {
-	if st.request.malformed() {
+	if st.request.malformed() || st.request.desk && st.reassignment.malformed() {
 		return "field_invalid", r, s
 	}
 	at, reply, r := s.resolveMove(booked, st)
@@ -782,7 +804,13 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 		return reply, r, s
 	}
 	if v := s.visits[at]; r.comment == v.request.comment && r.cito == v.request.cito && s.isSamePlace(v, r) {
-		return s.describeBooking(v), r, s
+		v.request.desk = r.desk
+		return s.describeWritten(v), r, s
+	}
+	if r.desk {
+		if reply = s.rejectReassignment(s.visits[at], st.reassignment); reply != "" {
+			return reply, r, s
+		}
 	}
 	reply, checked := s.without(at).check(r)
 	s.createdMkabs = checked.createdMkabs
@@ -792,20 +820,15 @@ func (s state) checkMove(booked string, st step) (reply string, r request, after
 // resolveMove finds the visit to move. It returns the booking that the move amounts to, or the rule
 // that rejects every move of the visit.
 func (s *state) resolveMove(booked string, st step) (at int, refusal string, r request) {
-	at = slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
-	if at == unknown || st.stranger {
-		return at, "appointment_absent", r
+	if st.request.desk {
+		at, refusal = s.resolveReassignment(booked, st.reassignment)
+	} else {
+		at, refusal = s.resolveOwnMove(booked, st.stranger)
+	}
+	if refusal != "" {
+		return at, refusal, r
 	}
 	v := s.visits[at]
-	if v.cancelled {
-		return at, "appointment_cancelled", r
-	}
-	if s.cannotBeChanged(v) {
-		return at, "appointment_started", r
-	}
-	if v.attendance.value != "" {
-		return at, "appointment_attended", r
-	}
 	r = st.request
 	d := s.directions[v.direction]
 	r.person, r.direction, r.kind, r.from = v.request.person, v.direction, d.kind, s.mkabs[d.mkab].lpu
@@ -818,6 +841,24 @@ func (s *state) resolveMove(booked string, st step) (at int, refusal string, r r
 	return at, "", r
 }
 
+// resolveOwnMove finds the visit to move for its patient, or returns the rule that rejects every
+// move of the visit.
+func (s *state) resolveOwnMove(booked string, stranger bool) (at int, refusal string) {
+	at = slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
+	switch {
+	case at == unknown || stranger:
+		return at, "appointment_absent"
+	case s.visits[at].cancelled:
+		return at, "appointment_cancelled"
+	case s.cannotBeChanged(s.visits[at]):
+		return at, "appointment_started"
+	case s.visits[at].attendance.value != "":
+		return at, "appointment_attended"
+	default:
+		return at, ""
+	}
+}
+
 // isSamePlace reports whether a request is for exactly the cells of a visit.
 func (s *state) isSamePlace(v visit, r request) bool {
 	first, _ := s.find(r)
@@ -828,24 +869,30 @@ func (s *state) isSamePlace(v visit, r request) bool {
 	return len(cells) == r.difficulty && slices.Equal(cells, v.slots)
 }
 
-// writeMove moves a visit. A rejected move leaves the visit unchanged.
-func (s state) writeMove(booked string, r request, chosen cells, known []string) (string, state) {
+// writeMove moves a visit. A rejected move leaves the visit unchanged. For an institution the visit
+// must be as it was when the rules were evaluated; otherwise they are evaluated again.
+func (s state) writeMove(
+	booked string, r request, by reassignment, chosen cells, known []string,
+) (string, state) {
 	at := slices.IndexFunc(s.visits, func(v visit) bool { return v.label == booked })
 	was := s.visits[at]
 	if was.cancelled {
 		return "appointment_cancelled", s
 	}
+	if r.desk && was.version != by.version && was.attendance.value == "" {
+		return "not yet", s
+	}
 	if was.attendance.value != "" {
 		return "appointment_attended", s
 	}
 	reply, written := s.without(at).write(booked, was.guid, r, chosen, known)
-	if !strings.HasPrefix(reply, "booked ") {
+	if !succeeded(reply) {
 		return reply, s
 	}
 	moved := &written.visits[len(written.visits)-1]
 	moved.created, moved.version, moved.bookedBy = was.created, was.version+1, was.bookedBy
-	moved.moved = &lastMove{at: s.now, initiator: "patient"}
-	reply = written.describeBooking(*moved)
+	moved.moved = &lastMove{at: s.now, initiator: r.initiator(), cause: by.cause, text: by.text}
+	reply = written.describeWritten(*moved)
 	if was.request.to != r.to {
 		written.movedAway = append(slices.Clone(written.movedAway), was)
 	}

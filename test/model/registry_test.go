@@ -732,10 +732,11 @@ func sourceOf(client int) uuid.UUID {
 	return uuid.NewSHA1(uuid.Nil, fmt.Append(nil, "source ", client))
 }
 
-// signSource returns a token of an institution's system that is valid for the time of any scenario.
-func (p *player) signSource(client int) string {
+// signSystem returns a token of a client application for itself that is valid for the time of any
+// scenario.
+func (p *player) signSystem(client uuid.UUID) string {
 	p.T.Helper()
-	caller := auth.Caller{Client: sourceOf(client), Scopes: sourceScopes, EveryLpu: true}
+	caller := auth.Caller{Client: client, Scopes: sourceScopes, EveryLpu: true}
 	token, err := p.Key.Sign(caller, "issuer", "talon", harness.Moment, scenarioTime)
 	require.NoError(p.T, err)
 	return "Bearer " + token

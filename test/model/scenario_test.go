@@ -37,6 +37,7 @@ type step struct {
 	file       bool          // sends them as a file
 
 	visitRequest visitRequest // of an institution's system
+	reassignment reassignment // of a move by an institution
 }
 
 // cancelBody returns the body of a cancel, or nil if there is none. The service stores the text for
@@ -64,6 +65,8 @@ func (s step) fingerprint(visit string) string {
 	r.person, r.client, r.upper = 0, 0, r.upper && (r.place.kind == "guid" || r.place.kind == "out")
 	r.place.unreadFields = r.place.unreadFields && r.place.kind != "guid"
 	switch {
+	case r.desk:
+		return fmt.Sprint("book at the desk ", r)
 	case s.cancel > 0:
 		return fmt.Sprint("cancel ", visit, " for ", s.reasonCode)
 	case s.move > 0 && s.keepFields:
@@ -146,10 +149,10 @@ var contendedScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
 	t := generator{T: rt, usualWeight: 8, concurrent: true, keys: []string{""}, w: &st.world}
 	t.drawWorld(2, 2, 2)
-	kinds := []string{"", "hold", "message", "", "cancel", "move", "release", "hold", "elapse", "message", ""}
+	kinds := []string{"", "hold", "message", "desk", "cancel", "move", "release", "hold", "elapse", "desk move", "message", ""}
 	if oneOf(t, false, true) {
 		t.keys = []string{"k", "", "l", "k"}
-		kinds = []string{"", "resend", "cancel", "", "move", "resend", "hold", "release", "message", "resend", ""}
+		kinds = []string{"", "resend", "cancel", "desk", "move", "resend", "hold", "release", "desk move", "message", "resend", ""}
 	}
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
@@ -318,7 +321,7 @@ func (t generator) drawDirection() {
 func (t generator) drawStep() step {
 	return t.drawStepOf(usually(t, 1,
 		"request", "cancel", "resend", "hold", "toggle", "message", "move", "hold", "message", "release", "resend",
-		"message",
+		"desk", "desk move", "message",
 		"elapse", "attendance", "message", "receipt", "cancellation", "hold"))
 }
 
@@ -334,6 +337,8 @@ func (t generator) maybeRepeat(st step) []step {
 		other.cancel++
 	case st.move > 0 && oneOf(t, false, true):
 		other.move++
+	case st.books() && oneOf(t, false, false, true):
+		other.request.desk = !st.request.desk
 	default:
 		other = step{resend: 1}
 	}
@@ -344,6 +349,10 @@ func (t generator) drawStepOf(kind string) step {
 	switch kind {
 	case "move":
 		return t.drawMove()
+	case "desk":
+		return t.drawDeskBooking()
+	case "desk move":
+		return t.drawDeskMove()
 	case "cancel":
 		return t.drawCancel()
 	case "toggle":
@@ -657,13 +666,17 @@ func (s step) String() string {
 			textIf(s.stranger, "as another person"), label("C", r.client), r.minutes, s.move-1,
 			where, label("L", r.to), textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty))))
 	}
+	if s.move > 0 && r.desk {
+		return collapseSpaces(fmt.Sprintf("by %s at the desk move the last visit but %d to %s %s", label("C", r.client), s.move-1,
+			where, s.reassignment))
+	}
 	if s.move > 0 {
 		return collapseSpaces(fmt.Sprintf("%s by %s move the last visit but %d to %s, %s %s %s %s",
 			textIf(s.stranger, "as another person"), label("C", r.client), s.move-1, label("L", r.to), where,
 			textIf(r.difficulty != 0, fmt.Sprint("×", r.difficulty)),
 			textIf(s.keepFields, "with all other fields unchanged"), textIf(s.key != "", "with the key "+s.key)))
 	}
-	verb := "books"
+	verb := textIf(r.desk, "at the desk ") + "books"
 	if s.hold {
 		verb = fmt.Sprintf("holds for %d min", r.minutes)
 	}

@@ -115,7 +115,8 @@ func insertWorld(s *harness.Service, w *world) *guids {
 	insert("client_application", rowsOf(w.clients, func(n int, c clientApplication) harness.Fields {
 		set(g.of(label("C", n)), "scheduleDays", c.days)
 		return harness.Fields{
-			"guid": g.of(label("C", n)), "name": "", "visit_direction": c.same, "visit_direction_other_lpu": c.other,
+			"guid": g.of(label("C", n)), "name": "", "scopes": []string{"visit:write"}, "every_lpu": true,
+			"visit_direction": c.same, "visit_direction_other_lpu": c.other,
 			"out_of_schedule": c.outOfSchedule,
 		}
 	}))
@@ -342,6 +343,7 @@ type event struct {
 	send          func() harness.Answer // executes the step
 	call, end     time.Duration         // since the history began
 	answer        harness.Answer        // the response to a request
+	appointment   uuid.UUID             // of a successful booking
 	reply         string                // the response in the model's words
 }
 
@@ -360,7 +362,7 @@ func (e *event) guid() string {
 	if !e.booked() {
 		return ""
 	}
-	return harness.AppointmentOf(e.answer).GUID.String()
+	return e.appointment.String()
 }
 
 // scenarioT collects the failures of a scenario. A failure of the test itself would end the test
@@ -450,7 +452,8 @@ type player struct {
 	keyed  []event // in the order of their calls
 
 	world   world
-	sources []string // the Authorization headers of the institutions' systems, by client
+	sources []string       // the Authorization headers of the institutions' systems, by client
+	desks   map[int]string // the same of the desks, by client application
 	known   map[string]knownVisit
 }
 
@@ -458,14 +461,17 @@ type player struct {
 // concurrently.
 func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	s.T.Helper()
-	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, world: st.world, known: map[string]knownVisit{}}
+	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, desks: map[int]string{}, world: st.world, known: map[string]knownVisit{}}
 	for n := range st.world.persons {
 		for c := unknown; c < len(st.world.clients); c++ {
 			p.tokens[[2]int{n, c}] = p.sign(g.of(label("P", n)), c)
 		}
 	}
+	for c := unknown; c < len(st.world.clients); c++ {
+		p.desks[c] = p.signSystem(g.of(label("C", c)))
+	}
 	for c := range st.history {
-		p.sources = append(p.sources, p.signSource(c))
+		p.sources = append(p.sources, p.signSystem(sourceOf(c)))
 		g.name(sourceOf(c), systemLabel(c))
 	}
 	return p
@@ -519,7 +525,7 @@ func (p *player) prepare(e *event) {
 		r := &e.step.request
 		if step.move <= len(p.booked) {
 			of := p.booked[len(p.booked)-step.move]
-			e.visit, visit = of.label, harness.AppointmentOf(of.answer).GUID
+			e.visit, visit = of.label, of.appointment
 			booked := of.step.request
 			r.person, r.direction, r.kind, r.from = booked.person, booked.direction, booked.kind, booked.from
 			if !step.stranger {
@@ -529,12 +535,14 @@ func (p *player) prepare(e *event) {
 		body := r.holdBody(p.g)
 		body["AppointmentGuid"] = visit
 		e.send = p.sender(http.MethodPost, r.holdPath(p.g), authorization, "", body)
+	case step.move > 0 && step.request.desk:
+		e.send = p.deskMoveSender(e)
 	case step.cancel > 0 || step.move > 0:
 		visit, authorization := uuid.New(), ""
 		e.owner = "another person in " + e.label
 		if n := step.cancel + step.move; n <= len(p.booked) {
 			of := p.booked[len(p.booked)-n]
-			e.visit, visit = of.label, harness.AppointmentOf(of.answer).GUID
+			e.visit, visit = of.label, of.appointment
 			if !step.stranger {
 				e.setOwner(of.step.request.person)
 				authorization = p.tokens[[2]int{of.step.request.person, step.request.client}]
@@ -556,6 +564,9 @@ func (p *player) prepare(e *event) {
 		switch {
 		case step.hold:
 			e.send = p.sender(http.MethodPost, r.holdPath(p.g), authorization, "", r.holdBody(p.g))
+		case r.desk:
+			path, body := r.deskRequest(p.g)
+			e.send = p.sender(http.MethodPost, path, p.desks[r.client], step.key, body)
 		case step.key != "":
 			e.send = p.sender(http.MethodPost, "/appointments", authorization, step.key, r.body(p.g))
 		default:
@@ -599,7 +610,12 @@ func (p *player) sender(method, path, authorization, key string, body any) func(
 // finish records an event for later steps.
 func (p *player) finish(e event) {
 	if e.booked() {
-		p.g.name(harness.AppointmentOf(e.answer).GUID, e.label)
+		if e.step.request.desk {
+			e.appointment = harness.Decode[api.Visit](p.T, e.answer).GUID
+		} else {
+			e.appointment = harness.AppointmentOf(e.answer).GUID
+		}
+		p.g.name(e.appointment, e.label)
 		p.booked = append(p.booked, e)
 	}
 	if e.step.hold && e.answer.StatusCode == http.StatusOK {
@@ -704,6 +720,8 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 			e.reply = "cancelled"
 		case e.step.visitRequest.kind != "" && e.answer.StatusCode == 200:
 			e.reply = describeVisitResponse(g, new(harness.Decode[api.Visit](s.T, e.answer)))
+		case e.step.request.desk && e.answer.StatusCode == 200:
+			e.reply = deskPrefix + describeVisitResponse(g, new(harness.Decode[api.Visit](s.T, e.answer)))
 		case e.answer.StatusCode == 200:
 			e.reply = describeBookingResponse(s, g, e)
 		default:
@@ -728,15 +746,26 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 	}
 }
 
-// requireWithheld requires that a refusal of a request of an institution's system does not name a
-// visit to another institution.
+// requireWithheld requires that a refusal of a request of an institution does not name a visit to
+// another institution.
 func requireWithheld(s *harness.Service, g *guids, e *event) {
 	s.T.Helper()
 	details := e.answer.Refusal.Details
-	if e.step.visitRequest.kind == "" || details == nil || details.Appointment == nil {
+	lpu := unknown
+	switch st := e.step; {
+	case st.visitRequest.kind != "":
+		lpu = st.visitRequest.lpu
+	case st.request.desk && st.move > 0:
+		lpu = st.reassignment.lpu
+	case st.request.desk:
+		lpu = st.request.to
+	default:
 		return
 	}
-	require.Equal(s.T, label("L", e.step.visitRequest.lpu), g.withLabels(details.Appointment.LpuGUID.String()), "%s",
+	if details == nil || details.Appointment == nil {
+		return
+	}
+	require.Equal(s.T, label("L", lpu), g.withLabels(details.Appointment.LpuGUID.String()), "%s",
 		e.answer.Raw)
 }
 

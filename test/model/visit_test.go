@@ -93,8 +93,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t.drawVisitWorld(4)
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
-		kind := oneOf(t, "", "attendance", "missed", "receipt", "", "elapse", "attendance", "cancel", "cancellation",
-			"missed", "hold", "move", "toggle", "attendance", "missed", "move", "")
+		kind := oneOf(t, "", "attendance", "missed", "receipt", "desk", "elapse", "attendance", "cancel", "cancellation",
+			"missed", "hold", "desk move", "toggle", "attendance", "missed", "move", "desk move", "desk")
 		if kind == "missed" {
 			return t.drawMissed()
 		}
@@ -108,6 +108,10 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	for _, st := range steps {
 		elapsed += st.elapse
 	}
+	midnight := t.untilMidnight(elapsed)
+	steps = append(steps, step{elapse: midnight}, t.drawStepOf("desk move"), t.drawStepOf("desk move"),
+		t.drawStepOf("desk"))
+	elapsed += midnight
 	day := oneOf(t, 24*time.Hour, 24*time.Hour+time.Second)
 	steps = append(steps, t.drawStepOf("attendance"), t.drawStepOf("attendance"), step{elapse: day},
 		t.drawStepOf("attendance"), t.drawStepOf("attendance"), t.drawStepOf("receipt"), t.drawStepOf(""))
@@ -130,8 +134,8 @@ var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	}
 	st.before = append(st.before, t.drawMissed()...)
 	some := rapid.Custom(func(rt *rapid.T) step {
-		return t.with(rt).drawStepOf(oneOf(t.with(rt), "attendance", "", "cancel", "attendance", "receipt", "move",
-			"cancellation", "attendance", "", "hold", "attendance"))
+		return t.with(rt).drawStepOf(oneOf(t.with(rt), "attendance", "desk", "cancel", "attendance", "receipt", "move",
+			"cancellation", "desk move", "attendance", "", "hold", "desk move"))
 	})
 	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 4), 2, maxClients).Draw(rt, "")
 	return st
@@ -144,6 +148,9 @@ func (t generator) drawVisitWorld(slots int) {
 	w.changesAfterStart = usually(t, 1, "true", "", "false")
 	w.noShowReturns = usually(t, 1, "true", "", "false")
 	w.directions, w.copies, w.claims = nil, nil, nil
+	for n, r := range w.resources { // visits can be moved after the day of most cells
+		t.drawSlot(n, time.Date(2019, 8, 22, 8, 45, 0, 0, harness.MustZone(w.lpus[r.lpu].zone)), 10)
+	}
 	for range t.intBetween(2, 4) {
 		t.drawDirection()
 	}
@@ -317,14 +324,22 @@ func (s state) reclaim(v visit) (refusal string, after state) {
 		return "", s
 	}
 	if active := s.activeClaim(v.request); active != nil && s.onlyOneActive {
-		return s.alreadyBookedFor(v.request.to, active), s
+		return s.alreadyBookedAt(v.request.to, active), s
 	}
 	return "", s.withClaim(s.claimOf(v))
 }
 
-// alreadyBookedFor returns the refusal of a request of an institution by a claim. It does not tell
+// alreadyBookedFor returns the refusal of a request by a claim.
+func (s *state) alreadyBookedFor(r request, c *claim) string {
+	if r.desk {
+		return s.alreadyBookedAt(r.to, c)
+	}
+	return s.alreadyBooked(c)
+}
+
+// alreadyBookedAt returns the refusal of a request of an institution by a claim. It does not tell
 // when and where a visit to another institution is.
-func (s *state) alreadyBookedFor(lpu int, c *claim) string {
+func (s *state) alreadyBookedAt(lpu int, c *claim) string {
 	if c.lpu == lpu {
 		return s.alreadyBooked(c)
 	}
@@ -526,7 +541,7 @@ func (p *player) visitSender(e *event) func() harness.Answer {
 	guid, known := uuid.New(), knownVisit{version: 1}
 	if r.visit <= len(p.booked) {
 		of := p.booked[len(p.booked)-r.visit]
-		e.visit, guid = of.label, harness.AppointmentOf(of.answer).GUID
+		e.visit, guid = of.label, of.appointment
 		known = p.known[e.visit]
 	}
 	r.lpu = (known.lpu + r.lpu) % len(p.world.lpus)
@@ -570,7 +585,7 @@ func (p *player) learn(e *event) {
 	case e.booked():
 		p.known[e.label] = knownVisit{st.request.to, 1}
 		return
-	case st.visitRequest.kind != "":
+	case st.visitRequest.kind != "", st.request.desk:
 		known.version = int(harness.Decode[api.Visit](p.T, e.answer).Version)
 	case st.cancel > 0:
 		known.version++
