@@ -29,9 +29,9 @@ export async function createProject() {
       return stdout;
     },
 
-    /** Starts a program with Node that runs until it is stopped. */
-    start: (/** @type {string[]} */ args, /** @type {Record<string, string>} */ env) => {
-      const program = spawn('node', args, { cwd: folder, env: { ...process.env, ...env } });
+    /** Starts a program, by default with Node, that runs until it is stopped. */
+    start: (/** @type {string[]} */ args, /** @type {Record<string, string>} */ env, command = 'node', cwd = folder) => {
+      const program = spawn(command, args, { cwd, env: { ...process.env, ...env } });
       const ended = new Promise((resolve) => program.once('close', resolve));
       let [output, errors] = ['', ''];
       program.stderr.on('data', (chunk) => (errors += chunk));

@@ -79,7 +79,7 @@ export async function startTalon(environment = {}) {
   };
 
   try {
-    const { baseUrl, token } = await readAddress(service, ended);
+    const { baseUrl, database, token } = await readAddress(service, ended);
     /** Returns a token of a patient, issued for a client application. */
     const tokenOf = async (/** @type {string} */ personGuid, clientGuid = client.guid) => {
       const { stdout } = await run(binary, ['token', '--person', personGuid, '--client', clientGuid], { env });
@@ -95,7 +95,7 @@ export async function startTalon(environment = {}) {
       const signature = sign('sha256', Buffer.from(signed), { key, dsaEncoding: 'ieee-p1363' });
       return `${signed}.${signature.toString('base64url')}`;
     };
-    return { baseUrl, token, tokenOf, expiredTokenOf, stop };
+    return { baseUrl, database, token, tokenOf, expiredTokenOf, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -103,11 +103,11 @@ export async function startTalon(environment = {}) {
 }
 
 /**
- * Waits until the service is ready. Returns its address and a token of the first patient, which it
- * prints.
+ * Waits until the service is ready. Returns its address, that of its PostgreSQL, which is empty if
+ * it is not its own, and a token of the first patient. The service prints all of them.
  * @param {import('node:child_process').ChildProcess} service
  * @param {Promise<unknown>} ended
- * @returns {Promise<{ baseUrl: string, token: string }>}
+ * @returns {Promise<{ baseUrl: string, database: string, token: string }>}
  */
 function readAddress(service, ended) {
   let output = '';
@@ -119,7 +119,8 @@ function readAddress(service, ended) {
       const match = /(http:\/\/\S+)\/docs\/\n[\s\S]*?\n(eyJ\S+)\n[\s\S]*Ctrl-C/.exec(output);
       if (!match) return;
       clearTimeout(timer);
-      resolve({ baseUrl: match[1], token: match[2] });
+      const [, database = ''] = /^export DATABASE_URL='(.*)'$/m.exec(output) ?? [];
+      resolve({ baseUrl: match[1], database, token: match[2] });
     };
     service.stdout?.on('data', read);
     service.stderr?.on('data', read);
