@@ -152,7 +152,7 @@ func newModule(t *testing.T) *userModule {
 	module := &userModule{dir: t.TempDir(), env: append(os.Environ(),
 		"GOMODCACHE="+t.TempDir(),
 		fmt.Sprintf("GOPROXY=file://%s,file://%s/cache/download,%s", artefact, inherited[0], inherited[1]),
-		"GOSUMDB=off", "GOWORK=off", "GOFLAGS=-modcacherw",
+		"GOSUMDB=off", "GOWORK=off", "GOFLAGS="+os.Getenv("GOFLAGS")+" -modcacherw",
 	)}
 	module.run(t, "go", "mod", "init", "user.example")
 	module.run(t, "go", "get", "talon.example/sdk/go/v2@"+version)

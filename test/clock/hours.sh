@@ -7,8 +7,9 @@
 #
 # SUITES selects the suites to run, by default all: "go sdk portal contracts".
 #
-# CLOCK_OFFSET is the number of seconds by which the clocks of Go and Node processes and of pages in
-# the browser are ahead. Go reads it in a copy of time.Now that replaces the original by -overlay.
+# CLOCK_OFFSET is the number of seconds by which the clocks of Go and Node processes, of date(1) and
+# of pages in the browser are ahead. Go reads it in a copy of time.Now that replaces the original by
+# -overlay, also in the programs that tests build.
 # Two clocks are not moved: that of PostgreSQL, because the service passes every time to it, and the
 # one of the pacts' verifier, which is not written in Go or JavaScript.
 set -euo pipefail
@@ -48,7 +49,7 @@ printf '{"Replace": {"%s": "%s", "%s": "%s"}}\n' "$original" "$clock/time.go" \
   "${original%time.go}clock_offset.go" "$clock/offset.go" > "$clock/overlay.json"
 
 # Everything is compiled first, so that the simulated time passes only while tests run.
-go build -overlay "$clock/overlay.json" -o "$clock/talon-sandbox" ./cmd/talon-sandbox
+go build -overlay "$clock/overlay.json" -o "$clock/" ./cmd/...
 packages=(sdk/go bench internal/auth internal/sandbox internal/httpapi internal/testdb test/e2e)
 export TALON_BINARY=$clock/talon-sandbox
 for package in "${packages[@]}"; do
@@ -63,6 +64,20 @@ machines=$(awk '/^func /{test = $2} /time\.Now|runDemo\(|[^.a-z]run(Sandbox)?\(t
   test/e2e/*_test.go | sort -u | paste -sd'|')
 [ -n "$machines" ] || { echo "no test of test/e2e uses the machine's clock" >&2; exit 1; }
 
+# The date command of docs/integrate.md. Without -d it prints the moved time.
+mkdir -p "$clock/path"
+cat > "$clock/path/date" <<BASH
+#!/bin/bash
+arguments=() moved=
+for argument; do
+  [ "\$last" != -d ] || { argument+=" \$CLOCK_OFFSET seconds" moved=1; }
+  arguments+=("\$argument") last=\$argument
+done
+[ "\$moved" ] || arguments+=(-d "\$CLOCK_OFFSET seconds")
+exec $(command -v date) "\${arguments[@]}"
+BASH
+chmod +x "$clock/path/date"
+
 # offset prints the number of seconds from now to a time.
 offset() { echo $(($(moscow -d "$1" +%s) - $(date +%s))); }
 
@@ -70,7 +85,7 @@ offset() { echo $(($(moscow -d "$1" +%s) - $(date +%s))); }
 at() {
   local hour=$1
   shift
-  CLOCK_OFFSET=$(offset "$hour") env "$@"
+  CLOCK_OFFSET=$(offset "$hour") GOFLAGS="-overlay=$clock/overlay.json" env PATH="$clock/path:$PATH" "$@"
 }
 
 failed=()

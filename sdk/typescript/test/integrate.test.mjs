@@ -31,7 +31,7 @@ import {
   redeliver,
 } from 'talon-sdk';
 import { createProject, root } from './project.mjs';
-import { dayAhead, person, regionClient, startTalon } from './service.mjs';
+import { commandLine, dayAhead, person, regionClient, startTalon } from './service.mjs';
 
 const run = promisify(execFile);
 const repository = join(root, '../..');
@@ -55,7 +55,7 @@ before(async () => {
   // What the page needs of the repository. The project has the package of make sdk-artefacts.
   const { folder } = project;
   await mkdir(join(folder, 'bin'));
-  await symlink(join(repository, 'bin/talon'), join(folder, 'bin/talon'));
+  await symlink(commandLine, join(folder, 'bin/talon'));
   for (const name of ['sdk', 'go.mod', 'go.sum']) await symlink(join(repository, name), join(folder, name));
   await symlink('.', join(folder, 'dist'));
 });

@@ -5,13 +5,16 @@ import { createPrivateKey, sign } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
 import { chmod, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const binary = process.env.TALON_BINARY ?? join(root, 'bin/talon-sandbox');
+
+/** The command line of the service, which is built with it. */
+export const commandLine = join(dirname(binary), 'talon');
 
 /** The limit of the start in milliseconds, including the creation of the database. */
 const startTimeout = 60_000;
