@@ -145,7 +145,7 @@ var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 func (t generator) drawVisitWorld(slots int) {
 	t.drawWorld(2, 2, slots)
 	w := t.w
-	w.changesAfterStart = usually(t, 1, "true", "", "false")
+	w.changesAfterStart = oneOf(t, "true", "", "true")
 	w.noShowReturns = usually(t, 1, "true", "", "false")
 	w.directions, w.copies, w.claims = nil, nil, nil
 	for n, r := range w.resources { // visits can be moved after the day of most cells
