@@ -35,11 +35,17 @@ func (t generator) drawDeskBooking() step {
 func (t generator) drawDeskMove() step {
 	st := t.drawMove()
 	st.request.desk, st.keepFields, st.stranger, st.key = true, true, false, ""
-	st.request.difficulty = 0
-	st.reassignment = reassignment{
-		lpu: usually(t, 2, 0, 1), version: usually(t, 2, 0, -1, 1), cause: oneOf(t, "doctor_absent", "other", "doctor_absent"),
-		text: oneOf(t, "", "Врач заболел", usually(t, 1, "", " ")),
+	st.move, st.request.difficulty = oneOf(t, 1, 2, 3, 1), 0
+	if st.request.place.kind == "nowhere" {
+		st.request.place = place{kind: "id", id: t.intBetween(1, 3)}
 	}
+	a := reassignment{lpu: usually(t, 2, 0, 1), version: usually(t, 2, 0, -1, 1)}
+	a.cause = oneOf(t, "doctor_absent", "other", "doctor_absent")
+	a.text = oneOf(t, "", "Врач заболел")
+	if a.cause == "other" {
+		a.text = usually(t, 1, "Врач заболел", "", " ")
+	}
+	st.reassignment = a
 	return st
 }
 

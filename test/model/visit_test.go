@@ -100,7 +100,7 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 		}
 		return []step{t.drawStepOf(kind)}
 	})
-	steps := []step{t.drawStepOf(""), t.drawStepOf("")}
+	steps := []step{t.drawStepOf(oneOf(t, "", "desk")), t.drawStepOf(oneOf(t, "desk", ""))}
 	for _, group := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 5), 2, 5).Draw(rt, "") {
 		steps = append(steps, slices.Concat(group...)...)
 	}
@@ -109,8 +109,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 		elapsed += st.elapse
 	}
 	midnight := t.untilMidnight(elapsed)
-	steps = append(steps, step{elapse: midnight}, t.drawStepOf("desk move"), t.drawStepOf("desk move"),
-		t.drawStepOf("desk"))
+	steps = append(steps, t.drawStepOf("desk"), t.drawStepOf("desk move"), step{elapse: midnight},
+		t.drawStepOf("desk move"), t.drawStepOf("desk move"), t.drawStepOf("desk"))
 	elapsed += midnight
 	day := oneOf(t, 24*time.Hour, 24*time.Hour+time.Second)
 	steps = append(steps, t.drawStepOf("attendance"), t.drawStepOf("attendance"), step{elapse: day},
@@ -130,7 +130,7 @@ var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t := generator{T: rt, usualWeight: 12, concurrent: true, keys: []string{""}, w: &st.world, soon: true}
 	t.drawVisitWorld(3)
 	for range t.intBetween(2, 5) {
-		st.before = append(st.before, t.drawStepOf(""))
+		st.before = append(st.before, t.drawStepOf(oneOf(t, "", "desk")))
 	}
 	st.before = append(st.before, t.drawMissed()...)
 	some := rapid.Custom(func(rt *rapid.T) step {
@@ -162,7 +162,8 @@ func (t generator) drawMissed() []step {
 	missed := step{visitRequest: visitRequest{kind: "attendance", visit: 1, attendance: "no_show"}}
 	undone := t.drawVisitRequest("attendance")
 	undone.visitRequest.visit = oneOf(t, 2, 1)
-	return []step{{elapse: oneOf(t, 5*time.Minute, time.Minute, 15*time.Minute)}, missed, t.drawStepOf(""), undone}
+	return []step{{elapse: oneOf(t, 5*time.Minute, time.Minute, 15*time.Minute)}, missed, t.drawStepOf(oneOf(t, "", "desk")),
+		undone}
 }
 
 const (
