@@ -461,7 +461,10 @@ type player struct {
 // concurrently.
 func newPlayer(s *harness.Service, st *scenario, g *guids) *player {
 	s.T.Helper()
-	p := &player{Service: s, g: g, tokens: map[[2]int]string{}, desks: map[int]string{}, world: st.world, known: map[string]knownVisit{}}
+	p := &player{
+		Service: s, g: g, tokens: map[[2]int]string{}, desks: map[int]string{}, world: st.world,
+		known: map[string]knownVisit{},
+	}
 	for n := range st.world.persons {
 		for c := unknown; c < len(st.world.clients); c++ {
 			p.tokens[[2]int{n, c}] = p.sign(g.of(label("P", n)), c)
@@ -751,7 +754,7 @@ func describeReplies(s *harness.Service, g *guids, events []event) {
 func requireWithheld(s *harness.Service, g *guids, e *event) {
 	s.T.Helper()
 	details := e.answer.Refusal.Details
-	lpu := unknown
+	var lpu int
 	switch st := e.step; {
 	case st.visitRequest.kind != "":
 		lpu = st.visitRequest.lpu

@@ -93,7 +93,8 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t.drawVisitWorld(4)
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
-		kind := oneOf(t, "", "attendance", "missed", "receipt", "desk", "elapse", "attendance", "cancel", "cancellation",
+		kind := oneOf(t,
+			"", "attendance", "missed", "receipt", "desk", "elapse", "attendance", "cancel", "cancellation",
 			"missed", "hold", "desk move", "toggle", "attendance", "missed", "move", "desk move", "desk")
 		if kind == "missed" {
 			return t.drawMissed()
@@ -162,8 +163,10 @@ func (t generator) drawMissed() []step {
 	missed := step{visitRequest: visitRequest{kind: "attendance", visit: 1, attendance: "no_show"}}
 	undone := t.drawVisitRequest("attendance")
 	undone.visitRequest.visit = oneOf(t, 2, 1)
-	return []step{{elapse: oneOf(t, 5*time.Minute, time.Minute, 15*time.Minute)}, missed, t.drawStepOf(oneOf(t, "", "desk")),
-		undone}
+	return []step{
+		{elapse: oneOf(t, 5*time.Minute, time.Minute, 15*time.Minute)}, missed, t.drawStepOf(oneOf(t, "", "desk")),
+		undone,
+	}
 }
 
 const (
@@ -436,7 +439,8 @@ func describeMoveResponse(m *api.Move) string {
 // each.
 func (s *state) visitLists() (lines []string) {
 	for _, v := range s.visits {
-		lines = append(lines, s.describeVisit(v), describeOwnVisit(label("P", v.request.person), v.label, s.status(v)+s.describeMove(v)))
+		own := describeOwnVisit(label("P", v.request.person), v.label, s.status(v)+s.describeMove(v))
+		lines = append(lines, s.describeVisit(v), own)
 	}
 	for n, d := range s.directions {
 		person := label("P", s.mkabs[d.mkab].person)
