@@ -45,12 +45,13 @@ const (
 
 // Promises 5, 6, 8, 9, 11, 13, 14, 21 to 23 and 27: under load and with faults, every booking,
 // move, cancel, receipt and attendance that got a 200 response is in the database in its last
-// confirmed state. A held cell stays its patient's until the hold ends. A request with a key is
-// done once, and a repetition gets the same response. Nothing is half done. A confirmed schedule
-// message is in force, unless a newer one is, and every accepted import is completed. A reader that
-// follows the feed and is killed as well ends with a copy of the visits, and so does the receiver
-// of a webhook, which also hangs and fails. Every response is documented and within its deadline,
-// and the service becomes ready again by itself.
+// confirmed state, whether the patient has sent it or the institution. A held cell stays its
+// patient's until the hold ends. A request with a key is done once, and a repetition gets the same
+// response. Nothing is half done. A confirmed schedule message is in force, unless a newer one is,
+// and every accepted import is completed. A reader that follows the feed and is killed as well ends
+// with a copy of the visits, and so does the receiver of a webhook, which also hangs and fails.
+// Every response is documented and within its deadline, and the service becomes ready again by
+// itself.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
 	load, systems, reading, receiving := c.startLoad(), c.registry.start(), c.reader.start(), c.subscriber.start()
@@ -132,7 +133,7 @@ type chaos struct {
 	nextPatient, sent, unanswered, retryable, refused          atomic.Int64
 	bookings, foundBooked, moves, cancels, replayed, recovered atomic.Int64
 	held, used, released                                       atomic.Int64
-	receipts, attended                                         atomic.Int64
+	receipts, attended, deskBookings, deskMoves, deskCancels   atomic.Int64
 
 	mu      sync.Mutex
 	tasks   []*task // of patients with a visit
@@ -142,7 +143,8 @@ type chaos struct {
 
 // confirmed returns the number of changes that got a first 200 response.
 func (c *chaos) confirmed() int64 {
-	return c.bookings.Load() + c.moves.Load() + c.cancels.Load() + c.receipts.Load() + c.attended.Load()
+	return c.bookings.Load() + c.moves.Load() + c.cancels.Load() + c.receipts.Load() + c.attended.Load() +
+		c.deskBookings.Load() + c.deskMoves.Load() + c.deskCancels.Load()
 }
 
 // outage is a period in which the database cannot be written. Every request within it gets an
@@ -208,6 +210,7 @@ func newChaos(t *testing.T) *chaos {
 	c.registry = newRegistry(c)
 	c.reader = newReader(c)
 	c.system = c.service.AddSystemClient([]string{booking.ScopeVisitWrite}, chaosTo)
+	c.service.Exec(`UPDATE client_application SET visit_direction = 95, visit_direction_other_lpu = 95, out_of_schedule = true WHERE guid = $1`, c.system)
 	c.startService()
 	t.Cleanup(func() { _ = c.process.Process.Kill(); _ = c.process.Wait() })
 	c.waitReady()
@@ -438,7 +441,8 @@ func (c *chaos) check() {
 	require.NotContains(c.t, c.service.Logs.String(), "DATA RACE")
 
 	rows, err := c.service.DB.Query(c.t.Context(), `SELECT a.direction_guid, a.guid, coalesce(s.id, 0), a.cancelled_at IS NOT NULL,
-			a.version, coalesce(a.receipt_version, 0), a.attendance FROM appointment a
+			a.version, coalesce(a.receipt_version, 0), a.attendance, a.booked_by = 'institution',
+			coalesce(a.moved_by = 'institution', false), coalesce(a.cancel_initiator = 'institution', false) FROM appointment a
 		LEFT JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids)`)
 	require.NoError(c.t, err)
 	defer rows.Close()
@@ -447,7 +451,7 @@ func (c *chaos) check() {
 		var direction uuid.UUID
 		var v chaosVisit
 		require.NoError(c.t, rows.Scan(&direction, &v.guid, &v.cell, &v.cancelled,
-			&v.version, &v.receipt, &v.attendance))
+			&v.version, &v.receipt, &v.attendance, &v.bookedAtDesk, &v.movedAtDesk, &v.cancelledAtDesk))
 		stored[direction] = v
 	}
 	require.NoError(c.t, rows.Err())
@@ -470,15 +474,16 @@ func (c *chaos) check() {
 		"\nrequests: sent %d, answered %d («later» %d, refused %d, replayed %d, which told %d first)\n"+
 			"holds: %d confirmed, %d booked, %d given back, %d that still stand\n"+
 			"confirmed: %d bookings (%d by a refusal), %d moves, %d cancels, %d receipts, %d attendances; "+
-			"visits: confirmed %d, found %d, lost %d\n\n",
+			"at the desk: %d bookings, %d moves, %d cancels; visits: confirmed %d, found %d, lost %d\n\n",
 		c.sent.Load(), c.sent.Load()-c.unanswered.Load(), c.retryable.Load(), c.refused.Load(), c.replayed.Load(),
 		c.recovered.Load(), c.held.Load(), c.used.Load(), c.released.Load(), current,
 		c.bookings.Load(), c.foundBooked.Load(), c.moves.Load(), c.cancels.Load(),
-		c.receipts.Load(), c.attended.Load(),
+		c.receipts.Load(), c.attended.Load(), c.deskBookings.Load(), c.deskMoves.Load(), c.deskCancels.Load(),
 		len(c.tasks), found, len(c.tasks)-found)
 	for name, n := range map[string]*atomic.Int64{
 		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "repetitions": &c.replayed,
-		"receipts": &c.receipts, "attendances": &c.attended,
+		"receipts": &c.receipts, "attendances": &c.attended, "bookings at the desk": &c.deskBookings,
+		"moves at the desk": &c.deskMoves, "cancels at the desk": &c.deskCancels,
 		"holds": &c.held, "holds booked": &c.used, "holds given back": &c.released,
 	} {
 		require.Positive(c.t, n.Load(), name)

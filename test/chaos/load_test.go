@@ -30,6 +30,9 @@ type chaosVisit struct {
 	cell      int       // 0 if it is out of schedule
 	cancelled bool
 
+	// Whether the institution has booked it, has moved it last, and has cancelled it.
+	bookedAtDesk, movedAtDesk, cancelledAtDesk bool
+
 	// As its institution knows it.
 	version    int64
 	receipt    int64 // the version that is confirmed; 0 if there is no receipt
@@ -37,7 +40,7 @@ type chaosVisit struct {
 }
 
 // task is the work of one patient's client. It may hold a cell, books, and may move, cancel and
-// repeat its requests.
+// repeat its requests. The institution may do each for the patient.
 type task struct {
 	patient  int
 	token    string
@@ -71,7 +74,13 @@ func (a *taskRequest) String() string {
 
 // repeatable reports whether a repetition gets a 200 response without a key.
 func (a *taskRequest) repeatable() bool {
-	return a.key == "" && a.path != "/appointments"
+	books := a.path == "/appointments" || a.ofSystem && a.method == http.MethodPost
+	return a.key == "" && !books
+}
+
+// takesCell reports whether the request needs a free place.
+func (a *taskRequest) takesCell() bool {
+	return a.method == http.MethodPost || strings.HasSuffix(a.path, "/slot")
 }
 
 // startLoad starts the clients. Each runs one task after another until the load is stopped.
@@ -99,8 +108,8 @@ func (c *chaos) startLoad() *sync.WaitGroup {
 // runTask runs the task of a patient. Two patients book each cell. Some patients hold the cell
 // first, and then release it or let the hold end. Some move to another cell, for which two patients
 // compete as well. Most requests have a key, and some patients repeat all of them. The institution
-// confirms most visits. Some patients come without a cell, and the institution says whether they
-// came.
+// confirms most visits, and books, moves or cancels some. Some patients come without a cell, and
+// the institution says whether they came.
 func (c *chaos) runTask(patient int) {
 	token, err := c.service.Key.Sign(auth.Caller{Person: chaosGuid(1, patient), Client: harness.ClientGuid}, "issuer",
 		"talon", time.Now(), time.Hour)
@@ -132,32 +141,71 @@ func (c *chaos) runTask(patient int) {
 	if !found {
 		return
 	}
-	path := "/appointments/" + e.visit.guid.String()
 	if patient%3 < 2 {
 		c.confirmVisit(e)
 	}
 	if patient%4 < 2 {
-		if moved, ok := c.request(e, http.MethodPost, path+"/move", harness.Fields{
-			"SlotId": chaosPatients/2 + cell,
-		}); ok {
-			require.Equal(c.t, e.visit.guid, harness.AppointmentOf(moved).GUID)
-			e.visit.cell += chaosPatients / 2
-			e.visit.version++
-			e.visit.receipt = 0
-			c.moves.Add(1)
-		}
+		c.move(e, chaosPatients/2+cell)
 		if patient%3 == 1 {
 			c.confirmVisit(e)
 		}
 	}
 	if patient%3 == 0 {
-		if _, ok := c.request(e, http.MethodDelete, path, harness.Fields{"ReasonCode": 1}); ok {
-			e.visit.cancelled = true
-			e.visit.version++
-			c.cancels.Add(1)
-		}
+		c.cancel(e)
 	}
 	c.repeat(e)
+}
+
+// move moves the visit to another cell.
+func (c *chaos) move(e *task, cell int) {
+	var done bool
+	atDesk := e.patient%13 < 4
+	if atDesk {
+		_, done = c.requestAsSystem(e, "slot", harness.Fields{
+			"Version": e.visit.version, "SlotId": cell, "Reason": "doctor_absent", "Text": "Врач заболел",
+		})
+		c.deskMoves.Add(oneIf(done))
+	} else {
+		var moved harness.Answer
+		path := "/appointments/" + e.visit.guid.String() + "/move"
+		moved, done = c.request(e, http.MethodPost, path, harness.Fields{"SlotId": cell})
+		if done {
+			require.Equal(c.t, e.visit.guid, harness.AppointmentOf(moved).GUID)
+		}
+		c.moves.Add(oneIf(done))
+	}
+	if done {
+		e.visit.cell, e.visit.movedAtDesk, e.visit.receipt = cell, atDesk, 0
+		e.visit.version++
+	}
+}
+
+// cancel cancels the visit.
+func (c *chaos) cancel(e *task) {
+	var done bool
+	atDesk := e.patient%17 < 6
+	if atDesk {
+		_, done = c.requestAsSystem(e, "cancellation", harness.Fields{
+			"Initiator": "institution", "Reason": "equipment_failed",
+		})
+		c.deskCancels.Add(oneIf(done))
+	} else {
+		path := "/appointments/" + e.visit.guid.String()
+		_, done = c.request(e, http.MethodDelete, path, harness.Fields{"ReasonCode": 1})
+		c.cancels.Add(oneIf(done))
+	}
+	if done {
+		e.visit.cancelled, e.visit.cancelledAtDesk = true, atDesk
+		e.visit.version++
+	}
+}
+
+// oneIf returns 1 if done, else 0.
+func oneIf(done bool) int64 {
+	if done {
+		return 1
+	}
+	return 0
 }
 
 // repeat repeats the requests with keys of some patients.
@@ -177,19 +225,31 @@ func (c *chaos) book(e *task, place harness.Fields) (found bool) {
 		"LpuToGuid": chaosTo,
 	}
 	maps.Copy(body, place)
-	booked, ok := c.request(e, http.MethodPost, "/appointments", body)
+	e.visit.bookedAtDesk = e.patient%19 < 6
+	path := "/appointments"
+	if e.visit.bookedAtDesk {
+		delete(body, "LpuToGuid")
+		body["PersonGuid"] = chaosGuid(1, e.patient)
+		path = "/clinic/lpus/" + chaosTo.String() + path
+	}
+	booked, ok := c.request(e, http.MethodPost, path, body)
 	if !ok {
 		return false
 	}
 	e.visit.version, e.visit.attendance = 1, "none"
-	c.bookings.Add(1)
+	c.bookings.Add(1 - oneIf(e.visit.bookedAtDesk))
+	c.deskBookings.Add(oneIf(e.visit.bookedAtDesk))
 	c.mu.Lock()
 	c.tasks = append(c.tasks, e)
 	c.mu.Unlock()
 	if booked.StatusCode != http.StatusOK {
 		return false // the client only learned that the referral is booked
 	}
-	e.visit.guid = harness.AppointmentOf(booked).GUID
+	if e.visit.bookedAtDesk {
+		e.visit.guid = harness.Decode[api.Visit](c.t, booked).GUID
+	} else {
+		e.visit.guid = harness.AppointmentOf(booked).GUID
+	}
 	return true
 }
 
@@ -217,7 +277,7 @@ func (c *chaos) runAttendedTask(e *task, misses bool) {
 		c.pause(time.Until(e.ends) + time.Second)
 	}
 	for _, attendance := range attendances {
-		if !c.requestAsSystem(e, "attendance", harness.Fields{"Attendance": attendance}) {
+		if _, ok := c.requestAsSystem(e, "attendance", harness.Fields{"Attendance": attendance}); !ok {
 			return
 		}
 		e.visit.attendance = attendance
@@ -229,7 +289,8 @@ func (c *chaos) runAttendedTask(e *task, misses bool) {
 
 // confirmVisit sends the receipt of a visit.
 func (c *chaos) confirmVisit(e *task) {
-	if c.requestAsSystem(e, "receipt", harness.Fields{"Version": e.visit.version, "Status": "accepted"}) {
+	receipt := harness.Fields{"Version": e.visit.version, "Status": "accepted"}
+	if _, ok := c.requestAsSystem(e, "receipt", receipt); ok {
 		e.visit.receipt = e.visit.version
 		c.receipts.Add(1)
 	}
@@ -237,14 +298,13 @@ func (c *chaos) confirmVisit(e *task) {
 
 // requestAsSystem sends a request of the institution's system about the visit, and reports whether
 // it was done.
-func (c *chaos) requestAsSystem(e *task, what string, body harness.Fields) bool {
+func (c *chaos) requestAsSystem(e *task, what string, body harness.Fields) (harness.Answer, bool) {
 	request := &taskRequest{
 		task: e, method: http.MethodPut, body: body, ofSystem: true,
 		path: "/clinic/lpus/" + chaosTo.String() + "/appointments/" + e.visit.guid.String() + "/" + what,
 	}
 	e.requests = append(e.requests, request)
-	_, ok := c.retryUntilFinal(request)
-	return ok
+	return c.retryUntilFinal(request)
 }
 
 // hold holds a cell for a minute, or longer than the test lasts.
@@ -279,7 +339,9 @@ func (c *chaos) release(e *task) {
 
 // request sends a new request and reports whether it was done. Holds and releases have no key.
 func (c *chaos) request(e *task, method, path string, body harness.Fields) (harness.Answer, bool) {
-	request := &taskRequest{task: e, method: method, path: path, body: body}
+	request := &taskRequest{
+		task: e, method: method, path: path, body: body, ofSystem: strings.HasPrefix(path, "/clinic/"),
+	}
 	if e.patient%5 > 1 && !strings.HasPrefix(path, "/slots/") {
 		request.key = uuid.NewString()
 	}
@@ -308,7 +370,7 @@ func (c *chaos) retryUntilFinal(request *taskRequest) (harness.Answer, bool) {
 			c.foundBooked.Add(1)
 			request.responseLost = true
 			return a, true
-		case request.response == "" && request.method == http.MethodPost && !request.task.hasHold() &&
+		case request.response == "" && request.takesCell() && !request.task.hasHold() &&
 			(rule == api.RuleSlotFull || rule == api.RuleSlotTaken || rule == api.RuleSlotTimePassed):
 			c.refused.Add(1)
 			return a, false
@@ -419,7 +481,7 @@ func (c *chaos) send(ctx context.Context, request *taskRequest) (harness.Answer,
 	switch {
 	case response.StatusCode != http.StatusOK:
 		err = json.Unmarshal(raw, &a.Refusal)
-	case request.method == http.MethodPost:
+	case request.method == http.MethodPost && !request.ofSystem:
 		err = json.Unmarshal(raw, &a.Result)
 	}
 	return a, took, err

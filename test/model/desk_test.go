@@ -49,6 +49,15 @@ func (t generator) drawDeskMove() step {
 	return st
 }
 
+// drawDoubleBooking draws two visits, of which one may be in the way of moving the other as soon as
+// the setting is on again.
+func (t generator) drawDoubleBooking() []step {
+	return []step{
+		{toggle: true}, t.drawStepOf("desk"), t.drawStepOf(""), {toggle: true}, t.drawStepOf("desk move"),
+		t.drawStepOf("desk move"),
+	}
+}
+
 // untilMidnight returns the time that passes until the end of the day of a cell where it is, or
 // until a moment before. It is 0 if that has passed already.
 func (t generator) untilMidnight(elapsed time.Duration) time.Duration {

@@ -149,14 +149,12 @@ var contendedScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	st := &scenario{}
 	t := generator{T: rt, usualWeight: 8, concurrent: true, keys: []string{""}, w: &st.world}
 	t.drawWorld(2, 2, 2)
-	kinds := []string{
-		"", "hold", "message", "desk", "cancel", "move", "release", "hold", "elapse", "desk move", "message", "",
-	}
+	kinds := []string{"", "hold", "message", "desk", "cancel", "move", "release", "hold", "elapse", "desk move",
+		"message", ""}
 	if oneOf(t, false, true) {
 		t.keys = []string{"k", "", "l", "k"}
-		kinds = []string{
-			"", "resend", "cancel", "desk", "move", "resend", "hold", "release", "desk move", "message", "resend", "",
-		}
+		kinds = []string{"", "resend", "cancel", "desk", "move", "resend", "hold", "release", "desk move", "message",
+			"resend", ""}
 	}
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
@@ -672,8 +670,7 @@ func (s step) String() string {
 	}
 	if s.move > 0 && r.desk {
 		return collapseSpaces(fmt.Sprintf("by %s at the desk move the last visit but %d to %s %s",
-			label("C", r.client), s.move-1,
-			where, s.reassignment))
+			label("C", r.client), s.move-1, where, s.reassignment))
 	}
 	if s.move > 0 {
 		return collapseSpaces(fmt.Sprintf("%s by %s move the last visit but %d to %s, %s %s %s %s",

@@ -275,8 +275,8 @@ func (m *searchComparison) bookOrMove(n, c int, item *api.Slot) {
 	}
 	reply, request, _ := m.state.checkMove(m.movedVisit, st)
 	require.Empty(m.T, reply)
-	chosen, holds := m.state.choose(request), m.state.ownHolds(request)
-	reply, m.state = m.state.writeMove(m.movedVisit, request, reassignment{}, chosen, holds)
+	reply, m.state = m.state.writeMove(m.movedVisit, request, reassignment{}, m.state.choose(request),
+		m.state.ownHolds(request))
 	require.Contains(m.T, reply, "booked ")
 	current := m.Count(`SELECT count(*) FROM hold WHERE person_guid = $1 AND until > $2`, m.g.of(label("P", r.person)), m.Now())
 	require.Len(m.T, m.state.holdsOf(r.person), current, "the move used up the hold")

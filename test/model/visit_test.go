@@ -93,13 +93,17 @@ var visitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 	t.drawVisitWorld(4)
 	some := rapid.Custom(func(rt *rapid.T) []step {
 		t := t.with(rt)
-		kind := oneOf(t,
-			"", "attendance", "missed", "receipt", "desk", "elapse", "attendance", "cancel", "cancellation",
-			"missed", "hold", "desk move", "toggle", "attendance", "missed", "move", "desk move", "desk")
-		if kind == "missed" {
+		kind := oneOf(t, "", "attendance", "missed", "receipt", "desk", "elapse", "attendance", "cancel",
+			"cancellation", "missed", "hold", "desk move", "double", "attendance", "missed", "move", "desk move",
+			"desk")
+		switch kind {
+		case "missed":
 			return t.drawMissed()
+		case "double":
+			return t.drawDoubleBooking()
+		default:
+			return []step{t.drawStepOf(kind)}
 		}
-		return []step{t.drawStepOf(kind)}
 	})
 	steps := []step{t.drawStepOf(oneOf(t, "", "desk")), t.drawStepOf(oneOf(t, "desk", ""))}
 	for _, group := range rapid.SliceOfN(rapid.SliceOfN(some, 1, 5), 2, 5).Draw(rt, "") {
@@ -134,10 +138,12 @@ var concurrentVisitScenarios = rapid.Custom(func(rt *rapid.T) *scenario {
 		st.before = append(st.before, t.drawStepOf(oneOf(t, "", "desk")))
 	}
 	st.before = append(st.before, t.drawMissed()...)
-	some := rapid.Custom(func(rt *rapid.T) step {
-		return t.with(rt).drawStepOf(oneOf(t.with(rt), "attendance", "desk", "cancel", "attendance", "receipt", "move",
-			"cancellation", "desk move", "attendance", "", "hold", "desk move"))
-	})
+	kinds := []string{"attendance", "desk", "cancel", "attendance", "receipt", "move", "cancellation", "desk move",
+		"attendance", "", "hold", "desk move"}
+	if oneOf(t, false, true) {
+		kinds = []string{"desk move", "move", "attendance", "desk move", "cancellation", "cancel", "desk move"}
+	}
+	some := rapid.Custom(func(rt *rapid.T) step { return t.with(rt).drawStepOf(oneOf(t.with(rt), kinds...)) })
 	st.history = rapid.SliceOfN(rapid.SliceOfN(some, 1, 4), 2, maxClients).Draw(rt, "")
 	return st
 })
