@@ -24,7 +24,7 @@ import (
 // for each institution.
 var reference = []string{
 	"busy_type", "client_application", "legal_entity", "lpu", "setting", "talon_schema_version",
-	"event_outbox", "event_recorder", "event_sequence",
+	"event_outbox", "event_recorder", "event_sequence", "webhook", "webhook_deliverer",
 }
 
 // small are the partial indexes that stay small in a growing table, so that reading one from end to

@@ -71,7 +71,7 @@ CREATE TABLE webhook_attempt (
     PRIMARY KEY (webhook_guid, number)
 );
 CREATE INDEX webhook_attempt_of_event ON webhook_attempt (webhook_guid, position);
-CREATE INDEX webhook_attempt_by_time ON webhook_attempt USING brin (at) WITH (autosummarize = on, pages_per_range = 32);
+CREATE INDEX webhook_attempt_by_time ON webhook_attempt (at);
 COMMENT ON TABLE webhook_attempt IS 'The log of what was sent (журнал доставки), for 7 days.';
 
 CREATE TABLE webhook_deliverer (

@@ -99,9 +99,12 @@ FROM (
 JOIN webhook w ON w.guid = a.webhook_guid;
 
 -- name: WebhookAttemptSweep :execrows
--- Deletes at most @most old attempts.
+-- Deletes the oldest attempts: up to @most, and any with the same time as the last of them.
 DELETE FROM webhook_attempt
-WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < @before::timestamptz LIMIT @most);
+WHERE at <= (
+    SELECT max(old.at)
+    FROM (SELECT a.at FROM webhook_attempt a WHERE a.at <= @forgotten ORDER BY a.at LIMIT @most) old
+);
 
 -- name: WebhookRetryPut :batchexec
 -- Lets an event be sent again, unless the webhook was deleted. A later request to send it again

@@ -81,15 +81,21 @@ func (q *Queries) WebhookAttemptList(ctx context.Context, arg WebhookAttemptList
 
 const webhookAttemptSweep = `-- name: WebhookAttemptSweep :execrows
 DELETE FROM webhook_attempt
-WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < $1::timestamptz LIMIT $2)
+WHERE at <= (
+    SELECT max(old.at)
+    FROM (SELECT a.at FROM webhook_attempt a WHERE a.at <= $1 ORDER BY a.at LIMIT $2) old
+)
 `
 
-// Deletes at most @most old attempts.
+// Deletes the oldest attempts: up to @most, and any with the same time as the last of them.
 //
 //	DELETE FROM webhook_attempt
-//	WHERE (webhook_guid, number) IN (SELECT a.webhook_guid, a.number FROM webhook_attempt a WHERE a.at < $1::timestamptz LIMIT $2)
-func (q *Queries) WebhookAttemptSweep(ctx context.Context, before time.Time, most int32) (int64, error) {
-	result, err := q.db.Exec(ctx, webhookAttemptSweep, before, most)
+//	WHERE at <= (
+//	    SELECT max(old.at)
+//	    FROM (SELECT a.at FROM webhook_attempt a WHERE a.at <= $1 ORDER BY a.at LIMIT $2) old
+//	)
+func (q *Queries) WebhookAttemptSweep(ctx context.Context, forgotten time.Time, most int32) (int64, error) {
+	result, err := q.db.Exec(ctx, webhookAttemptSweep, forgotten, most)
 	if err != nil {
 		return 0, err
 	}

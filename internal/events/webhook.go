@@ -126,8 +126,8 @@ type WebhookStore interface {
 	// Rewind lets all events be sent again that were recorded at a time or later, and returns the
 	// webhook.
 	Rewind(ctx context.Context, client, guid uuid.UUID, since time.Time) (Webhook, error)
-	// SweepAttempts deletes at most the given number of attempts that are older than a time, and
-	// returns how many.
+	// SweepAttempts deletes the oldest attempts that are older than a time: up to the given number,
+	// and any with the same time as the last of them. It returns how many.
 	SweepAttempts(ctx context.Context, before time.Time, most int) (int, error)
 }
 

@@ -392,3 +392,19 @@ func TestRedeliveryDuringDelivery(t *testing.T) {
 	d.waitFor(1, 1, 1)
 	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
 }
+
+// Promise: attempts leave the log when they are too old, the oldest first, and no others.
+func TestOldAttemptsLeaveTheLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec(`INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, milliseconds)
+		SELECT gen_random_uuid(), $1::timestamptz - n * interval '1 day', n, $1, 'appointment.booked', 1, 'delivered', 1
+		FROM generate_series(0, 3) n`, moment)
+	swept, err := w.store().SweepAttempts(t.Context(), moment.Add(-time.Hour), 2)
+	require.NoError(t, err)
+	require.Equal(t, 2, swept)
+	var kept []int64
+	require.NoError(t, w.db.QueryRow(t.Context(),
+		`SELECT array_agg(position ORDER BY position) FROM webhook_attempt`).Scan(&kept))
+	require.Equal(t, []int64{0, 1}, kept)
+}
