@@ -165,17 +165,24 @@ SELECT guid, revision FROM webhook WHERE status = 'active';
 SELECT * FROM webhook WHERE guid = @guid;
 
 -- name: WebhooksSettle :batchexec
--- Writes up to where webhooks were served, and their failures, but not of those that were changed
--- meanwhile. The time 0001-01-01 means none.
+-- Writes the failures of webhooks that were not changed meanwhile. The time 0001-01-01 means none.
 UPDATE webhook w
-SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
-    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+SET failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'), next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
 FROM (
-    SELECT unnest(@guids::uuid[]) AS guid, unnest(@revisions::bigint[]) AS revision, unnest(@recorded_at::timestamptz[]) AS recorded_at,
-        unnest(@positions::bigint[]) AS position, unnest(@failures::integer[]) AS failures, unnest(@failing_since::timestamptz[]) AS failing_since,
+    SELECT unnest(@guids::uuid[]) AS guid, unnest(@revisions::bigint[]) AS revision, unnest(@failures::integer[]) AS failures, unnest(@failing_since::timestamptz[]) AS failing_since,
         unnest(@next_at::timestamptz[]) AS next_at, unnest(@statuses::text[]) AS status
 ) r
 WHERE w.guid = r.guid AND w.revision = r.revision;
+
+-- name: WebhooksAdvance :batchexec
+-- Writes up to where webhooks were served, unless they were set back meanwhile.
+UPDATE webhook w
+SET recorded_at = r.recorded_at, position = r.position
+FROM (
+    SELECT unnest(@guids::uuid[]) AS guid, unnest(@stored_at::timestamptz[]) AS stored_at, unnest(@stored_positions::bigint[]) AS stored_position,
+        unnest(@recorded_at::timestamptz[]) AS recorded_at, unnest(@positions::bigint[]) AS position
+) r
+WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position;
 
 -- name: WebhookDelivererHold :one
 -- Makes an instance the deliverer until a time, or prolongs it. Returns no row if another instance

@@ -978,7 +978,7 @@ type Cancellation struct {
 	// Example: patient
 	Initiator *string `json:"initiator"`
 
-	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	// Cause Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
 	Cause *string `json:"cause"`
 }
 
@@ -3562,7 +3562,7 @@ type VisitCancellation struct {
 	// Example: patient
 	Initiator *string `json:"initiator"`
 
-	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	// Cause Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
 	Cause *string `json:"cause"`
 
 	// ClientGUID Guid of the client application that has cancelled it. `null` if unknown.

@@ -12746,6 +12746,76 @@ func (b *WebhookTouchBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const webhooksAdvance = `-- name: WebhooksAdvance :batchexec
+UPDATE webhook w
+SET recorded_at = r.recorded_at, position = r.position
+FROM (
+    SELECT unnest($1::uuid[]) AS guid, unnest($2::timestamptz[]) AS stored_at, unnest($3::bigint[]) AS stored_position,
+        unnest($4::timestamptz[]) AS recorded_at, unnest($5::bigint[]) AS position
+) r
+WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position
+`
+
+type WebhooksAdvanceBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhooksAdvanceParams struct {
+	Guids           []uuid.UUID
+	StoredAt        []time.Time
+	StoredPositions []int64
+	RecordedAt      []time.Time
+	Positions       []int64
+}
+
+// Writes up to where webhooks were served, unless they were set back meanwhile.
+//
+//	UPDATE webhook w
+//	SET recorded_at = r.recorded_at, position = r.position
+//	FROM (
+//	    SELECT unnest($1::uuid[]) AS guid, unnest($2::timestamptz[]) AS stored_at, unnest($3::bigint[]) AS stored_position,
+//	        unnest($4::timestamptz[]) AS recorded_at, unnest($5::bigint[]) AS position
+//	) r
+//	WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position
+func (q *Queries) WebhooksAdvance(ctx context.Context, arg []WebhooksAdvanceParams) *WebhooksAdvanceBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.Guids,
+			a.StoredAt,
+			a.StoredPositions,
+			a.RecordedAt,
+			a.Positions,
+		}
+		batch.Queue(webhooksAdvance, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhooksAdvanceBatchResults{br, len(arg), false}
+}
+
+func (b *WebhooksAdvanceBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *WebhooksAdvanceBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const webhooksLock = `-- name: WebhooksLock :batchmany
 SELECT guid FROM webhook WHERE guid = ANY($1::uuid[]) ORDER BY guid FOR UPDATE
 `
@@ -12809,12 +12879,10 @@ func (b *WebhooksLockBatchResults) Close() error {
 
 const webhooksSettle = `-- name: WebhooksSettle :batchexec
 UPDATE webhook w
-SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
-    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+SET failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'), next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
 FROM (
-    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::timestamptz[]) AS recorded_at,
-        unnest($4::bigint[]) AS position, unnest($5::integer[]) AS failures, unnest($6::timestamptz[]) AS failing_since,
-        unnest($7::timestamptz[]) AS next_at, unnest($8::text[]) AS status
+    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::integer[]) AS failures, unnest($4::timestamptz[]) AS failing_since,
+        unnest($5::timestamptz[]) AS next_at, unnest($6::text[]) AS status
 ) r
 WHERE w.guid = r.guid AND w.revision = r.revision
 `
@@ -12828,24 +12896,19 @@ type WebhooksSettleBatchResults struct {
 type WebhooksSettleParams struct {
 	Guids        []uuid.UUID
 	Revisions    []int64
-	RecordedAt   []time.Time
-	Positions    []int64
 	Failures     []int32
 	FailingSince []time.Time
 	NextAt       []time.Time
 	Statuses     []string
 }
 
-// Writes up to where webhooks were served, and their failures, but not of those that were changed
-// meanwhile. The time 0001-01-01 means none.
+// Writes the failures of webhooks that were not changed meanwhile. The time 0001-01-01 means none.
 //
 //	UPDATE webhook w
-//	SET recorded_at = r.recorded_at, position = r.position, failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'),
-//	    next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
+//	SET failures = r.failures, failing_since = nullif(r.failing_since, '0001-01-01Z'), next_at = nullif(r.next_at, '0001-01-01Z'), status = r.status
 //	FROM (
-//	    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::timestamptz[]) AS recorded_at,
-//	        unnest($4::bigint[]) AS position, unnest($5::integer[]) AS failures, unnest($6::timestamptz[]) AS failing_since,
-//	        unnest($7::timestamptz[]) AS next_at, unnest($8::text[]) AS status
+//	    SELECT unnest($1::uuid[]) AS guid, unnest($2::bigint[]) AS revision, unnest($3::integer[]) AS failures, unnest($4::timestamptz[]) AS failing_since,
+//	        unnest($5::timestamptz[]) AS next_at, unnest($6::text[]) AS status
 //	) r
 //	WHERE w.guid = r.guid AND w.revision = r.revision
 func (q *Queries) WebhooksSettle(ctx context.Context, arg []WebhooksSettleParams) *WebhooksSettleBatchResults {
@@ -12854,8 +12917,6 @@ func (q *Queries) WebhooksSettle(ctx context.Context, arg []WebhooksSettleParams
 		vals := []interface{}{
 			a.Guids,
 			a.Revisions,
-			a.RecordedAt,
-			a.Positions,
 			a.Failures,
 			a.FailingSince,
 			a.NextAt,

@@ -63,9 +63,9 @@ type Sender interface {
 type Served struct {
 	Webhook
 
-	Revision int64     // counts the changes by the client application; 0 if the rest may differ from what is stored
-	Sent     Place     // up to which events of the feed were sent, or wait
-	Stored   time.Time // Sent.RecordedAt as it is stored
+	Revision int64 // counts the changes by the client application; 0 if the rest may differ from what is stored
+	Sent     Place // up to which events of the feed were sent, or wait
+	Stored   Place // Sent as it is stored
 	Keys     []WebhookKey
 	NextDue  *time.Time // when the next waiting event is sent again; nil if none waits
 }
@@ -123,8 +123,8 @@ type DeliveryStore interface {
 		ctx context.Context, webhook uuid.UUID, due time.Time, most int,
 	) ([]WaitingEvent, []Done, error)
 	// Settle writes results, and sets Waiting and NextDue of each. With AllDue all events that wait
-	// are due at that time. A webhook that was changed meanwhile stays as it is itself, and of one
-	// that was deleted nothing is written.
+	// are due at that time. Of a webhook that was changed meanwhile only the place is written,
+	// unless it was set back, and of one that was deleted nothing.
 	Settle(ctx context.Context, results []*Settlement) error
 }
 
@@ -362,7 +362,7 @@ func (d *Deliverer) look(ctx context.Context) (bool, error) {
 				own.Events = append(own.Events, page.Events[i])
 			}
 		}
-		if len(own.Events) > 0 || own.Next.RecordedAt.Sub(c.Stored) >= storeEvery {
+		if len(own.Events) > 0 || own.Next.RecordedAt.Sub(c.Stored.RecordedAt) >= storeEvery {
 			c.fresh = &own
 		} else {
 			c.Sent = own.Next

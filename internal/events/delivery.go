@@ -37,7 +37,7 @@ func (d *Deliverer) serve(
 		return false, err
 	}
 	// A quiet webhook stores its place now and then, so that the feed does not leave it behind.
-	if len(items) == 0 && len(result.Done) == 0 && result.Sent.RecordedAt.Sub(w.Stored) < storeEvery {
+	if len(items) == 0 && len(result.Done) == 0 && result.Sent.RecordedAt.Sub(w.Stored.RecordedAt) < storeEvery {
 		w.Sent, w.NextAt = result.Sent, nil
 		return more, nil
 	}
@@ -48,7 +48,7 @@ func (d *Deliverer) serve(
 		return false, fmt.Errorf("store what was sent: %w", err)
 	}
 	*w = result.Served
-	w.Stored = w.Sent.RecordedAt
+	w.Stored = w.Sent
 	return more && w.NextAt == nil, nil
 }
 
@@ -72,7 +72,8 @@ func (d *Deliverer) choose(
 	}
 	found := len(waiting) + len(result.Done)
 	for _, event := range waiting {
-		if result.sends(&event.Event, rights) {
+		// It was chosen by the types of its time, or was requested by its id.
+		if reads(rights, event.Event.Lpu) {
 			items = append(items, item{WaitingEvent: event, again: true})
 		} else {
 			result.Done = append(result.Done, Done{event.Event.Position, event.Since})
@@ -114,8 +115,12 @@ func (d *Deliverer) page(ctx context.Context, after Place, rights booking.System
 
 // sends reports whether an event is one of those that the webhook is for.
 func (w *Webhook) sends(e *Event, rights booking.SystemRights) bool {
-	return (rights.EveryLpu || slices.Contains(rights.Lpus, e.Lpu)) &&
-		(len(w.Types) == 0 || slices.Contains(w.Types, e.Type))
+	return reads(rights, e.Lpu) && (len(w.Types) == 0 || slices.Contains(w.Types, e.Type))
+}
+
+// reads reports whether the rights hold for an institution.
+func reads(rights booking.SystemRights, lpu uuid.UUID) bool {
+	return rights.EveryLpu || slices.Contains(rights.Lpus, lpu)
 }
 
 // send sends the events: those of one object one after the other, others at the same time. It stops

@@ -45,13 +45,14 @@ func (w *Webhook) sameSettings(other *Webhook) bool {
 	return w.URL == other.URL && w.Status == other.Status && sameLpu && slices.Equal(w.Types, other.Types)
 }
 
-// Replace decides what a write does to a stored webhook. It rejects with WebhookAbsent if the
-// webhook is another client application's.
+// Replace decides what a write does to a stored webhook. The same settings change nothing, unless
+// the webhook waits after failures: then it is tried at once. Replace rejects with WebhookAbsent if
+// the webhook is another client application's.
 func (w *Webhook) Replace(written *Webhook) (changed bool, _ error) {
 	if w.Client != written.Client {
 		return false, booking.Reject(booking.WebhookAbsent)
 	}
-	return !w.sameSettings(written), nil
+	return !w.sameSettings(written) || w.NextAt != nil, nil
 }
 
 // WebhookKey is a key of a webhook, with the time from which on it does not sign any more, nil if
@@ -236,7 +237,7 @@ func (w *Webhooks) Redeliver(ctx context.Context, client, guid uuid.UUID, positi
 		return Webhook{}, fmt.Errorf("send events again: %w", err)
 	}
 	if len(unknown) > 0 {
-		field := fmt.Sprintf("EventIds[%d]", slices.Index(positions, unknown[0]))
+		field := fmt.Sprintf("EventIds.%d", slices.Index(positions, unknown[0]))
 		return Webhook{}, booking.InvalidField(field, booking.ProblemNotDelivered)
 	}
 	return webhook, nil

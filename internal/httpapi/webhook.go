@@ -167,7 +167,7 @@ func (h *handlers) Redeliver(
 		positions := make([]int64, len(*ids))
 		for i, id := range *ids {
 			if positions[i], err = strconv.ParseInt(id, 10, 64); err != nil {
-				field := "EventIds[" + strconv.Itoa(i) + "]"
+				field := "EventIds." + strconv.Itoa(i)
 				return nil, booking.InvalidField(field, booking.ProblemNotDelivered).Because(err)
 			}
 		}

@@ -50,9 +50,9 @@ func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time
 	}
 	served := &events.Served{
 		Webhook: storedWebhook(&found, 0), Revision: found.Revision,
-		Sent:   events.Place{RecordedAt: found.RecordedAt, Position: found.Position},
-		Stored: found.RecordedAt, Keys: keys,
+		Keys: keys, Sent: events.Place{RecordedAt: found.RecordedAt, Position: found.Position},
 	}
+	served.Stored = served.Sent
 	waiting, err := queries.WebhookWaiting(ctx, []uuid.UUID{guid})
 	for _, state := range waiting {
 		served.Waiting, served.NextDue = int(state.Waiting), &state.NextAt
@@ -133,6 +133,7 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 func (t *tx) settle(results []*events.Settlement) {
 	var (
 		settled  db.WebhooksSettleParams
+		advanced db.WebhooksAdvanceParams
 		due      []db.WebhookRetriesDueParams
 		done     []db.WebhookRetryDeleteParams
 		later    []db.WebhookRetryPutParams
@@ -141,8 +142,10 @@ func (t *tx) settle(results []*events.Settlement) {
 	for _, result := range results {
 		settled.Guids = append(settled.Guids, result.Guid)
 		settled.Revisions = append(settled.Revisions, result.Revision)
-		settled.RecordedAt = append(settled.RecordedAt, result.Sent.RecordedAt)
-		settled.Positions = append(settled.Positions, result.Sent.Position)
+		advanced.StoredAt = append(advanced.StoredAt, result.Stored.RecordedAt)
+		advanced.StoredPositions = append(advanced.StoredPositions, result.Stored.Position)
+		advanced.RecordedAt = append(advanced.RecordedAt, result.Sent.RecordedAt)
+		advanced.Positions = append(advanced.Positions, result.Sent.Position)
 		settled.Failures = append(settled.Failures, int32(result.Failures))
 		settled.FailingSince = append(settled.FailingSince, zeroIfNil(result.FailingSince))
 		settled.NextAt = append(settled.NextAt, zeroIfNil(result.NextAt))
@@ -174,7 +177,9 @@ func (t *tx) settle(results []*events.Settlement) {
 			attempts.Milliseconds = append(attempts.Milliseconds, int32(a.Took.Milliseconds()))
 		}
 	}
+	advanced.Guids = settled.Guids
 	exec(t, t.WebhooksSettle(t.ctx, []db.WebhooksSettleParams{settled}).Exec)
+	exec(t, t.WebhooksAdvance(t.ctx, []db.WebhooksAdvanceParams{advanced}).Exec)
 	exec(t, t.WebhookRetriesDue(t.ctx, due).Exec)
 	exec(t, t.WebhookRetryDelete(t.ctx, done).Exec)
 	exec(t, t.WebhookRetryPut(t.ctx, later).Exec)

@@ -124,9 +124,8 @@ func ensure(ctx context.Context, conn *pgx.Conn, now time.Time) (Action, error) 
 	current, err := queryBool(ctx, conn, `
 		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
 			AND (SELECT count(DISTINCT person_guid) FROM mkab WHERE person_guid::text LIKE 'de300000-%') = $4
-			AND EXISTS (SELECT FROM client_application WHERE guid = $5)
-			AND EXISTS (SELECT FROM client_application WHERE guid = $6 AND visit_direction <> 0)`,
-		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient, Client)
+			AND EXISTS (SELECT FROM client_application WHERE guid = $5 AND visit_direction <> 0)`,
+		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient)
 	if err != nil {
 		return "", fmt.Errorf("check the example's cell and the patients: %w", err)
 	}

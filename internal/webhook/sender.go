@@ -12,7 +12,9 @@ import (
 	"net/netip"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"code.dny.dev/ssrf"
 
@@ -101,7 +103,7 @@ func (s *Sender) Close() { s.http.CloseIdleConnections() }
 // resolving its name.
 func (s *Sender) Acceptable(address string) bool {
 	parsed, err := url.Parse(address)
-	if err != nil || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
+	if err != nil || strings.ContainsFunc(address, unicode.IsSpace) || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
 		return false
 	}
 	if parsed.Scheme != "https" && (parsed.Scheme != "http" || s.config.Addresses == Public) {
@@ -114,8 +116,11 @@ func (s *Sender) Acceptable(address string) bool {
 		}
 	}
 	ip, err := netip.ParseAddr(parsed.Hostname())
-	if err != nil || s.guard == nil {
+	if err != nil {
 		return true // a name
+	}
+	if s.guard == nil {
+		return s.config.Addresses == Any || ip.Unmap().IsLoopback()
 	}
 	network := "tcp4"
 	if ip.Unmap().Is6() {

@@ -62,6 +62,16 @@ func types(list []api.Event) (names []string) {
 	return names
 }
 
+// Promise: a reader of a feed without events goes on with its next.
+func TestEmptyFeed(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	f := r.startFollower(r.To)
+	page := f.read("")
+	require.Empty(t, page.Items)
+	require.Empty(t, f.read("after="+page.Next).Items)
+}
+
 // Promise: every change of a visit and of its referral writes an event to the institution of the
 // visit and to the one that holds the referral. It names the objects and the version, and nobody.
 func TestEventsOfAVisit(t *testing.T) {

@@ -349,9 +349,9 @@ func TestRedelivery(t *testing.T) {
 		"appointment.cancelled")
 
 	for field, body := range map[string]harness.Fields{
-		"EventIds[1]": {"EventIds": []string{s.ids[0], "999999"}},
-		"EventIds":    {},
-		"Since":       {"EventIds": []string{s.ids[0]}, "Since": s.Now()},
+		"EventIds.1": {"EventIds": []string{s.ids[0], "999999"}},
+		"EventIds":   {},
+		"Since":      {"EventIds": []string{s.ids[0]}, "Since": s.Now()},
 	} {
 		refused := s.ask(http.MethodPost, "/redelivery", body)
 		refused.RequireRefusal(t, "field_invalid")

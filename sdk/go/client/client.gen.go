@@ -987,7 +987,7 @@ type Cancellation struct {
 	// Example: patient
 	Initiator *string `json:"initiator"`
 
-	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	// Cause Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
 	Cause *string `json:"cause"`
 }
 
@@ -3663,7 +3663,7 @@ type VisitCancellation struct {
 	// Example: patient
 	Initiator *string `json:"initiator"`
 
-	// Cause Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+	// Cause Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
 	Cause *string `json:"cause"`
 
 	// ClientGUID Guid of the client application that has cancelled it. `null` if unknown.
@@ -6487,7 +6487,9 @@ type ClientInterface interface {
 	//
 	// Creates a webhook or changes it: from then on the service sends the events of the feed
 	// (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-	// next event. The client application chooses the guid, so that the request can be repeated.
+	// next event. The client application chooses the guid, so that the request can be repeated;
+	// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+	// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 	//
 	// **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 	// respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -6499,7 +6501,8 @@ type ClientInterface interface {
 	// event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 	// meanwhile. After three days without success the status becomes `failed`, and after a
 	// response of 410 at once `gone`. Then nothing is sent until this operation enables the
-	// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+	// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+	// request when the receiver is repaired: what waits is then sent at once.
 	//
 	// **Addresses.** `https` only, without a user, to public addresses, unless the installation
 	// allows others. Redirects are failures.
@@ -6513,7 +6516,9 @@ type ClientInterface interface {
 	//
 	// Creates a webhook or changes it: from then on the service sends the events of the feed
 	// (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-	// next event. The client application chooses the guid, so that the request can be repeated.
+	// next event. The client application chooses the guid, so that the request can be repeated;
+	// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+	// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 	//
 	// **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 	// respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -6525,7 +6530,8 @@ type ClientInterface interface {
 	// event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 	// meanwhile. After three days without success the status becomes `failed`, and after a
 	// response of 410 at once `gone`. Then nothing is sent until this operation enables the
-	// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+	// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+	// request when the receiver is repaired: what waits is then sent at once.
 	//
 	// **Addresses.** `https` only, without a user, to public addresses, unless the installation
 	// allows others. Redirects are failures.
@@ -6561,14 +6567,14 @@ type ClientInterface interface {
 
 	// AddWebhookKey Replace the keys of a webhook (Смена ключей подписки)
 	//
-	// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+	// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign: two more requests end a key that leaked, and also one that the receiver still uses. Returns all of them, as `GET` does.
 	//
 	// Corresponds with POST /webhooks/{webhookGuid}/keys (the `AddWebhookKey` operationId).
 	AddWebhookKey(ctx context.Context, webhookGUID WebhookGUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RedeliverWithBody Send events to a webhook again (Повторная доставка)
 	//
-	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -6577,7 +6583,7 @@ type ClientInterface interface {
 
 	// Redeliver Send events to a webhook again (Повторная доставка)
 	//
-	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9287,7 +9293,9 @@ func (c *Client) GetWebhook(ctx context.Context, webhookGUID WebhookGUID, reqEdi
 //
 // Creates a webhook or changes it: from then on the service sends the events of the feed
 // (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-// next event. The client application chooses the guid, so that the request can be repeated.
+// next event. The client application chooses the guid, so that the request can be repeated;
+// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 //
 // **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 // respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -9299,7 +9307,8 @@ func (c *Client) GetWebhook(ctx context.Context, webhookGUID WebhookGUID, reqEdi
 // event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 // meanwhile. After three days without success the status becomes `failed`, and after a
 // response of 410 at once `gone`. Then nothing is sent until this operation enables the
-// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+// request when the receiver is repaired: what waits is then sent at once.
 //
 // **Addresses.** `https` only, without a user, to public addresses, unless the installation
 // allows others. Redirects are failures.
@@ -9323,7 +9332,9 @@ func (c *Client) PutWebhookWithBody(ctx context.Context, webhookGUID WebhookGUID
 //
 // Creates a webhook or changes it: from then on the service sends the events of the feed
 // (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-// next event. The client application chooses the guid, so that the request can be repeated.
+// next event. The client application chooses the guid, so that the request can be repeated;
+// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 //
 // **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 // respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -9335,7 +9346,8 @@ func (c *Client) PutWebhookWithBody(ctx context.Context, webhookGUID WebhookGUID
 // event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 // meanwhile. After three days without success the status becomes `failed`, and after a
 // response of 410 at once `gone`. Then nothing is sent until this operation enables the
-// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+// request when the receiver is repaired: what waits is then sent at once.
 //
 // **Addresses.** `https` only, without a user, to public addresses, unless the installation
 // allows others. Redirects are failures.
@@ -9401,7 +9413,7 @@ func (c *Client) ListWebhookKeys(ctx context.Context, webhookGUID WebhookGUID, r
 
 // AddWebhookKey Replace the keys of a webhook (Смена ключей подписки)
 //
-// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign: two more requests end a key that leaked, and also one that the receiver still uses. Returns all of them, as `GET` does.
 //
 // Corresponds with POST /webhooks/{webhookGuid}/keys (the `AddWebhookKey` operationId).
 func (c *Client) AddWebhookKey(ctx context.Context, webhookGUID WebhookGUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9418,7 +9430,7 @@ func (c *Client) AddWebhookKey(ctx context.Context, webhookGUID WebhookGUID, req
 
 // RedeliverWithBody Send events to a webhook again (Повторная доставка)
 //
-// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 //
 // Takes any type of body and a specified content type.
 //
@@ -9437,7 +9449,7 @@ func (c *Client) RedeliverWithBody(ctx context.Context, webhookGUID WebhookGUID,
 
 // Redeliver Send events to a webhook again (Повторная доставка)
 //
-// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -15714,7 +15726,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates a webhook or changes it: from then on the service sends the events of the feed
 	// (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-	// next event. The client application chooses the guid, so that the request can be repeated.
+	// next event. The client application chooses the guid, so that the request can be repeated;
+	// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+	// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 	//
 	// **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 	// respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -15726,7 +15740,8 @@ type ClientWithResponsesInterface interface {
 	// event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 	// meanwhile. After three days without success the status becomes `failed`, and after a
 	// response of 410 at once `gone`. Then nothing is sent until this operation enables the
-	// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+	// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+	// request when the receiver is repaired: what waits is then sent at once.
 	//
 	// **Addresses.** `https` only, without a user, to public addresses, unless the installation
 	// allows others. Redirects are failures.
@@ -15740,7 +15755,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// Creates a webhook or changes it: from then on the service sends the events of the feed
 	// (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-	// next event. The client application chooses the guid, so that the request can be repeated.
+	// next event. The client application chooses the guid, so that the request can be repeated;
+	// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+	// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 	//
 	// **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 	// respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -15752,7 +15769,8 @@ type ClientWithResponsesInterface interface {
 	// event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 	// meanwhile. After three days without success the status becomes `failed`, and after a
 	// response of 410 at once `gone`. Then nothing is sent until this operation enables the
-	// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+	// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+	// request when the receiver is repaired: what waits is then sent at once.
 	//
 	// **Addresses.** `https` only, without a user, to public addresses, unless the installation
 	// allows others. Redirects are failures.
@@ -15792,7 +15810,7 @@ type ClientWithResponsesInterface interface {
 
 	// AddWebhookKeyWithResponse Replace the keys of a webhook (Смена ключей подписки)
 	//
-	// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+	// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign: two more requests end a key that leaked, and also one that the receiver still uses. Returns all of them, as `GET` does.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -15801,7 +15819,7 @@ type ClientWithResponsesInterface interface {
 
 	// RedeliverWithBodyWithResponse Send events to a webhook again (Повторная доставка)
 	//
-	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -15810,7 +15828,7 @@ type ClientWithResponsesInterface interface {
 
 	// RedeliverWithResponse Send events to a webhook again (Повторная доставка)
 	//
-	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+	// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -29739,7 +29757,9 @@ func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, webhoo
 //
 // Creates a webhook or changes it: from then on the service sends the events of the feed
 // (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-// next event. The client application chooses the guid, so that the request can be repeated.
+// next event. The client application chooses the guid, so that the request can be repeated;
+// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 //
 // **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 // respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -29751,7 +29771,8 @@ func (c *ClientWithResponses) GetWebhookWithResponse(ctx context.Context, webhoo
 // event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 // meanwhile. After three days without success the status becomes `failed`, and after a
 // response of 410 at once `gone`. Then nothing is sent until this operation enables the
-// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+// request when the receiver is repaired: what waits is then sent at once.
 //
 // **Addresses.** `https` only, without a user, to public addresses, unless the installation
 // allows others. Redirects are failures.
@@ -29771,7 +29792,9 @@ func (c *ClientWithResponses) PutWebhookWithBodyWithResponse(ctx context.Context
 //
 // Creates a webhook or changes it: from then on the service sends the events of the feed
 // (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
-// next event. The client application chooses the guid, so that the request can be repeated.
+// next event. The client application chooses the guid, so that the request can be repeated;
+// a guid that another one has fails with `webhook_absent`. The request replaces the whole
+// webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
 //
 // **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
 // respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -29783,7 +29806,8 @@ func (c *ClientWithResponses) PutWebhookWithBodyWithResponse(ctx context.Context
 // event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
 // meanwhile. After three days without success the status becomes `failed`, and after a
 // response of 410 at once `gone`. Then nothing is sent until this operation enables the
-// webhook again. It goes on where it stopped, as long as the feed keeps the events.
+// webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+// request when the receiver is repaired: what waits is then sent at once.
 //
 // **Addresses.** `https` only, without a user, to public addresses, unless the installation
 // allows others. Redirects are failures.
@@ -29841,7 +29865,7 @@ func (c *ClientWithResponses) ListWebhookKeysWithResponse(ctx context.Context, w
 
 // AddWebhookKeyWithResponse Replace the keys of a webhook (Смена ключей подписки)
 //
-// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+// Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign: two more requests end a key that leaked, and also one that the receiver still uses. Returns all of them, as `GET` does.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -29856,7 +29880,7 @@ func (c *ClientWithResponses) AddWebhookKeyWithResponse(ctx context.Context, web
 
 // RedeliverWithBodyWithResponse Send events to a webhook again (Повторная доставка)
 //
-// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -29871,7 +29895,7 @@ func (c *ClientWithResponses) RedeliverWithBodyWithResponse(ctx context.Context,
 
 // RedeliverWithResponse Send events to a webhook again (Повторная доставка)
 //
-// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+// Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

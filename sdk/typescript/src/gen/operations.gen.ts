@@ -1163,7 +1163,9 @@ export const listWebhooks = (
  *
  * Creates a webhook or changes it: from then on the service sends the events of the feed
  * (`GET /events`) to `Url`, one `POST` each (see *Callbacks*). A new webhook begins with the
- * next event. The client application chooses the guid, so that the request can be repeated.
+ * next event. The client application chooses the guid, so that the request can be repeated;
+ * a guid that another one has fails with `webhook_absent`. The request replaces the whole
+ * webhook: without `Types` or `LpuGuid` it gets all events, without `Enabled` it is enabled.
  *
  * **Receiving.** Verify the signature with one of the `GET …/keys`, store the event, and
  * respond with 2xx within 10 seconds. Process it afterwards. An event can come twice (same
@@ -1175,7 +1177,8 @@ export const listWebhooks = (
  * event succeeds; it is tried at growing intervals of at most an hour. Nothing is lost
  * meanwhile. After three days without success the status becomes `failed`, and after a
  * response of 410 at once `gone`. Then nothing is sent until this operation enables the
- * webhook again. It goes on where it stopped, as long as the feed keeps the events.
+ * webhook again. It goes on where it stopped, as long as the feed keeps the events. Repeat this
+ * request when the receiver is repaired: what waits is then sent at once.
  *
  * **Addresses.** `https` only, without a user, to public addresses, unless the installation
  * allows others. Redirects are failures.
@@ -1222,7 +1225,7 @@ export const listWebhookKeys = (
 /**
  * Replace the keys of a webhook (Смена ключей подписки)
  *
- * Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign. Returns all of them, as `GET` does.
+ * Adds a new key. The key before it signs too for 24 hours, so that the receiver can change over. At most the newest 3 keys sign: two more requests end a key that leaked, and also one that the receiver still uses. Returns all of them, as `GET` does.
  */
 export const addWebhookKey = (
   talon: Talon,
@@ -1254,7 +1257,7 @@ export const listDeliveries = (
 /**
  * Send events to a webhook again (Повторная доставка)
  *
- * Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, if the receiver responds at all.
+ * Sends events again: those of `EventIds`, which must be in the log (`listDeliveries`), or all events of the feed that were recorded at `Since` or later. Exactly one of the two is given. Events of `EventIds` come at once, whatever the `Types` are now. While the receiver fails, or the webhook is not `active`, they wait.
  */
 export const redeliver = (
   talon: Talon,

@@ -440,7 +440,7 @@ export type Cancellation = {
      */
     initiator: 'patient' | 'institution' | Unknown | null;
     /**
-     * Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+     * Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
      */
     cause: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other' | Unknown | null;
 } | null;
@@ -1861,7 +1861,7 @@ export type VisitCancellation = {
      */
     initiator: 'patient' | 'institution' | Unknown | null;
     /**
-     * Why the institution has cancelled, see `putCancellation`. `null` if the patient has, or if unknown.
+     * Why the institution has cancelled, also for the patient, see `putCancellation`. `null` if the patient has cancelled it through an application, or if unknown.
      */
     cause: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other' | Unknown | null;
     /**
