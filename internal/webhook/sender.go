@@ -103,7 +103,8 @@ func (s *Sender) Close() { s.http.CloseIdleConnections() }
 // resolving its name.
 func (s *Sender) Acceptable(address string) bool {
 	parsed, err := url.Parse(address)
-	if err != nil || strings.ContainsFunc(address, unicode.IsSpace) || parsed.Hostname() == "" || parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
+	if err != nil || strings.ContainsFunc(address, unicode.IsSpace) || parsed.Hostname() == "" ||
+		parsed.User != nil || parsed.Fragment != "" || parsed.Opaque != "" {
 		return false
 	}
 	if parsed.Scheme != "https" && (parsed.Scheme != "http" || s.config.Addresses == Public) {
