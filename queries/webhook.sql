@@ -138,16 +138,9 @@ WHERE webhook_guid = @webhook_guid AND next_at <= @at
 ORDER BY position
 LIMIT @most;
 
--- name: WebhookWaiting :many
+-- name: WebhookWaiting :batchmany
 -- Returns how many events of webhooks have to be sent again, and when the next one is due. Webhooks
 -- of which none has are left out.
-SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
-FROM webhook_retry
-WHERE webhook_guid = ANY(@webhook_guids::uuid[])
-GROUP BY webhook_guid;
-
--- name: WebhookRetryStates :batchmany
--- WebhookWaiting in a transaction.
 SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
 FROM webhook_retry
 WHERE webhook_guid = ANY(@webhook_guids::uuid[])

@@ -12571,79 +12571,6 @@ func (b *WebhookRetryPutBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const webhookRetryStates = `-- name: WebhookRetryStates :batchmany
-SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
-FROM webhook_retry
-WHERE webhook_guid = ANY($1::uuid[])
-GROUP BY webhook_guid
-`
-
-type WebhookRetryStatesBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-type WebhookRetryStatesRow struct {
-	WebhookGuid uuid.UUID
-	Waiting     int64
-	NextAt      time.Time
-}
-
-// WebhookWaiting in a transaction.
-//
-//	SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
-//	FROM webhook_retry
-//	WHERE webhook_guid = ANY($1::uuid[])
-//	GROUP BY webhook_guid
-func (q *Queries) WebhookRetryStates(ctx context.Context, webhookGuids [][]uuid.UUID) *WebhookRetryStatesBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range webhookGuids {
-		vals := []interface{}{
-			a,
-		}
-		batch.Queue(webhookRetryStates, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &WebhookRetryStatesBatchResults{br, len(webhookGuids), false}
-}
-
-func (b *WebhookRetryStatesBatchResults) Query(f func(int, []WebhookRetryStatesRow, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		items := []WebhookRetryStatesRow{}
-		if b.closed {
-			if f != nil {
-				f(t, items, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		err := func() error {
-			rows, err := b.br.Query()
-			if err != nil {
-				return err
-			}
-			defer rows.Close()
-			for rows.Next() {
-				var i WebhookRetryStatesRow
-				if err := rows.Scan(&i.WebhookGuid, &i.Waiting, &i.NextAt); err != nil {
-					return err
-				}
-				items = append(items, i)
-			}
-			return rows.Err()
-		}()
-		if f != nil {
-			f(t, items, err)
-		}
-	}
-}
-
-func (b *WebhookRetryStatesBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const webhookRewind = `-- name: WebhookRewind :batchexec
 UPDATE webhook
 SET recorded_at = $1, position = 0, revision = revision + 1
@@ -12742,6 +12669,80 @@ func (b *WebhookTouchBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *WebhookTouchBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const webhookWaiting = `-- name: WebhookWaiting :batchmany
+SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+FROM webhook_retry
+WHERE webhook_guid = ANY($1::uuid[])
+GROUP BY webhook_guid
+`
+
+type WebhookWaitingBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type WebhookWaitingRow struct {
+	WebhookGuid uuid.UUID
+	Waiting     int64
+	NextAt      time.Time
+}
+
+// Returns how many events of webhooks have to be sent again, and when the next one is due. Webhooks
+// of which none has are left out.
+//
+//	SELECT webhook_guid, count(*) AS waiting, min(next_at)::timestamptz AS next_at
+//	FROM webhook_retry
+//	WHERE webhook_guid = ANY($1::uuid[])
+//	GROUP BY webhook_guid
+func (q *Queries) WebhookWaiting(ctx context.Context, webhookGuids [][]uuid.UUID) *WebhookWaitingBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range webhookGuids {
+		vals := []interface{}{
+			a,
+		}
+		batch.Queue(webhookWaiting, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &WebhookWaitingBatchResults{br, len(webhookGuids), false}
+}
+
+func (b *WebhookWaitingBatchResults) Query(f func(int, []WebhookWaitingRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		items := []WebhookWaitingRow{}
+		if b.closed {
+			if f != nil {
+				f(t, items, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var i WebhookWaitingRow
+				if err := rows.Scan(&i.WebhookGuid, &i.Waiting, &i.NextAt); err != nil {
+					return err
+				}
+				items = append(items, i)
+			}
+			return rows.Err()
+		}()
+		if f != nil {
+			f(t, items, err)
+		}
+	}
+}
+
+func (b *WebhookWaitingBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -383,7 +383,7 @@ func (d *Deliverer) rights(ctx context.Context, w *Served) (booking.SystemRights
 		return booking.SystemRights{}, nil
 	case w.Lpu == nil:
 		return booking.SystemRights{Lpus: known.Lpus, EveryLpu: known.EveryLpu}, nil
-	case known.EveryLpu || slices.Contains(known.Lpus, *w.Lpu):
+	case reads(*known, *w.Lpu):
 		return booking.SystemRights{Lpus: []uuid.UUID{*w.Lpu}}, nil
 	default:
 		return booking.SystemRights{}, nil

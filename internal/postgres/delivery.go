@@ -53,10 +53,13 @@ func (s *Store) ServedWebhook(ctx context.Context, guid uuid.UUID, now time.Time
 		Keys: keys, Sent: events.Place{RecordedAt: found.RecordedAt, Position: found.Position},
 	}
 	served.Stored = served.Sent
-	waiting, err := queries.WebhookWaiting(ctx, []uuid.UUID{guid})
-	for _, state := range waiting {
-		served.Waiting, served.NextDue = int(state.Waiting), &state.NextAt
-	}
+	queries.WebhookWaiting(ctx, [][]uuid.UUID{{guid}}).Query(
+		func(_ int, rows []db.WebhookWaitingRow, rowsErr error) {
+			err = rowsErr
+			for _, row := range rows {
+				served.Waiting, served.NextDue = int(row.Waiting), &row.NextAt
+			}
+		})
 	return served, interpretError(err)
 }
 
@@ -105,13 +108,10 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 		// Locked, none of them is deleted or changed by its client application meanwhile.
 		rows(t, t.WebhooksLock(ctx, [][]uuid.UUID{guids}).Query, func([]uuid.UUID) error { return nil })
 		t.settle(results)
-		waiting := map[uuid.UUID]db.WebhookRetryStatesRow{}
+		var waiting map[uuid.UUID]db.WebhookWaitingRow
 		if len(changed) > 0 {
-			states := t.WebhookRetryStates(ctx, [][]uuid.UUID{changed})
-			rows(t, states.Query, func(found []db.WebhookRetryStatesRow) error {
-				for _, row := range found {
-					waiting[row.WebhookGuid] = row
-				}
+			rows(t, t.WebhookWaiting(ctx, [][]uuid.UUID{changed}).Query, func(found []db.WebhookWaitingRow) error {
+				waiting = byWebhook(found)
 				return nil
 			})
 		}

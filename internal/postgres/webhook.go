@@ -22,10 +22,7 @@ func (s *Store) PutWebhook(
 	ctx context.Context, written events.Webhook, key events.SigningKey, now time.Time, most int,
 ) (events.Webhook, error) {
 	err := s.changeWebhook(ctx, written.Guid, func(t *tx, stored *db.Webhook) error {
-		types := make([]string, len(written.Types))
-		for i, name := range written.Types {
-			types[i] = string(name)
-		}
+		types := toStrings(written.Types)
 		if stored == nil {
 			// One at a time, so that they do not exceed the limit together.
 			exec(t, t.ClientLock(ctx, []uuid.UUID{written.Client}).Exec)
@@ -140,16 +137,24 @@ func (s *Store) withWaiting(ctx context.Context, found []db.Webhook) ([]events.W
 	for i := range found {
 		guids[i] = found[i].Guid
 	}
-	counts, err := db.New(s.pool).WebhookWaiting(ctx, guids)
-	waiting := make(map[uuid.UUID]int64, len(counts))
-	for _, count := range counts {
-		waiting[count.WebhookGuid] = count.Waiting
-	}
+	var waiting map[uuid.UUID]db.WebhookWaitingRow
+	var err error
+	db.New(s.pool).WebhookWaiting(ctx, [][]uuid.UUID{guids}).Query(
+		func(_ int, rows []db.WebhookWaitingRow, rowsErr error) { waiting, err = byWebhook(rows), rowsErr })
 	webhooks := make([]events.Webhook, len(found))
 	for i := range found {
-		webhooks[i] = storedWebhook(&found[i], waiting[found[i].Guid])
+		webhooks[i] = storedWebhook(&found[i], waiting[found[i].Guid].Waiting)
 	}
 	return webhooks, interpretError(err)
+}
+
+// byWebhook returns the waiting events of webhooks by their guids.
+func byWebhook(found []db.WebhookWaitingRow) map[uuid.UUID]db.WebhookWaitingRow {
+	waiting := make(map[uuid.UUID]db.WebhookWaitingRow, len(found))
+	for _, row := range found {
+		waiting[row.WebhookGuid] = row
+	}
+	return waiting
 }
 
 // DeleteWebhook implements events.WebhookStore.
