@@ -144,8 +144,8 @@ func TestInstitutionCancelsAfterTheStart(t *testing.T) {
 func TestEventsOfAnInstitutionsCancel(t *testing.T) {
 	t.Parallel()
 	c := startDesk(t)
-	visit := c.MustBook()
 	to, from := c.startFollower(c.To), c.startFollower(c.From)
+	visit := c.MustBook()
 	c.mustCancelVisit(visit, "institution", "schedule_changed")
 	c.mustCancelVisit(visit, "institution", "schedule_changed")
 	c.MustBook()
