@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -13,12 +12,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"talon.example/internal/command"
 	"talon.example/internal/events"
+	"talon.example/internal/webhook"
 	talon "talon.example/sdk/go/v2"
 	sdkclient "talon.example/sdk/go/v2/client"
 )
@@ -203,11 +202,10 @@ type receiver struct {
 }
 
 func newReceiver(out io.Writer, flags *listenFlags) *receiver {
-	const timeout = 10 * time.Second // as that of the service's deliveries
 	return &receiver{
 		out: out, url: flags.forward, key: flags.key,
 		client: &http.Client{
-			Timeout:       timeout,
+			Timeout:       events.AttemptTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		// Long enough for a receiver that is built and started again.
@@ -268,15 +266,10 @@ func (r *receiver) receive(ctx context.Context, body []byte) error {
 // deliver sends an event as the service delivers it, and returns the status of the response, or 0
 // and an error.
 func (r *receiver) deliver(ctx context.Context, id string, body []byte) (status int, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url, bytes.NewReader(body))
+	request, err := webhook.NewRequest(ctx, r.url, id, body, r.key)
 	if err != nil {
 		return 0, err
 	}
-	now := time.Now()
-	request.Header.Set("Content-Type", "application/cloudevents+json")
-	request.Header.Set(events.WebhookID, id)
-	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set(events.WebhookSignature, events.Sign(id, now, body, r.key))
 	response, err := r.client.Do(request)
 	if failed, isURL := errors.AsType[*url.Error](err); isURL {
 		return 0, failed.Err // without the URL, which is the same each time

@@ -50,11 +50,7 @@ func (h *handlers) ListEvents(
 		}
 		wanted.Rights = booking.SystemRights{Lpus: []uuid.UUID{*lpu}}
 	}
-	if params.Type != nil {
-		for _, name := range *params.Type {
-			wanted.Types = append(wanted.Types, events.Type(name))
-		}
-	}
+	wanted.Types = eventTypes(params.Type)
 	switch after := params.After; {
 	case after == nil:
 	case *after == endOfFeed:
@@ -78,6 +74,14 @@ func (h *handlers) ListEvents(
 		return nil, err
 	}
 	return eventPage(page)
+}
+
+// eventTypes returns the types of the events that a client application wants, none for all.
+func eventTypes[T ~string](names *[]T) (types []events.Type) {
+	for _, name := range orDefault(names, nil) {
+		types = append(types, events.Type(name))
+	}
+	return types
 }
 
 func eventPage(page events.Page) (api.ListEventsResponseObject, error) {

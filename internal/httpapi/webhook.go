@@ -50,13 +50,10 @@ func (h *handlers) PutWebhook(
 	}
 	written := events.Webhook{
 		Guid: request.WebhookGUID, Client: caller.Client, URL: request.Body.URL, Lpu: request.Body.LpuGUID,
-		Status: events.WebhookActive,
+		Types: eventTypes(request.Body.Types), Status: events.WebhookActive,
 	}
 	if !orDefault(request.Body.Enabled, true) {
 		written.Status = events.WebhookPaused
-	}
-	for _, name := range orDefault(request.Body.Types, nil) {
-		written.Types = append(written.Types, events.Type(name))
 	}
 	stored, err := h.webhooks.Put(ctx, written)
 	if err != nil {

@@ -138,16 +138,11 @@ func (s *Sender) Send(
 	if err != nil {
 		return "", 0, fmt.Errorf("encode an event: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	request, err := NewRequest(ctx, address, strconv.FormatInt(event.Position, 10), body, keys...)
 	if err != nil {
 		return "", 0, fmt.Errorf("send an event: %w", err)
 	}
-	id, at := strconv.FormatInt(event.Position, 10), time.Now()
-	request.Header.Set("Content-Type", "application/cloudevents+json")
 	request.Header.Set("User-Agent", "Talon")
-	request.Header.Set(events.WebhookID, id)
-	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(at.Unix(), 10))
-	request.Header.Set(events.WebhookSignature, events.Sign(id, at, body, keys...))
 	response, err := s.http.Do(request)
 	if err != nil {
 		return outcome(err), 0, nil
@@ -158,6 +153,23 @@ func (s *Sender) Send(
 		return events.Delivered, response.StatusCode, nil
 	}
 	return events.Rejected, response.StatusCode, nil
+}
+
+// NewRequest returns the request that sends an event with the id, as CloudEvents JSON, to an
+// address. The keys sign it now.
+func NewRequest(
+	ctx context.Context, address, id string, body []byte, keys ...events.SigningKey,
+) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	request.Header.Set("Content-Type", "application/cloudevents+json")
+	request.Header.Set(events.WebhookID, id)
+	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set(events.WebhookSignature, events.Sign(id, now, body, keys...))
+	return request, nil
 }
 
 // outcome returns what an error of a request means.
