@@ -25,8 +25,13 @@ type uuidCodec struct{ pgtype.UUIDCodec }
 
 // PlanEncode implements pgtype.Codec.
 func (c uuidCodec) PlanEncode(types *pgtype.Map, oid uint32, format int16, value any) pgtype.EncodePlan {
-	if _, ok := value.(uuid.UUID); ok && format == pgtype.BinaryFormatCode {
-		return encodeUUID{}
+	if format == pgtype.BinaryFormatCode {
+		switch value.(type) {
+		case uuid.UUID:
+			return encodeUUID{}
+		case *uuid.UUID:
+			return encodeUUIDPointer{}
+		}
 	}
 	return c.UUIDCodec.PlanEncode(types, oid, format, value)
 }
@@ -44,6 +49,15 @@ type encodeUUID struct{}
 // Encode implements pgtype.EncodePlan.
 func (encodeUUID) Encode(value any, buf []byte) ([]byte, error) {
 	guid := value.(uuid.UUID) //nolint:forcetypeassert // PlanEncode checked the type
+	return append(buf, guid[:]...), nil
+}
+
+// encodeUUIDPointer encodes a pointer that is not nil. pgx sends nil as null itself.
+type encodeUUIDPointer struct{}
+
+// Encode implements pgtype.EncodePlan.
+func (encodeUUIDPointer) Encode(value any, buf []byte) ([]byte, error) {
+	guid := value.(*uuid.UUID) //nolint:forcetypeassert // PlanEncode checked the type
 	return append(buf, guid[:]...), nil
 }
 
