@@ -333,7 +333,7 @@ func (d *Deliverer) look(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	var page Page
-	if before != nil {
+	if before != nil && len(d.webhooks) > 0 {
 		found, err := d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *before, maxNews)
 		if err != nil {
 			return false, fmt.Errorf("read the news: %w", err)
