@@ -81,9 +81,7 @@ func (t *tx) tellBooked(a booking.NewAppointment, version int64) {
 	if version > 1 {
 		visit.Type = events.AppointmentMoved
 	}
-	referral := visit
-	referral.Lpu, referral.Type, referral.Resource = a.Request.LpuFrom, events.ReferralBooked, uuid.Nil
-	t.tell(visit, referral)
+	t.tellVisit(visit, a.Request.LpuFrom, events.ReferralBooked)
 }
 
 // claimDirection queues the claim on the referral. It loses with DirectionAlreadyBooked, also if

@@ -148,13 +148,10 @@ func (t *tx) cancel(person uuid.UUID, locked lockedVisit, c booking.Cancellation
 
 // tellCancelled queues the events of a visit that was cancelled.
 func (t *tx) tellCancelled(v *booking.BookedVisit, at time.Time) {
-	visit := events.Event{
+	t.tellVisit(events.Event{
 		Lpu: v.Lpu, Type: events.AppointmentCancelled, At: at, Appointment: v.Guid, Direction: v.Direction,
 		Version: v.Version + 1,
-	}
-	referral := visit
-	referral.Lpu, referral.Type = v.DirectionLpu, events.ReferralReleased
-	t.tell(visit, referral)
+	}, v.DirectionLpu, events.ReferralReleased)
 }
 
 // lockedVisit is a visit that no other transaction can change until this one ends.

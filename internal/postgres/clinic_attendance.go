@@ -142,20 +142,16 @@ func (t *tx) tellAttended(v *booking.BookedVisit, wanted booking.Attendance, ret
 		Lpu: v.Lpu, Type: attendanceEvents[wanted], At: at, Appointment: v.Guid, Direction: v.Direction,
 		Version: v.Version + 1,
 	}
-	t.tell(visit)
-	referral := visit
-	referral.Lpu = v.DirectionLpu
 	switch {
 	case wanted == booking.AttendanceFulfilled:
-		referral.Type = events.ReferralCompleted
+		t.tellVisit(visit, v.DirectionLpu, events.ReferralCompleted)
 	case wanted == booking.AttendanceNoShow && returned:
-		referral.Type = events.ReferralReleased
+		t.tellVisit(visit, v.DirectionLpu, events.ReferralReleased)
 	case v.Attendance == booking.AttendanceFulfilled, v.Attendance == booking.AttendanceNoShow:
-		referral.Type = events.ReferralBooked
+		t.tellVisit(visit, v.DirectionLpu, events.ReferralBooked)
 	default:
-		return
+		t.tell(visit)
 	}
-	t.tell(referral)
 }
 
 // completeDirections queues the statement that marks the referral of a visit and its copy as

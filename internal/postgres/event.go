@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"talon.example/gen/db"
@@ -30,6 +31,16 @@ func (t *tx) tell(all ...events.Event) {
 	exec(t, t.EventAdd(t.ctx, added).Exec)
 }
 
+// tellVisit is tell for the event of a visit and that of its referral, which goes to the institution
+// that holds the original.
+func (t *tx) tellVisit(visit events.Event, holder uuid.UUID, referral events.Type) {
+	exec(t, t.VisitEventsAdd(t.ctx, []db.VisitEventsAddParams{{
+		LpuGuid: visit.Lpu, Type: string(visit.Type), At: visit.At, AppointmentGuid: visit.Appointment,
+		DirectionGuid: visit.Direction, ResourceGuid: nilIfZero(visit.Resource), Version: visit.Version,
+		DirectionLpuGuid: holder, DirectionType: string(referral),
+	}}).Exec)
+}
+
 // zeroIfNil returns the value of a pointer, or the zero value for nil.
 func zeroIfNil[T any](value *T) (zero T) {
 	if value == nil {
@@ -45,9 +56,8 @@ const keptDays = int32(events.Kept / (24 * time.Hour))
 // which sees only events of transactions that have ended. So no event appears before one that
 // somebody has read.
 func (s *Store) Record(ctx context.Context, now time.Time, most int) (recorded int, err error) {
-	waiting, err := db.New(s.pool).EventsWait(ctx)
-	if err != nil || !waiting {
-		return 0, interpretError(err)
+	if _, err := db.New(s.pool).EventWaits(ctx); err != nil {
+		return 0, interpretError(ignoreAbsent(err))
 	}
 	var day time.Time
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {

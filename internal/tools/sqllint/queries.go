@@ -51,7 +51,7 @@ var fanOut = map[string]string{
 	"EventOutboxNumbers":        "the recorder, of which there is one",
 	"EventRecord":               "the recorder, of which there is one",
 	"EventSequenceAdvance":      "the recorder, of which there is one",
-	"EventsWait":                "a recorder looks for work ten times a second",
+	"EventWaits":                "a recorder looks for work ten times a second",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",
