@@ -31,8 +31,8 @@ func (t *tx) tell(all ...events.Event) {
 	exec(t, t.EventAdd(t.ctx, added).Exec)
 }
 
-// tellVisit is tell for the event of a visit and that of its referral, which goes to the institution
-// that holds the original.
+// tellVisit is tell for the event of a visit and that of its referral. The latter is for the
+// institution that holds the original.
 func (t *tx) tellVisit(visit events.Event, holder uuid.UUID, referral events.Type) {
 	exec(t, t.VisitEventsAdd(t.ctx, []db.VisitEventsAddParams{{
 		LpuGuid: visit.Lpu, Type: string(visit.Type), At: visit.At, AppointmentGuid: visit.Appointment,
