@@ -15,7 +15,6 @@ import (
 
 // The bookings that show what events cost.
 const (
-	eventScale       = 0.01 // of the region
 	eventBookings    = 4_000
 	eventConnections = 16
 	eventBound       = 0.92 // of the rate without events
@@ -48,7 +47,7 @@ func runEvents(ctx context.Context, server *server, rounds int, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	s, err := openCopy(ctx, server, "", "talon_bench_events", eventScale, progress)
+	s, err := openCopy(ctx, server, "", "talon_bench_events", progress)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +137,8 @@ func buildSilent(ctx context.Context) (program string, err error) {
 	overlayFile := filepath.Join(dir, "silent.json")
 	program = filepath.Join(dir, "talon-silent")
 	if err := errors.Join(
-		os.WriteFile(silentFile, silent, 0o600), os.WriteFile(overlayFile, overlay, 0o600),
+		os.WriteFile(silentFile, silent, 0o600), //nolint:gosec // in the cache directory
+		os.WriteFile(overlayFile, overlay, 0o600),
 	); err != nil {
 		return "", err
 	}
@@ -151,7 +151,8 @@ func (r *eventReport) markdown(w io.Writer) error {
 	var text strings.Builder
 	r.machine.markdown(&text)
 	fmt.Fprintf(&text, "%d rounds of %d bookings each, %d connections; medians. "+
-		"The client, the service and the database run on this machine.\n\n", len(r.with), eventBookings, eventConnections)
+		"The client, the service and the database run on this machine.\n\n",
+		len(r.with), eventBookings, eventConnections)
 	text.WriteString("| | without events | with events | ratio | of the rounds |\n|---|--:|--:|--:|---|\n")
 	for _, f := range []struct {
 		name string

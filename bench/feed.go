@@ -20,9 +20,8 @@ import (
 
 // The readers of the feed and the bookings that they learn of.
 const (
-	feedScale    = 0.01 // of the region
-	feedClient   = 3    // number of the client application that reads the feed
-	feedRate     = 100  // bookings a second
+	feedClient   = 3   // number of the client application that reads the feed
+	feedRate     = 100 // bookings a second
 	feedBookings = 2_000
 	feedEnd      = 5 * time.Second // after the last booking, for the last events
 )
@@ -48,7 +47,7 @@ func runFeed(ctx context.Context, server *server, readers int, progress io.Write
 	if err != nil {
 		return nil, err
 	}
-	s, err := openCopy(ctx, server, program, "talon_bench_feed", feedScale, progress)
+	s, err := openCopy(ctx, server, program, "talon_bench_feed", progress)
 	if err != nil {
 		return nil, err
 	}

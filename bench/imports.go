@@ -32,8 +32,7 @@ const (
 	maxImportCells = 10_000_000
 	firstImportID  = 1_000_000_000 // of a cell; the region's are smaller
 
-	importScale      = 0.01 // of the region whose cells are booked meanwhile
-	importClient     = 2    // number of the client application that sends files
+	importClient     = 2 // number of the client application that sends files
 	importWindows    = 2_000
 	importPairs      = 5       // measurements of bookings in a round, each without and with an import
 	importBookings   = 2_000   // of each of them
@@ -125,7 +124,7 @@ func runImports(ctx context.Context, server *server, plan importPlan, progress i
 // openImporter creates a copy of the region's database for the imports, and starts the service on
 // it.
 func openImporter(ctx context.Context, server *server, program string, progress io.Writer) (_ *importer, err error) {
-	s, err := openCopy(ctx, server, program, "talon_bench_import", importScale, progress)
+	s, err := openCopy(ctx, server, program, "talon_bench_import", progress)
 	if err != nil {
 		return nil, err
 	}

@@ -33,15 +33,16 @@ type Sample struct {
 	PeakMiB     float64 `json:"service_peak_mib,omitempty"` // peak memory of the service
 }
 
-// openCopy copies the database of a region under another name, and opens the copy.
-func openCopy(
-	ctx context.Context, server *server, program, database string, scale float64, progress io.Writer,
-) (*site, error) {
-	region, err := ensureData(ctx, server, scale, progress)
+// copyScale is the size of the regions that are copied.
+const copyScale = 0.01
+
+// openCopy copies the database of a small region under another name, and opens the copy.
+func openCopy(ctx context.Context, server *server, program, database string, progress io.Writer) (*site, error) {
+	region, err := ensureData(ctx, server, copyScale, progress)
 	if err != nil {
 		return nil, err
 	}
-	if err := server.copyDatabase(ctx, databaseName(scale), database); err != nil {
+	if err := server.copyDatabase(ctx, databaseName(copyScale), database); err != nil {
 		return nil, err
 	}
 	copied := *server

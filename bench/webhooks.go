@@ -25,8 +25,7 @@ import (
 
 // The webhooks and the bookings of which they learn.
 const (
-	webhookScale     = 0.01 // of the region
-	webhookClient    = 100  // number of the first client application
+	webhookClient    = 100 // number of the first client application
 	webhooksOfClient = 20
 	webhookCount     = 200
 	webhookDead      = 20 // of them do not respond
@@ -73,7 +72,7 @@ func runWebhooks(ctx context.Context, server *server, river bool, progress io.Wr
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, receiver.server.Close()) }()
-	s, err := openCopy(ctx, server, program, "talon_bench_webhooks", webhookScale, progress)
+	s, err := openCopy(ctx, server, program, "talon_bench_webhooks", progress)
 	if err != nil {
 		return nil, err
 	}
