@@ -672,6 +672,15 @@ type Resource struct {
 	Preparation string
 }
 
+// How far the sweep of the past (очистка) has come in each institution.
+type Retention struct {
+	LpuGuid uuid.UUID
+	// When nothing was left to be deleted. The instance that has locked the row sweeps the institution.
+	SweptAt time.Time
+	// Free cells that began before were deleted. The sweep does not read the booked ones among them again.
+	FreeBefore time.Time
+}
+
 // The state of a resource's schedule in its source. Whoever writes the schedule locks this row first. It is not the row of the resource, because a booking locks that one after the cells, and a message before them.
 type ScheduleSource struct {
 	LpuGuid      uuid.UUID

@@ -37,6 +37,7 @@ type App struct {
 	webhooks  *events.Webhooks
 	deliverer *events.Deliverer
 	booking   *booking.Service
+	retention *registry.Retention
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
@@ -113,6 +114,9 @@ func New(
 		ports = wrap.Ports(ports)
 	}
 	a.booking = booking.NewService(ports, now)
+	a.retention = registry.NewRetention(store, registry.RetentionDays{
+		FreeCells: config.KeepFreeCellsDays, Visits: config.KeepVisitsDays, Referrals: config.KeepReferralsDays,
+	}, now)
 	var issuer *auth.Issuer
 	if own != nil {
 		issuer = auth.NewIssuer(own, config.TokenIssuer, config.TokenAudience, config.AuthTokenLife, now)
@@ -306,6 +310,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer a.background(ctx, a.sweep)()
+	defer a.background(ctx, a.sweepPast)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.deliverer.Run(ctx, a.log) })()

@@ -63,6 +63,10 @@ type Config struct {
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
 
 	WebhookAddresses webhook.Addresses `env:"TALON_WEBHOOK_ADDRESSES" envDefault:"public"`
+
+	KeepFreeCellsDays int `env:"TALON_KEEP_FREE_CELLS_DAYS" envDefault:"30"`
+	KeepVisitsDays    int `env:"TALON_KEEP_VISITS_DAYS" envDefault:"0"`
+	KeepReferralsDays int `env:"TALON_KEEP_REFERRALS_DAYS" envDefault:"0"`
 }
 
 // Secret is a setting whose value is never printed.
@@ -185,8 +189,27 @@ func (c *Config) validate(unreadable map[string]string) error {
 		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
 		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
 	}
+	for _, kept := range []struct {
+		name string
+		days int
+	}{
+		{"TALON_KEEP_FREE_CELLS_DAYS", c.KeepFreeCellsDays}, {"TALON_KEEP_VISITS_DAYS", c.KeepVisitsDays},
+		{"TALON_KEEP_REFERRALS_DAYS", c.KeepReferralsDays},
+	} {
+		require(kept.days == 0 || kept.days >= minKeptDays && kept.days <= maxKeptDays,
+			kept.name, fmt.Sprintf("must be 0, or from %d to %d", minKeptDays, maxKeptDays))
+	}
+	require(c.KeepReferralsDays == 0 || c.KeepVisitsDays > 0 && c.KeepVisitsDays <= c.KeepReferralsDays,
+		"TALON_KEEP_REFERRALS_DAYS", "must be 0 or at least TALON_KEEP_VISITS_DAYS: a visit needs its referral")
 	return errors.Join(problems...)
 }
+
+// minKeptDays and maxKeptDays limit how long the past is kept. The institution can still change a
+// visit of the last days.
+const (
+	minKeptDays = 7
+	maxKeptDays = 36_525
+)
 
 // longestRequest returns the longest time of a request, from the end of its body to the response.
 func (c *Config) longestRequest() (time.Duration, error) {

@@ -29,11 +29,27 @@ func (a *App) background(ctx context.Context, do func(context.Context)) (stop fu
 
 // sweep deletes expired rows now and then every sweepEvery, until ctx is done. Every instance
 // sweeps; concurrent sweeps are safe. A failed sweep is logged and repeated at the next interval.
-func (a *App) sweep(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
+func (a *App) sweep(ctx context.Context) { every(ctx, sweepEvery, a.sweepOnce) }
+
+// sweepPast deletes the past now and then every sweepEvery, until ctx is done.
+func (a *App) sweepPast(ctx context.Context) {
+	every(ctx, sweepEvery, func(ctx context.Context) {
+		deleted, err := a.retention.Sweep(ctx)
+		if err != nil {
+			a.log.Warn("sweep the past", "error", err)
+		}
+		if deleted > 0 {
+			a.log.Info("swept the past", "rows", deleted)
+		}
+	})
+}
+
+// every calls do now and then at an interval, until ctx is done.
+func every(ctx context.Context, interval time.Duration, do func(context.Context)) {
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		a.sweepOnce(ctx)
+		do(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -8,6 +8,7 @@ LOCK TABLE import, import_chunk, import_error, source_object, schedule_source, s
 DELETE FROM event_outbox;
 DELETE FROM event;
 DELETE FROM event_sequence;
+DELETE FROM retention;
 UPDATE event_recorder SET position = 0, recorded_at = '1970-01-01Z', dropped = 0;
 DELETE FROM webhook_attempt;
 DELETE FROM webhook_retry;

@@ -89,6 +89,8 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		keyURL     = "TALON_JWKS_URL: must be an https address"
 		origins    = "TALON_CORS_ORIGINS: must be * or origins"
 		mipTimeout = "TALON_MIP_TIMEOUT: must be above 0 and at most "
+		keptDays   = "TALON_KEEP_VISITS_DAYS: must be 0, or from 7 to 36525"
+		referrals  = "TALON_KEEP_REFERRALS_DAYS: must be 0 or at least TALON_KEEP_VISITS_DAYS"
 	)
 	for _, c := range []struct{ name, value, timeout, problem string }{
 		{"TALON_JWKS_URL", "http://auth.example/jwks.json", "0s", keyURL},
@@ -111,6 +113,11 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"TALON_MIP_TIMEOUT", "10s", "0s", ""},
 		{"TALON_MIP_TIMEOUT", "3s", "2s", mipTimeout + "2s"},
 		{"TALON_MIP_TIMEOUT", "30s", "1m", ""},
+		{"TALON_KEEP_VISITS_DAYS", "6", "0s", keptDays},
+		{"TALON_KEEP_VISITS_DAYS", "-1", "0s", keptDays},
+		{"TALON_KEEP_VISITS_DAYS", "40000", "0s", keptDays},
+		{"TALON_KEEP_VISITS_DAYS", "7", "0s", ""},
+		{"TALON_KEEP_REFERRALS_DAYS", "30", "0s", referrals}, // visits are kept forever
 	} {
 		settings := minimalSettings(map[string]string{c.name: c.value, "TALON_REQUEST_TIMEOUT": c.timeout})
 		code, _, stderr := run(t, toEnviron(settings), "serve", "--check")

@@ -19,6 +19,7 @@ var keys = map[string]string{
 	"event_outbox":          "lpu_guid",
 	"event":                 "lpu_guid",
 	"event_sequence":        "lpu_guid",
+	"retention":             "lpu_guid",
 	"webhook_key":           "webhook_guid",
 	"webhook_retry":         "webhook_guid",
 	"webhook_attempt":       "webhook_guid",
@@ -58,6 +59,8 @@ var fanOut = map[string]string{
 	"ImportsCutOff":             "a sweep",
 	"ImportsEnded":              "a sweep",
 	"ImportsWaiting":            "a worker looks for work once a second",
+	"RetentionAdd":              "a sweep",
+	"RetentionClaim":            "a sweep",
 	"WebhookAttemptSweep":       "a sweep",
 }
 
