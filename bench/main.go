@@ -9,6 +9,7 @@
 //	go run ./bench events  -rounds 9
 //	go run ./bench feed    -readers 1000
 //	go run ./bench webhooks -river
+//	go run ./bench years
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -38,7 +39,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|feed|webhooks [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|feed|webhooks|years [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -104,6 +105,12 @@ func command(ctx context.Context, args []string) (err error) {
 		return report.markdown(os.Stdout)
 	case "webhooks":
 		report, err := runWebhooks(ctx, server, *river, os.Stderr)
+		if err != nil {
+			return err
+		}
+		return report.markdown(os.Stdout)
+	case "years":
+		report, err := runYears(ctx, server, os.Stderr)
 		if err != nil {
 			return err
 		}

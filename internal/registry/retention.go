@@ -58,13 +58,11 @@ func (r *Retention) Sweep(ctx context.Context) (deleted int, err error) {
 		began, now := time.Now(), r.now()
 		rows, found, err := r.store.Sweep(ctx, r.past(now), now, sweptAtOnce)
 		deleted += rows
-		switch {
-		case ctx.Err() != nil:
-			return deleted, nil // the next sweep goes on
-		case err != nil:
+		if err != nil && ctx.Err() == nil {
 			return deleted, fmt.Errorf("delete the past: %w", err)
-		case !found:
-			return deleted, nil
+		}
+		if err != nil || !found {
+			break // where ctx is done, the next sweep goes on
 		}
 		select {
 		case <-ctx.Done():
