@@ -58,11 +58,13 @@ func (r *Retention) Sweep(ctx context.Context) (deleted int, err error) {
 		began, now := time.Now(), r.now()
 		rows, found, err := r.store.Sweep(ctx, r.past(now), now, sweptAtOnce)
 		deleted += rows
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case ctx.Err() != nil:
+			return deleted, nil //nolint:nilerr // the next sweep goes on
+		case err != nil:
 			return deleted, fmt.Errorf("delete the past: %w", err)
-		}
-		if err != nil || !found {
-			break // where ctx is done, the next sweep goes on
+		case !found:
+			return deleted, nil
 		}
 		select {
 		case <-ctx.Done():
