@@ -7,6 +7,7 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3conv"
+	"go.yaml.in/yaml/v3"
 )
 
 // Contract is the content of openapi.yaml, which defines the HTTP interface and every documented
@@ -20,6 +21,19 @@ var Contract []byte
 //
 //go:embed arazzo.yaml
 var Workflows []byte
+
+// Version returns the version of Contract, such as 2.0.0. Everything made from it has this version.
+func Version() (string, error) {
+	var document struct {
+		Info struct {
+			Version string `yaml:"version"`
+		} `yaml:"info"`
+	}
+	if err := yaml.Unmarshal(Contract, &document); err != nil {
+		return "", fmt.Errorf("parse openapi.yaml: %w", err)
+	}
+	return document.Info.Version, nil
+}
 
 // Document parses Contract and resolves its references. Each call returns a new document, which the
 // caller may change.

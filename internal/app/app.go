@@ -298,6 +298,10 @@ func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) erro
 // Serve serves requests on the listener until ctx is done. Then it reports not ready, waits
 // ShutdownDelay for the load balancer, waits for running requests, and returns.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
+	build, err := ReadBuild()
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -314,7 +318,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.deliverer.Run(ctx, a.log) })()
-	a.log.Info("serving", "addr", listener.Addr().String())
+	a.log.Info("serving", "addr", listener.Addr().String(), "build", build)
 
 	select {
 	case err := <-served:

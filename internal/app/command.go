@@ -23,12 +23,13 @@ var Program = command.Program{
   talon import FILE|-      load schedules, referrals and patients from a file
   talon listen             print the events of a service, and forward them to a receiver that is developed
   talon client             create, list, enable and disable client applications, and rotate their secrets
+  talon version            print the version, the commit and the newest schema of this build
 
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
 		"serve": command.Service(serve), "migrate": migrate, "client": client, "import": importFile,
-		"listen": listen,
+		"listen": listen, "version": Version("talon"),
 	},
 }
 

@@ -64,6 +64,9 @@ func Service(serve func(context.Context, *Env, []string) error) func(context.Con
 // stderr.
 func (p *Program) Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	env := &Env{Variables: variables(environ), Stdout: stdout, Stderr: stderr, program: p.Name}
+	if len(args) > 0 && args[0] == "--version" { // where other programs have it
+		args = append([]string{"version"}, args[1:]...)
+	}
 	name, rest := p.Default, args
 	if len(args) > 0 && (p.Default == "" || !strings.HasPrefix(args[0], "-") || IsHelp(args[0])) {
 		name, rest = args[0], args[1:]

@@ -31,6 +31,7 @@ var Program = command.Program{
   talon-sandbox reset      reset the demo data to their initial state
   talon-sandbox token --person G
                            sign a token for a patient (--client, --ttl)
+  talon-sandbox version    print the version, the commit and the newest schema of this build
 
 TALON_SANDBOX_KEY_FILE is the file of the key that signs the tokens; it is created if it does not
 exist. The other settings are those of talon.
@@ -38,6 +39,7 @@ exist. The other settings are those of talon.
 	Default: "serve",
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
 		"serve": command.Service(serve), "reset": reset, "token": token,
+		"version": app.Version("talon-sandbox"),
 	},
 }
 
