@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -153,9 +153,25 @@ versions: ## Fail if the version of the contract is too low for its changes, or 
 	@go run -C internal/tools/semver .
 	go test -C internal/tools/semver ./...
 
-release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs
+release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs and packages
 	@go run -C internal/tools/semver . release
 	@$(MAKE) sdk-artefacts
+	@$(MAKE) package
+
+# The commit is packaged, not the work tree: two clones in different folders, which must give equal
+# bytes. buildah comes from the distribution.
+package: ## Build the binary, deb, rpm, image and SBOM of the last commit into dist/, twice, and compare them
+	@command -v buildah >/dev/null || { echo "make package needs buildah (Debian: apt-get install buildah)"; exit 1; }
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && mkdir -p dist && for build in first/a second/b; do \
+		mkdir -p "$$folder/$$build" "$$folder/$${build%/*}/out" && git clone -q . "$$folder/$$build/talon" && \
+		"$$folder/$$build/talon/deploy/build" "$$folder/$${build%/*}/out" || exit 1; done && \
+	diff -r "$$folder/first/out" "$$folder/second/out" && rm -f dist/talon[_-][0-9]* dist/SHA256SUMS && \
+	cp "$$folder"/first/out/* dist && (cd dist && find . -type f ! -name SHA256SUMS | sort | xargs sha256sum >SHA256SUMS) && \
+	echo "two builds gave equal bytes:" && (cd dist && while read -r sum file; do \
+		printf '%10d  %s  %s\n' "$$(stat -c %s "$$file")" "$$sum" "$${file#./}"; done <SHA256SUMS)
+
+package-test: postgres ## Install the deb of dist/, book through the installed service, and remove it (as root, on Debian)
+	go test -tags packaged -count 1 -timeout 10m -v ./test/packaged
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width

@@ -26,3 +26,14 @@ func TestServiceContainsTheServiceAlone(t *testing.T) {
 		}), unwanted)
 	}
 }
+
+// Promise: the service needs no file of the machine: the binary contains time zones, and the
+// certificates of authorities for a machine that has none.
+func TestServiceNeedsNoFiles(t *testing.T) {
+	t.Parallel()
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	require.NoError(t, err)
+	packages := strings.Fields(string(output))
+	require.Contains(t, packages, "time/tzdata")
+	require.Contains(t, packages, "golang.org/x/crypto/x509roots/fallback")
+}

@@ -2,6 +2,10 @@
 // of its operator. `talon help` prints them.
 package main
 
-import "talon.example/internal/app"
+import (
+	_ "golang.org/x/crypto/x509roots/fallback" // for images without certificates of authorities
+
+	"talon.example/internal/app"
+)
 
 func main() { app.Program.Main() }
