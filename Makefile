@@ -179,7 +179,7 @@ package-test: postgres ## Install the deb of dist/, book through the installed s
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width
-	$(LINT) run --build-tags chaos ./...
+	$(LINT) run --build-tags chaos,packaged ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
 		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done

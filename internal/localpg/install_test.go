@@ -10,8 +10,7 @@ import (
 )
 
 // Promise: apt-get installs PostgreSQL if this process may use it, otherwise npm does if there is a
-// Node, and nothing is tried on other machines. (As root apt-get needs no sudo, so that sudo decides
-// only for other accounts.)
+// Node, and nothing is tried on other machines. As root apt-get needs no sudo.
 func TestInstallerSuitsTheMachine(t *testing.T) {
 	for name, machine := range map[string]struct{ programs, source string }{
 		"debian":           {"apt-get sudo", "the distribution's package"},
@@ -47,7 +46,7 @@ func TestInstalledPackageOfNpmIsFound(t *testing.T) {
 func programs(t *testing.T, names string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range strings.Fields(names) {
+	for name := range strings.FieldsSeq(names) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\n"), 0o755))
 	}
 	return dir

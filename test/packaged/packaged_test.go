@@ -109,13 +109,17 @@ func TestImage(t *testing.T) {
 	require.NoError(t, os.Chmod(filepath.Dir(root), 0o755)) // so that another account can enter it
 	require.NoError(t, os.Chmod(root, 0o755))
 	command(t, "tar", "--extract", "--file", artefact(t, "talon_*_image.tar"), "--directory", layout)
-	type descriptor struct{ Digest string }
+	type descriptor struct {
+		Digest string `json:"digest"`
+	}
 	read := func(d descriptor, into any) {
 		content, err := os.ReadFile(filepath.Join(layout, "blobs", strings.ReplaceAll(d.Digest, ":", "/")))
 		require.NoError(t, err)
 		require.NoError(t, json.Unmarshal(content, into))
 	}
-	var index struct{ Manifests []descriptor }
+	var index struct {
+		Manifests []descriptor `json:"manifests"`
+	}
 	content, err := os.ReadFile(filepath.Join(layout, "index.json"))
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(content, &index))
@@ -151,9 +155,10 @@ func TestSBOM(t *testing.T) {
 	require.NoError(t, err)
 	var sbom struct {
 		Components []struct {
-			Name, Version string
-			Licenses      []struct{ License struct{ ID string } }
-		}
+			Name     string     `json:"name"`
+			Version  string     `json:"version"`
+			Licenses []struct{} `json:"licenses"`
+		} `json:"components"`
 	}
 	require.NoError(t, json.Unmarshal(content, &sbom))
 	versions := map[string]string{}
