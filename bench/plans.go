@@ -20,11 +20,11 @@ import (
 )
 
 // reference are the tables that stay small, so that a full scan is acceptable. Every other table
-// grows with the region. event_outbox is emptied ten times a second, and event_sequence has a row
-// for each institution.
+// grows with the region. event_outbox is emptied ten times a second, and event_sequence and
+// retention have a row for each institution.
 var reference = []string{
 	"busy_type", "client_application", "legal_entity", "lpu", "setting", "talon_schema_version",
-	"event_outbox", "event_recorder", "event_sequence", "webhook", "webhook_deliverer",
+	"event_outbox", "event_recorder", "event_sequence", "retention", "webhook", "webhook_deliverer",
 }
 
 // small are the partial indexes that stay small in a growing table, so that reading one from end to
