@@ -3,11 +3,12 @@ package talon
 
 import (
 	_ "embed" // for the contract
+	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3conv"
-	"go.yaml.in/yaml/v3"
 )
 
 // Contract is the content of openapi.yaml, which defines the HTTP interface and every documented
@@ -22,17 +23,17 @@ var Contract []byte
 //go:embed arazzo.yaml
 var Workflows []byte
 
+// versionLine is the line of info.version, the first one with this name.
+var versionLine = regexp.MustCompile(`(?m)^  version: (\S+)$`)
+
 // Version returns the version of Contract, such as 2.0.0. Everything made from it has this version.
+// It reads the line alone, because a start would wait for the whole contract to be parsed.
 func Version() (string, error) {
-	var document struct {
-		Info struct {
-			Version string `yaml:"version"`
-		} `yaml:"info"`
+	found := versionLine.FindSubmatch(Contract)
+	if found == nil {
+		return "", errors.New("openapi.yaml has no version")
 	}
-	if err := yaml.Unmarshal(Contract, &document); err != nil {
-		return "", fmt.Errorf("parse openapi.yaml: %w", err)
-	}
-	return document.Info.Version, nil
+	return string(found[1]), nil
 }
 
 // Document parses Contract and resolves its references. Each call returns a new document, which the
