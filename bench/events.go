@@ -80,18 +80,11 @@ func (s *site) eventRound(ctx context.Context, program string) (_ Sample, err er
 		err = errors.Join(err, s.service.stop())
 		s.service = nil
 	}()
-	requests, err := s.service.caller().requests(eventBookings, s.take(eventBookings))
-	if err != nil {
-		return Sample{}, err
-	}
-	settle, err := s.service.caller().requests(settleRequests, s.take(settleRequests))
-	if err != nil {
-		return Sample{}, err
-	}
-	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
+	send := func(ctx context.Context, requests [][]byte) (Load, error) {
 		load, err := runWrk(ctx, s.service.address, eventConnections, requests)
 		return load, errors.Join(err, s.waitRecorded(ctx))
-	})
+	}
+	return s.book(ctx, eventBookings, s.take(eventBookings), send)
 }
 
 // waitRecorded waits until no event waits for its place in the feed.

@@ -286,18 +286,26 @@ func (s *site) limit(ctx context.Context, rate float64, n int64) (Sample, error)
 	})
 }
 
+// book measures n bookings by the service, whose requests send sends.
+func (s *site) book(
+	ctx context.Context, n int64, booking func(int64) Booking, send func(context.Context, [][]byte) (Load, error),
+) (Sample, error) {
+	caller := s.service.caller()
+	requests, err := caller.requests(n, booking)
+	if err != nil {
+		return Sample{}, err
+	}
+	settle, err := caller.requests(settleRequests, s.take(settleRequests))
+	if err != nil {
+		return Sample{}, err
+	}
+	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) { return send(ctx, requests) })
+}
+
 // closed measures n bookings by the service in a closed loop: each connection always has one
 // request in flight.
 func (s *site) closed(ctx context.Context, connections int, n int64, booking func(int64) Booking) (Sample, error) {
-	requests, err := s.service.caller().requests(n, booking)
-	if err != nil {
-		return Sample{}, err
-	}
-	settle, err := s.service.caller().requests(settleRequests, s.take(settleRequests))
-	if err != nil {
-		return Sample{}, err
-	}
-	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
+	return s.book(ctx, n, booking, func(ctx context.Context, requests [][]byte) (Load, error) {
 		return runWrk(ctx, s.service.address, connections, requests)
 	})
 }
@@ -319,17 +327,8 @@ func (s *site) search(ctx context.Context, connections int, n int64) (Sample, er
 
 // steady measures n bookings by the service at a rate, in bookings per second.
 func (s *site) steady(ctx context.Context, rate float64, n int64, booking func(int64) Booking) (Sample, error) {
-	caller := s.service.caller()
-	requests, err := caller.requests(n, booking)
-	if err != nil {
-		return Sample{}, err
-	}
-	settle, err := caller.requests(settleRequests, s.take(settleRequests))
-	if err != nil {
-		return Sample{}, err
-	}
-	return s.measure(ctx, settle, true, func(ctx context.Context) (Load, error) {
-		return runSteady(ctx, caller.host, rate, requests)
+	return s.book(ctx, n, booking, func(ctx context.Context, requests [][]byte) (Load, error) {
+		return runSteady(ctx, s.service.caller().host, rate, requests)
 	})
 }
 
