@@ -989,7 +989,7 @@ type CancellationRequest struct {
 	// Example: institution
 	Initiator CancellationRequestInitiator `json:"Initiator"`
 
-	// Reason Why the visit is cancelled.
+	// Reason Why the visit is cancelled. It must suit `Initiator`, see the table.
 	//
 	// Example: doctor_absent
 	Reason CancellationRequestReason `json:"Reason"`
@@ -1005,7 +1005,7 @@ type CancellationRequest struct {
 // Example: institution
 type CancellationRequestInitiator string
 
-// CancellationRequestReason Why the visit is cancelled.
+// CancellationRequestReason Why the visit is cancelled. It must suit `Initiator`, see the table.
 //
 // Example: doctor_absent
 type CancellationRequestReason string
@@ -4150,6 +4150,9 @@ type VisitSlotRefused = Error
 
 // WebhookAbsent The body of every error response.
 type WebhookAbsent = Error
+
+// WebhookOrLpuAbsent The body of every error response.
+type WebhookOrLpuAbsent = Error
 
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {

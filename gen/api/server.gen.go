@@ -3527,6 +3527,8 @@ type VisitSlotRefusedJSONResponse Error
 
 type WebhookAbsentJSONResponse Error
 
+type WebhookOrLpuAbsentJSONResponse Error
+
 type GetKeysRequestObject struct {
 }
 
@@ -6395,6 +6397,20 @@ func (response ListEvents403JSONResponse) VisitListEventsResponse(w http.Respons
 		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
 	}
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents404JSONResponse struct{ LpuAbsentJSONResponse }
+
+func (response ListEvents404JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(404)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12619,7 +12635,7 @@ func (response PutWebhook403JSONResponse) VisitPutWebhookResponse(w http.Respons
 	return err
 }
 
-type PutWebhook404JSONResponse struct{ WebhookAbsentJSONResponse }
+type PutWebhook404JSONResponse struct{ WebhookOrLpuAbsentJSONResponse }
 
 func (response PutWebhook404JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
 

@@ -92,8 +92,30 @@ func (v *BookedVisit) RejectCancellation(now time.Time) *Refusal {
 	return nil
 }
 
-// CauseOther is the cause that is explained only by text. The contract lists the others.
-const CauseOther CancelCause = "other"
+// The causes. CauseOther is explained only by text.
+const (
+	CauseDoctorAbsent      CancelCause = "doctor_absent"
+	CauseEquipmentFailed   CancelCause = "equipment_failed"
+	CauseScheduleChanged   CancelCause = "schedule_changed"
+	CauseInstitutionClosed CancelCause = "institution_closed"
+	CausePatientRequest    CancelCause = "patient_request"
+	CausePatientDied       CancelCause = "patient_died"
+	CauseBookedByMistake   CancelCause = "booked_by_mistake"
+	CauseOther             CancelCause = "other"
+)
+
+// AllowedFor reports whether the initiator of a cancel can have this cause. The patient is told
+// both, and they must not contradict each other.
+func (c CancelCause) AllowedFor(initiator Initiator) bool {
+	switch c {
+	case CauseDoctorAbsent, CauseEquipmentFailed, CauseScheduleChanged, CauseInstitutionClosed:
+		return initiator == ByInstitution
+	case CausePatientRequest:
+		return initiator == ByPatient
+	default: // the desk learns of the others from either
+		return true
+	}
+}
 
 // OtherReason is the code of a reason given as text.
 const OtherReason = 6

@@ -62,6 +62,7 @@ var (
 	ProblemBeforeOpened  = Problem{"period", "дата должна быть не раньше OpenedOn"}
 	ProblemLpuOther      = Problem{"lpu_foreign", "ЛПУ не принадлежит юр лицу, в которое выдано направление"}
 	ProblemReason        = Problem{"conflict", "причина указывается только вместе с rejected"}
+	ProblemCause         = Problem{"conflict", "причина не соответствует инициатору отмены"}
 	ProblemNotWebhookURL = Problem{"format", "ожидается адрес https без имени пользователя и фрагмента, на который установка отправляет события"}
 	ProblemNotDelivered  = Problem{"event_unknown", "события нет в журнале доставки"}
 	ProblemNotKept       = Problem{"period", "время должно быть не в будущем и не раньше чем 30 дней назад"}

@@ -40,9 +40,13 @@ func (c Cancellation) Repeats(stored *booking.Cancellation) bool {
 
 // Cancel cancels a visit for its institution and returns it. The same cancellation changes nothing.
 // It rejects with AppointmentAbsent, with AppointmentNotActive, with AppointmentAttended and
-// AttendanceFinal, and with FieldInvalid if CauseOther has no text.
+// AttendanceFinal, and with FieldInvalid if the initiator cannot have the cause or CauseOther has
+// no text.
 func (s *Service) Cancel(ctx context.Context, lpu, visit uuid.UUID, cancellation Cancellation) (Visit, error) {
-	if cancellation.Cause == booking.CauseOther && strings.TrimSpace(cancellation.Text) == "" {
+	switch {
+	case !cancellation.Cause.AllowedFor(cancellation.Initiator):
+		return Visit{}, booking.InvalidField("Reason", booking.ProblemCause)
+	case cancellation.Cause == booking.CauseOther && strings.TrimSpace(cancellation.Text) == "":
 		return Visit{}, booking.InvalidField("Text", booking.ProblemMissing)
 	}
 	cancelled, err := s.store.WriteCancellation(ctx, lpu, visit, cancellation, s.now())

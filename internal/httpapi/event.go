@@ -42,11 +42,8 @@ func (h *handlers) ListEvents(
 	caller := server.Caller(ctx)
 	wanted.Rights = booking.SystemRights{Lpus: caller.Lpus, EveryLpu: caller.EveryLpu}
 	if lpu := params.LpuGUID; lpu != nil {
-		switch refusal := rejectZero(guidField{"lpuGuid", *lpu}); {
-		case refusal != nil:
-			return nil, refusal
-		case !caller.ActsFor(*lpu):
-			return nil, server.Reject(server.InstitutionForeign)
+		if err := h.rejectLpu(ctx, guidField{"lpuGuid", *lpu}); err != nil {
+			return nil, err
 		}
 		wanted.Rights = booking.SystemRights{Lpus: []uuid.UUID{*lpu}}
 	}
@@ -74,6 +71,19 @@ func (h *handlers) ListEvents(
 		return nil, err
 	}
 	return eventPage(page)
+}
+
+// rejectLpu returns an error unless the caller acts for an institution, which it has chosen by a
+// parameter or a field, and the institution exists.
+func (h *handlers) rejectLpu(ctx context.Context, lpu guidField) error {
+	if refusal := rejectZero(lpu); refusal != nil {
+		return refusal
+	}
+	if caller := server.Caller(ctx); !caller.ActsFor(lpu.guid) {
+		return server.Reject(server.InstitutionForeign)
+	}
+	_, err := h.registry.Lpu(ctx, lpu.guid)
+	return err
 }
 
 // eventTypes returns the types of the events that a client application wants, none for all.

@@ -41,11 +41,8 @@ func (h *handlers) PutWebhook(
 		return nil, refusal
 	}
 	if lpu := request.Body.LpuGUID; lpu != nil {
-		switch refusal := rejectZero(guidField{"LpuGuid", *lpu}); {
-		case refusal != nil:
-			return nil, refusal
-		case !caller.ActsFor(*lpu):
-			return nil, server.Reject(server.InstitutionForeign)
+		if err := h.rejectLpu(ctx, guidField{"LpuGuid", *lpu}); err != nil {
+			return nil, err
 		}
 	}
 	written := events.Webhook{

@@ -65,7 +65,7 @@ func TestInstitutionCancels(t *testing.T) {
 	require.Equal(t, cancelled, colleague.mustCancelVisit(visit, "institution", "doctor_absent", "Врач заболел"),
 		"repeated by another application")
 	for _, content := range [][]string{
-		{"patient", "doctor_absent", "Врач заболел"},
+		{"patient", "patient_request", "Врач заболел"},
 		{"institution", "schedule_changed", "Врач заболел"},
 		{"institution", "doctor_absent", "Врач занят"},
 		{"institution", "doctor_absent"},

@@ -195,6 +195,8 @@ func TestFeedOfInstitutions(t *testing.T) {
 	require.Equal(t, all, region.read("type=appointment.booked&type=schedule.changed").Items)
 
 	to.get("lpuGuid="+r.From.String()).RequireRefusal(t, "institution_foreign")
+	region.get("lpuGuid="+uuid.NewString()).RequireRefusal(t, "lpu_absent")
+	region.get("after=latest&lpuGuid="+uuid.NewString()).RequireRefusal(t, "lpu_absent")
 	r.GetAs(r.token, "/events").RequireRefusal(t, "scope_missing")
 	r.Get(r.Person, "/events").RequireRefusal(t, "token_invalid")
 	for query, field := range map[string]string{

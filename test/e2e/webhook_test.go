@@ -386,6 +386,9 @@ func TestWebhooksArePrivate(t *testing.T) {
 	require.Empty(t, harness.Decode[api.WebhookList](t, s.GetAs(other, "/webhooks")).Items)
 	require.Len(t, harness.Decode[api.WebhookList](t, s.GetAs(s.systemToken(), "/webhooks")).Items, 1)
 	s.put(harness.Fields{"LpuGuid": s.From}).RequireRefusal(t, "institution_foreign")
+	region := s.SystemToken(s.AddSystemClient(eventScopes), eventScopes)
+	s.AskAs(region, http.MethodPut, "/webhooks/"+uuid.NewString(),
+		harness.Fields{"Url": s.url, "LpuGuid": uuid.New()}).RequireRefusal(t, "lpu_absent")
 	s.AskAs(s.registrar.token, http.MethodGet, s.path(""), nil).RequireRefusal(t, "scope_missing")
 
 	// A client application that loses its scope gets nothing.

@@ -95,6 +95,16 @@ func (g *generator) proseConstraints() []proseConstraint {
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
 			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.list()
 		}},
+		proseConstraint{[]string{"putCancellation"}, []string{"Reason"}, "It must suit `Initiator`, see the table.",
+			func(d *draft) bool {
+				reason := fmt.Sprint(d.value("Reason"))
+				if d.value("Initiator") == "institution" {
+					return reason == "patient_request"
+				}
+				return slices.Contains([]string{
+					"doctor_absent", "equipment_failed", "schedule_changed", "institution_closed",
+				}, reason)
+			}},
 		proseConstraint{[]string{"putWebhook"}, []string{"Url"}, "`https` and absolute, without a user or a fragment.",
 			func(d *draft) bool {
 				address, err := url.Parse(fmt.Sprint(d.value("Url")))

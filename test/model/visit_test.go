@@ -233,7 +233,8 @@ func (r visitRequest) malformed() bool {
 	case "receipt":
 		return r.version < 1 || (r.status == "rejected") != (r.reason != "")
 	case "cancellation":
-		return r.cause == "other" && strings.TrimSpace(r.reason) == ""
+		return r.cause == "doctor_absent" && r.initiator == "patient" ||
+			r.cause == "other" && strings.TrimSpace(r.reason) == ""
 	default:
 		return false
 	}

@@ -998,7 +998,7 @@ type CancellationRequest struct {
 	// Example: institution
 	Initiator CancellationRequestInitiator `json:"Initiator"`
 
-	// Reason Why the visit is cancelled.
+	// Reason Why the visit is cancelled. It must suit `Initiator`, see the table.
 	//
 	// Example: doctor_absent
 	Reason CancellationRequestReason `json:"Reason"`
@@ -1014,7 +1014,7 @@ type CancellationRequest struct {
 // Example: institution
 type CancellationRequestInitiator string
 
-// CancellationRequestReason Why the visit is cancelled.
+// CancellationRequestReason Why the visit is cancelled. It must suit `Initiator`, see the table.
 //
 // Example: doctor_absent
 type CancellationRequestReason string
@@ -4252,6 +4252,9 @@ type VisitSlotRefused = Error
 // WebhookAbsent The body of every error response.
 type WebhookAbsent = Error
 
+// WebhookOrLpuAbsent The body of every error response.
+type WebhookOrLpuAbsent = Error
+
 // ListAppointmentsParams defines parameters for ListAppointments.
 type ListAppointmentsParams struct {
 	// DirectionGUID Only appointments booked by this referral (Гуид направления).
@@ -5328,16 +5331,18 @@ type ClientInterface interface {
 	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
 	// the patient can book by the same referral again.
 	//
-	// | `Reason` | why |
-	// |---|---|
-	// | `doctor_absent` | The doctor is absent. |
-	// | `equipment_failed` | The equipment does not work. |
-	// | `schedule_changed` | The schedule has changed. |
-	// | `institution_closed` | The institution is closed. |
-	// | `patient_request` | The patient has asked for it. |
-	// | `patient_died` | The patient has died. |
-	// | `booked_by_mistake` | The visit was booked by mistake. |
-	// | `other` | Another reason. `Text` is required. |
+	// | `Reason` | why | `Initiator` |
+	// |---|---|---|
+	// | `doctor_absent` | The doctor is absent. | `institution` |
+	// | `equipment_failed` | The equipment does not work. | `institution` |
+	// | `schedule_changed` | The schedule has changed. | `institution` |
+	// | `institution_closed` | The institution is closed. | `institution` |
+	// | `patient_request` | The patient has asked for it. | `patient` |
+	// | `patient_died` | The patient has died. | either |
+	// | `booked_by_mistake` | The visit was booked by mistake. | either |
+	// | `other` | Another reason. `Text` is required. | either |
+	//
+	// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 	//
 	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 	// Write no names into `Text`.
@@ -5361,16 +5366,18 @@ type ClientInterface interface {
 	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
 	// the patient can book by the same referral again.
 	//
-	// | `Reason` | why |
-	// |---|---|
-	// | `doctor_absent` | The doctor is absent. |
-	// | `equipment_failed` | The equipment does not work. |
-	// | `schedule_changed` | The schedule has changed. |
-	// | `institution_closed` | The institution is closed. |
-	// | `patient_request` | The patient has asked for it. |
-	// | `patient_died` | The patient has died. |
-	// | `booked_by_mistake` | The visit was booked by mistake. |
-	// | `other` | Another reason. `Text` is required. |
+	// | `Reason` | why | `Initiator` |
+	// |---|---|---|
+	// | `doctor_absent` | The doctor is absent. | `institution` |
+	// | `equipment_failed` | The equipment does not work. | `institution` |
+	// | `schedule_changed` | The schedule has changed. | `institution` |
+	// | `institution_closed` | The institution is closed. | `institution` |
+	// | `patient_request` | The patient has asked for it. | `patient` |
+	// | `patient_died` | The patient has died. | either |
+	// | `booked_by_mistake` | The visit was booked by mistake. | either |
+	// | `other` | Another reason. `Text` is required. | either |
+	//
+	// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 	//
 	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 	// Write no names into `Text`.
@@ -7334,16 +7341,18 @@ func (c *Client) PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointment
 // by the patient it frees the cells, the referral and the speciality in one transaction, so that
 // the patient can book by the same referral again.
 //
-// | `Reason` | why |
-// |---|---|
-// | `doctor_absent` | The doctor is absent. |
-// | `equipment_failed` | The equipment does not work. |
-// | `schedule_changed` | The schedule has changed. |
-// | `institution_closed` | The institution is closed. |
-// | `patient_request` | The patient has asked for it. |
-// | `patient_died` | The patient has died. |
-// | `booked_by_mistake` | The visit was booked by mistake. |
-// | `other` | Another reason. `Text` is required. |
+// | `Reason` | why | `Initiator` |
+// |---|---|---|
+// | `doctor_absent` | The doctor is absent. | `institution` |
+// | `equipment_failed` | The equipment does not work. | `institution` |
+// | `schedule_changed` | The schedule has changed. | `institution` |
+// | `institution_closed` | The institution is closed. | `institution` |
+// | `patient_request` | The patient has asked for it. | `patient` |
+// | `patient_died` | The patient has died. | either |
+// | `booked_by_mistake` | The visit was booked by mistake. | either |
+// | `other` | Another reason. `Text` is required. | either |
+//
+// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 //
 // **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 // Write no names into `Text`.
@@ -7377,16 +7386,18 @@ func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, a
 // by the patient it frees the cells, the referral and the speciality in one transaction, so that
 // the patient can book by the same referral again.
 //
-// | `Reason` | why |
-// |---|---|
-// | `doctor_absent` | The doctor is absent. |
-// | `equipment_failed` | The equipment does not work. |
-// | `schedule_changed` | The schedule has changed. |
-// | `institution_closed` | The institution is closed. |
-// | `patient_request` | The patient has asked for it. |
-// | `patient_died` | The patient has died. |
-// | `booked_by_mistake` | The visit was booked by mistake. |
-// | `other` | Another reason. `Text` is required. |
+// | `Reason` | why | `Initiator` |
+// |---|---|---|
+// | `doctor_absent` | The doctor is absent. | `institution` |
+// | `equipment_failed` | The equipment does not work. | `institution` |
+// | `schedule_changed` | The schedule has changed. | `institution` |
+// | `institution_closed` | The institution is closed. | `institution` |
+// | `patient_request` | The patient has asked for it. | `patient` |
+// | `patient_died` | The patient has died. | either |
+// | `booked_by_mistake` | The visit was booked by mistake. | either |
+// | `other` | Another reason. `Text` is required. | either |
+//
+// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 //
 // **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 // Write no names into `Text`.
@@ -14485,16 +14496,18 @@ type ClientWithResponsesInterface interface {
 	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
 	// the patient can book by the same referral again.
 	//
-	// | `Reason` | why |
-	// |---|---|
-	// | `doctor_absent` | The doctor is absent. |
-	// | `equipment_failed` | The equipment does not work. |
-	// | `schedule_changed` | The schedule has changed. |
-	// | `institution_closed` | The institution is closed. |
-	// | `patient_request` | The patient has asked for it. |
-	// | `patient_died` | The patient has died. |
-	// | `booked_by_mistake` | The visit was booked by mistake. |
-	// | `other` | Another reason. `Text` is required. |
+	// | `Reason` | why | `Initiator` |
+	// |---|---|---|
+	// | `doctor_absent` | The doctor is absent. | `institution` |
+	// | `equipment_failed` | The equipment does not work. | `institution` |
+	// | `schedule_changed` | The schedule has changed. | `institution` |
+	// | `institution_closed` | The institution is closed. | `institution` |
+	// | `patient_request` | The patient has asked for it. | `patient` |
+	// | `patient_died` | The patient has died. | either |
+	// | `booked_by_mistake` | The visit was booked by mistake. | either |
+	// | `other` | Another reason. `Text` is required. | either |
+	//
+	// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 	//
 	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 	// Write no names into `Text`.
@@ -14518,16 +14531,18 @@ type ClientWithResponsesInterface interface {
 	// by the patient it frees the cells, the referral and the speciality in one transaction, so that
 	// the patient can book by the same referral again.
 	//
-	// | `Reason` | why |
-	// |---|---|
-	// | `doctor_absent` | The doctor is absent. |
-	// | `equipment_failed` | The equipment does not work. |
-	// | `schedule_changed` | The schedule has changed. |
-	// | `institution_closed` | The institution is closed. |
-	// | `patient_request` | The patient has asked for it. |
-	// | `patient_died` | The patient has died. |
-	// | `booked_by_mistake` | The visit was booked by mistake. |
-	// | `other` | Another reason. `Text` is required. |
+	// | `Reason` | why | `Initiator` |
+	// |---|---|---|
+	// | `doctor_absent` | The doctor is absent. | `institution` |
+	// | `equipment_failed` | The equipment does not work. | `institution` |
+	// | `schedule_changed` | The schedule has changed. | `institution` |
+	// | `institution_closed` | The institution is closed. | `institution` |
+	// | `patient_request` | The patient has asked for it. | `patient` |
+	// | `patient_died` | The patient has died. | either |
+	// | `booked_by_mistake` | The visit was booked by mistake. | either |
+	// | `other` | Another reason. `Text` is required. | either |
+	//
+	// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 	//
 	// **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 	// Write no names into `Text`.
@@ -19081,6 +19096,11 @@ type ListEventsResponse403Headers struct {
 	XRequestID      string
 }
 
+// ListEventsResponse404Headers the declared response headers of an HTTP 404 response for ListEvents
+type ListEventsResponse404Headers struct {
+	XRequestID string
+}
+
 // ListEventsResponse405Headers the declared response headers of an HTTP 405 response for ListEvents
 type ListEventsResponse405Headers struct {
 	Allow      string
@@ -19112,6 +19132,8 @@ type ListEventsResponse struct {
 	JSON400 *ParameterInvalid
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *CallerRefused
+	// JSON404 the response for an HTTP 404 `application/json` response
+	JSON404 *LpuAbsent
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
 	// JSON410 the response for an HTTP 410 `application/json` response
@@ -19126,6 +19148,8 @@ type ListEventsResponse struct {
 	Headers400 *ListEventsResponse400Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *ListEventsResponse403Headers
+	// Headers404 the parsed response headers for an HTTP 404 response
+	Headers404 *ListEventsResponse404Headers
 	// Headers405 the parsed response headers for an HTTP 405 response
 	Headers405 *ListEventsResponse405Headers
 	// Headers410 the parsed response headers for an HTTP 410 response
@@ -19149,6 +19173,11 @@ func (r ListEventsResponse) GetJSON400() *ParameterInvalid {
 // GetJSON403 returns the response for an HTTP 403 `application/json` response
 func (r ListEventsResponse) GetJSON403() *CallerRefused {
 	return r.JSON403
+}
+
+// GetJSON404 returns the response for an HTTP 404 `application/json` response
+func (r ListEventsResponse) GetJSON404() *LpuAbsent {
+	return r.JSON404
 }
 
 // GetJSON405 returns the response for an HTTP 405 `application/json` response
@@ -26679,7 +26708,7 @@ type PutWebhookResponse struct {
 	// JSON403 the response for an HTTP 403 `application/json` response
 	JSON403 *CallerRefused
 	// JSON404 the response for an HTTP 404 `application/json` response
-	JSON404 *WebhookAbsent
+	JSON404 *WebhookOrLpuAbsent
 	// JSON405 the response for an HTTP 405 `application/json` response
 	JSON405 *MethodNotAllowed
 	// JSON409 the response for an HTTP 409 `application/json` response
@@ -26730,7 +26759,7 @@ func (r PutWebhookResponse) GetJSON403() *CallerRefused {
 }
 
 // GetJSON404 returns the response for an HTTP 404 `application/json` response
-func (r PutWebhookResponse) GetJSON404() *WebhookAbsent {
+func (r PutWebhookResponse) GetJSON404() *WebhookOrLpuAbsent {
 	return r.JSON404
 }
 
@@ -28036,16 +28065,18 @@ func (c *ClientWithResponses) PutAttendanceWithResponse(ctx context.Context, lpu
 // by the patient it frees the cells, the referral and the speciality in one transaction, so that
 // the patient can book by the same referral again.
 //
-// | `Reason` | why |
-// |---|---|
-// | `doctor_absent` | The doctor is absent. |
-// | `equipment_failed` | The equipment does not work. |
-// | `schedule_changed` | The schedule has changed. |
-// | `institution_closed` | The institution is closed. |
-// | `patient_request` | The patient has asked for it. |
-// | `patient_died` | The patient has died. |
-// | `booked_by_mistake` | The visit was booked by mistake. |
-// | `other` | Another reason. `Text` is required. |
+// | `Reason` | why | `Initiator` |
+// |---|---|---|
+// | `doctor_absent` | The doctor is absent. | `institution` |
+// | `equipment_failed` | The equipment does not work. | `institution` |
+// | `schedule_changed` | The schedule has changed. | `institution` |
+// | `institution_closed` | The institution is closed. | `institution` |
+// | `patient_request` | The patient has asked for it. | `patient` |
+// | `patient_died` | The patient has died. | either |
+// | `booked_by_mistake` | The visit was booked by mistake. | either |
+// | `other` | Another reason. `Text` is required. | either |
+//
+// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 //
 // **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 // Write no names into `Text`.
@@ -28075,16 +28106,18 @@ func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Co
 // by the patient it frees the cells, the referral and the speciality in one transaction, so that
 // the patient can book by the same referral again.
 //
-// | `Reason` | why |
-// |---|---|
-// | `doctor_absent` | The doctor is absent. |
-// | `equipment_failed` | The equipment does not work. |
-// | `schedule_changed` | The schedule has changed. |
-// | `institution_closed` | The institution is closed. |
-// | `patient_request` | The patient has asked for it. |
-// | `patient_died` | The patient has died. |
-// | `booked_by_mistake` | The visit was booked by mistake. |
-// | `other` | Another reason. `Text` is required. |
+// | `Reason` | why | `Initiator` |
+// |---|---|---|
+// | `doctor_absent` | The doctor is absent. | `institution` |
+// | `equipment_failed` | The equipment does not work. | `institution` |
+// | `schedule_changed` | The schedule has changed. | `institution` |
+// | `institution_closed` | The institution is closed. | `institution` |
+// | `patient_request` | The patient has asked for it. | `patient` |
+// | `patient_died` | The patient has died. | either |
+// | `booked_by_mistake` | The visit was booked by mistake. | either |
+// | `other` | Another reason. `Text` is required. | either |
+//
+// A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
 //
 // **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
 // Write no names into `Text`.
@@ -33880,6 +33913,13 @@ func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 		}
 		response.JSON403 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest LpuAbsent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON404 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
 		var dest MethodNotAllowed
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -33948,6 +33988,16 @@ func ParseListEventsResponse(rsp *http.Response) (*ListEventsResponse, error) {
 			headers.XRequestID = value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 404:
+		var headers ListEventsResponse404Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers404 = &headers
 	case rsp.StatusCode == 405:
 		var headers ListEventsResponse405Headers
 		if values := rsp.Header.Values("Allow"); len(values) > 0 {
@@ -42935,7 +42985,7 @@ func ParsePutWebhookResponse(rsp *http.Response) (*PutWebhookResponse, error) {
 		response.JSON403 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
-		var dest WebhookAbsent
+		var dest WebhookOrLpuAbsent
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

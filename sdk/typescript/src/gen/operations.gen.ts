@@ -1377,16 +1377,18 @@ export const putAttendance = (
  * by the patient it frees the cells, the referral and the speciality in one transaction, so that
  * the patient can book by the same referral again.
  *
- * | `Reason` | why |
- * |---|---|
- * | `doctor_absent` | The doctor is absent. |
- * | `equipment_failed` | The equipment does not work. |
- * | `schedule_changed` | The schedule has changed. |
- * | `institution_closed` | The institution is closed. |
- * | `patient_request` | The patient has asked for it. |
- * | `patient_died` | The patient has died. |
- * | `booked_by_mistake` | The visit was booked by mistake. |
- * | `other` | Another reason. `Text` is required. |
+ * | `Reason` | why | `Initiator` |
+ * |---|---|---|
+ * | `doctor_absent` | The doctor is absent. | `institution` |
+ * | `equipment_failed` | The equipment does not work. | `institution` |
+ * | `schedule_changed` | The schedule has changed. | `institution` |
+ * | `institution_closed` | The institution is closed. | `institution` |
+ * | `patient_request` | The patient has asked for it. | `patient` |
+ * | `patient_died` | The patient has died. | either |
+ * | `booked_by_mistake` | The visit was booked by mistake. | either |
+ * | `other` | Another reason. `Text` is required. | either |
+ *
+ * A `Reason` that the `Initiator` cannot have fails with `field_invalid`.
  *
  * **What the patient sees.** `initiator`, `cause` and `Text`, but not the client application.
  * Write no names into `Text`.

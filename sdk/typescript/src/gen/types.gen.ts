@@ -2103,7 +2103,7 @@ export type CancellationRequest = {
      */
     Initiator: 'patient' | 'institution';
     /**
-     * Why the visit is cancelled.
+     * Why the visit is cancelled. It must suit `Initiator`, see the table.
      */
     Reason: 'doctor_absent' | 'equipment_failed' | 'schedule_changed' | 'institution_closed' | 'patient_request' | 'patient_died' | 'booked_by_mistake' | 'other';
     /**
@@ -7031,6 +7031,10 @@ export type ListEventsErrors = {
      */
     403: Error;
     /**
+     * The institution does not exist.
+     */
+    404: Error;
+    /**
      * The path does not support this method.
      */
     405: Error;
@@ -7221,7 +7225,7 @@ export type PutWebhookErrors = {
      */
     403: Error;
     /**
-     * The client application has no such webhook.
+     * Another client application has a webhook of this guid, or the institution does not exist.
      */
     404: Error;
     /**
