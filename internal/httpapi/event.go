@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,10 +87,13 @@ func (h *handlers) rejectLpu(ctx context.Context, lpu guidField) error {
 	return err
 }
 
-// eventTypes returns the types of the events that a client application wants, none for all.
+// eventTypes returns the types of the events that a client application wants, each once, none for
+// all.
 func eventTypes[T ~string](names *[]T) (types []events.Type) {
 	for _, name := range orDefault(names, nil) {
-		types = append(types, events.Type(name))
+		if known := events.Type(name); !slices.Contains(types, known) {
+			types = append(types, known)
+		}
 	}
 	return types
 }

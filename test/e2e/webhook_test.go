@@ -199,6 +199,18 @@ func TestWebhook(t *testing.T) {
 	require.Empty(t, s.deliveries("?failed=true").Items)
 }
 
+// Promise: a webhook has each of its types once, in their order, and the same types again change
+// nothing.
+func TestWebhookTypesAreUnique(t *testing.T) {
+	t.Parallel()
+	s := startSubscriber(t)
+	types := []string{"schedule.changed", "appointment.booked"}
+	once := s.mustPut(harness.Fields{"Types": types})
+	require.Equal(t, types, once.Types)
+	s.AdvanceClock(time.Minute)
+	require.Equal(t, once, s.mustPut(harness.Fields{"Types": append(types, types...)}))
+}
+
 // Promise: types and institution select the events, and a paused webhook gets none until it is
 // enabled, and then those that it has missed.
 func TestWebhookSelectsAndPauses(t *testing.T) {

@@ -3895,7 +3895,7 @@ type WebhookRequest struct {
 	// Example: https://clinic.example/talon
 	URL string `json:"Url"`
 
-	// Types Only events of these types. Default: all.
+	// Types Only events of these types. One that is given twice is stored once. Default: all.
 	//
 	// Example: ["appointment.booked","appointment.cancelled"]
 	Types *[]WebhookRequestTypes `json:"Types,omitempty"`

@@ -1582,7 +1582,7 @@ export type WebhookRequest = {
      */
     Url: string;
     /**
-     * Only events of these types. Default: all.
+     * Only events of these types. One that is given twice is stored once. Default: all.
      */
     Types?: Array<'appointment.booked' | 'appointment.moved' | 'appointment.cancelled' | 'appointment.changed' | 'appointment.arrived' | 'appointment.fulfilled' | 'appointment.no_show' | 'appointment.unattended' | 'referral.changed' | 'referral.withdrawn' | 'referral.booked' | 'referral.released' | 'referral.completed' | 'schedule.changed'>;
     /**
