@@ -3,9 +3,12 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
@@ -106,7 +109,8 @@ func (h *handlers) AddWebhookKey(
 
 // attemptCursor is the encoded form of a place in the log of a webhook.
 type attemptCursor struct {
-	Before int64 `json:"before"`
+	Webhook uuid.UUID `json:"webhook"`
+	Before  int64     `json:"before"`
 }
 
 // ListDeliveries returns the log of a webhook.
@@ -117,6 +121,9 @@ func (h *handlers) ListDeliveries(
 	cursor, err := readCursor[attemptCursor](params.Cursor)
 	if err != nil {
 		return nil, err
+	}
+	if params.Cursor != nil && cursor.Webhook != request.WebhookGUID {
+		return nil, invalidCursor(errors.New("the cursor belongs to another webhook"))
 	}
 	found, next, err := h.webhooks.Attempts(ctx, server.Caller(ctx).Client, request.WebhookGUID,
 		orDefault(params.Failed, false), cursor.Before, int(orDefault(params.Limit, defaultLimit)))
@@ -133,7 +140,7 @@ func (h *handlers) ListDeliveries(
 		}
 	}
 	if next != 0 {
-		text, err := encodeCursor(attemptCursor{next})
+		text, err := encodeCursor(attemptCursor{request.WebhookGUID, next})
 		if err != nil {
 			return nil, err
 		}

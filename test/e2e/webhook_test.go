@@ -173,7 +173,8 @@ func (s *subscriber) deliveries(query string) api.DeliveryPage {
 }
 
 // Promise: a webhook gets the events of its institution after its creation, and only those. Each is
-// signed with the secret and with the public key, has the id of the feed, and is in the log.
+// signed with the secret and with the public key, has the id of the feed, and is in the log, whose
+// cursors are of no other webhook's log.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
 	s := startSubscriber(t)
@@ -196,6 +197,13 @@ func TestWebhook(t *testing.T) {
 	first := s.deliveries("?limit=1")
 	require.Len(t, first.Items, 1)
 	require.Equal(t, list[0].ID, s.deliveries("?limit=1&cursor=" + *first.Next).Items[0].EventID)
+
+	other := "/webhooks/" + uuid.NewString()
+	put := s.AskAs(s.systemToken(), http.MethodPut, other, harness.Fields{"Url": s.url, "Enabled": false})
+	require.Equal(t, http.StatusOK, put.StatusCode)
+	foreign := s.GetAs(s.systemToken(), other+"/deliveries?cursor="+*first.Next)
+	foreign.RequireRefusal(t, "field_invalid")
+	require.Equal(t, "cursor", (*foreign.Refusal.Details.Fields)[0].Problem)
 	require.Empty(t, s.deliveries("?failed=true").Items)
 }
 

@@ -414,11 +414,15 @@ func (d *draft) curl() string {
 	return line.String()
 }
 
-// list returns the list that a request pages through: its operation, and the order of visits, which
-// changes with updatedSince. A cursor of one list is none of another.
+// list returns the list that a request pages through: its operation, the webhook of a log, and the
+// order of visits, which changes with updatedSince. A cursor of one list is none of another.
 func (d *draft) list() string {
-	if d.OperationID == "listVisits" && d.value("updatedSince") != nil {
+	switch {
+	case d.OperationID == "listDeliveries":
+		return fmt.Sprint(d.OperationID, " of ", d.value("webhookGuid"))
+	case d.OperationID == "listVisits" && d.value("updatedSince") != nil:
 		return d.OperationID + " by change"
+	default:
+		return d.OperationID
 	}
-	return d.OperationID
 }
