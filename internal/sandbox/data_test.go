@@ -728,6 +728,19 @@ func dump(t *testing.T, pool *pgxpool.Pool) map[string]string {
 	return all
 }
 
+// Promise: the version of a visit counts its booking and what has changed it.
+func TestVersionsOfVisits(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	require.NoError(t, Load(t.Context(), address(pool), noon))
+	rows, err := pool.Query(t.Context(), `SELECT guid FROM appointment
+		WHERE (version > 1) <> (cancelled_at IS NOT NULL OR moved_at IS NOT NULL OR attendance_at IS NOT NULL)`)
+	require.NoError(t, err)
+	wrong, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	require.NoError(t, err)
+	require.Empty(t, wrong)
+}
+
 // Promise: after the first example is booked, its patient has a referral in every status.
 func TestDirectionsInEveryStatus(t *testing.T) {
 	t.Parallel()

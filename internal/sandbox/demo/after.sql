@@ -122,12 +122,13 @@ JOIN mkab there ON there.lpu_guid = d.lpu_to_guid AND there.person_guid = here.p
 -- Booked yesterday morning; the visit out of schedule was booked the day before it.
 INSERT INTO appointment (lpu_guid, guid, direction_guid, direction_lpu_guid, mkab_guid, person_guid, resource_guid, client_guid, start_at, end_at,
     out_of_schedule, is_cito, comment, created_at, updated_at, cancelled_at, cancel_reason_code, cancel_reason, cancel_initiator, cancel_cause, cancel_client_guid,
-    slot_guids)
+    slot_guids, version)
 SELECT d.lpu_guid, pg_temp.demo_guid('000a', v.number), d.guid, d.copied_from_lpu_guid, m.guid, m.person_guid, t.resource_guid,
     pg_temp.demo_guid('0003', 5), t.start_at, t.end_at, v.slot_id IS NULL, false, '', day.booked,
     CASE WHEN v.cancelled THEN day.booked + interval '1 hour' ELSE day.booked END,
     CASE WHEN v.cancelled THEN day.booked + interval '1 hour' END, why.code, why.text, why.initiator, why.cause, why.client_guid,
-    ARRAY(SELECT s.guid FROM slot s WHERE s.lpu_guid = d.lpu_guid AND s.id = v.slot_id)
+    ARRAY(SELECT s.guid FROM slot s WHERE s.lpu_guid = d.lpu_guid AND s.id = v.slot_id),
+    CASE WHEN v.cancelled THEN 2 ELSE 1 END
 FROM demo_visit v
 JOIN demo_time t ON t.number = v.number
 JOIN direction d ON d.guid = v.direction_guid AND d.copied_from_lpu_guid IS NOT NULL
@@ -141,7 +142,7 @@ CROSS JOIN LATERAL (
 ) day;
 
 UPDATE appointment a
-SET updated_at = change.at, attendance = change.attendance, attendance_at = change.at, attendance_since = change.at
+SET version = a.version + 1, updated_at = change.at, attendance = change.attendance, attendance_at = change.at, attendance_since = change.at
 FROM (
     SELECT t.number, t.start_at + interval '20 minutes' AS at, 'fulfilled' AS attendance FROM demo_time t WHERE t.number = 4
     UNION ALL
@@ -149,7 +150,7 @@ FROM (
 ) change
 WHERE a.guid = pg_temp.demo_guid('000a', change.number);
 UPDATE appointment
-SET updated_at = moved.at, client_guid = pg_temp.demo_guid('0003', 12), booked_client_guid = client_guid,
+SET version = version + 1, updated_at = moved.at, client_guid = pg_temp.demo_guid('0003', 12), booked_client_guid = client_guid,
     moved_at = moved.at, moved_by = 'institution', move_cause = 'equipment_failed', move_reason = 'Аппарат не работает'
 FROM (SELECT current_setting('talon.demo_now')::timestamptz) moved (at)
 WHERE guid = pg_temp.demo_guid('000a', 7);
