@@ -3,6 +3,7 @@ package clinic
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -23,7 +24,7 @@ const (
 type Receipt struct {
 	Version int64 // of the visit that it confirms
 	Status  ReceiptStatus
-	Reason  string // why it was rejected; empty if it was accepted
+	Reason  string // why it was rejected, not blank; empty if it was accepted
 	Number  string // of the visit in the institution's books; empty if not given
 }
 
@@ -65,10 +66,10 @@ func (v *ConfirmedVisit) Confirm(receipt Receipt) (changed bool, _ error) {
 
 // Confirm stores the receipt of a visit and returns the visit. The same receipt changes nothing. It
 // rejects with AppointmentAbsent, with AppointmentNotActive, with AppointmentVersionMismatch, and
-// with FieldInvalid if the reason is missing or not expected.
+// with FieldInvalid if the reason is missing, blank or not expected.
 func (s *Service) Confirm(ctx context.Context, lpu, visit uuid.UUID, receipt Receipt) (Visit, error) {
 	switch {
-	case receipt.Status == ReceiptRejected && receipt.Reason == "":
+	case receipt.Status == ReceiptRejected && strings.TrimSpace(receipt.Reason) == "":
 		return Visit{}, booking.InvalidField("Reason", booking.ProblemMissing)
 	case receipt.Status == ReceiptAccepted && receipt.Reason != "":
 		return Visit{}, booking.InvalidField("Reason", booking.ProblemReason)

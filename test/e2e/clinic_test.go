@@ -443,6 +443,7 @@ func TestClinicRejections(t *testing.T) {
 		{"Status": "accepted"},
 		{"Version": 1, "Status": "unknown"},
 		{"Version": 1, "Status": "rejected"},
+		{"Version": 1, "Status": "rejected", "Reason": " \t\n"},
 		{"Version": 1, "Status": "accepted", "Reason": "x"},
 		{"Version": 1, "Status": "accepted", "Number": 104},
 		{"Version": 1, "Status": "accepted", "Unknown": 1},

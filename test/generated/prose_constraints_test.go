@@ -214,7 +214,10 @@ func (g *generator) proseConstraints() []proseConstraint {
 			[]string{"putReceipt"}, []string{"Reason"}, "Required for `rejected`, empty for `accepted`.",
 			func(d *draft) bool {
 				reason, _ := d.value("Reason").(string)
-				return (d.value("Status") == "rejected") == (reason == "")
+				if d.value("Status") == "rejected" {
+					return strings.TrimSpace(reason) == ""
+				}
+				return reason != ""
 			},
 		},
 		proseConstraint{
