@@ -70,6 +70,27 @@ func TestInvalidFields(t *testing.T) {
 	}
 }
 
+// Promise: a text or a list of the body that must not be empty is named as empty.
+func TestEmptyFields(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	token := sc.SystemToken(sc.AddSystemClient(eventScopes, sc.To), eventScopes, sc.To)
+	webhook := "/webhooks/" + uuid.NewString()
+	for _, test := range []struct {
+		method, path string
+		body         harness.Fields
+		want         string
+	}{
+		{http.MethodPut, webhook, harness.Fields{"Url": ""}, "body Url empty"},
+		{http.MethodPost, webhook + "/redelivery", harness.Fields{"EventIds": []string{}}, "body EventIds empty"},
+		{http.MethodPost, webhook + "/redelivery", harness.Fields{"EventIds": []string{""}}, "body EventIds.0 empty"},
+	} {
+		refused := sc.AskAs(token, test.method, test.path, test.body)
+		refused.RequireRefusal(t, "field_invalid")
+		require.Equal(t, []string{test.want}, invalidFields(refused))
+	}
+}
+
 // Promise: at most 20 fields are listed, and the check lists the problem of a date, too.
 func TestInvalidFieldsAreBounded(t *testing.T) {
 	t.Parallel()

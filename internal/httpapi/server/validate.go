@@ -400,6 +400,13 @@ func problemOf(violation *openapi3.SchemaError) booking.Problem {
 		return booking.ProblemBelow(*schema.Min)
 	case "maximum":
 		return booking.ProblemAbove(*schema.Max)
+	case "minItems":
+		return booking.ProblemEmpty
+	case "minLength":
+		if violation.Value == "" {
+			return booking.ProblemEmpty
+		}
+		return booking.ProblemOther
 	case "maxLength":
 		return booking.ProblemTooLong(*schema.MaxLength)
 	case "maxItems":

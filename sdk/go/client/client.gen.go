@@ -1663,7 +1663,7 @@ type FieldProblem struct {
 	// | `problem` | meaning |
 	// |---|---|
 	// | `required` | It is missing. |
-	// | `empty` | The parameter has no value, or the file no lines. |
+	// | `empty` | The parameter has no value, the text or the list is empty, or the file has no lines. |
 	// | `null` | It must not be `null`. |
 	// | `unknown` | The contract has no such field. |
 	// | `repeated` | The parameter is given more than once. |
