@@ -5349,7 +5349,8 @@ type ClientInterface interface {
 	//
 	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-	// while an attendance is set with `appointment_attended`.
+	// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). The message of that refusal is for patients.
 	//
 	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 	// If the visit is cancelled with another content, or by the patient, it fails with
@@ -5384,7 +5385,8 @@ type ClientInterface interface {
 	//
 	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-	// while an attendance is set with `appointment_attended`.
+	// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). The message of that refusal is for patients.
 	//
 	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 	// If the visit is cancelled with another content, or by the patient, it fails with
@@ -5451,8 +5453,8 @@ type ClientInterface interface {
 	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 	// end of the day on which it starts, in the institution's zone; later it fails with
 	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-	// `appointment_not_active`.
+	// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). A cancelled visit fails with `appointment_not_active`.
 	//
 	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -5487,8 +5489,8 @@ type ClientInterface interface {
 	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 	// end of the day on which it starts, in the institution's zone; later it fails with
 	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-	// `appointment_not_active`.
+	// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). A cancelled visit fails with `appointment_not_active`.
 	//
 	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -7359,7 +7361,8 @@ func (c *Client) PutAttendance(ctx context.Context, lpuGUID LpuGUID, appointment
 //
 // **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 // may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-// while an attendance is set with `appointment_attended`.
+// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). The message of that refusal is for patients.
 //
 // **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 // If the visit is cancelled with another content, or by the patient, it fails with
@@ -7404,7 +7407,8 @@ func (c *Client) PutCancellationWithBody(ctx context.Context, lpuGUID LpuGUID, a
 //
 // **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 // may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-// while an attendance is set with `appointment_attended`.
+// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). The message of that refusal is for patients.
 //
 // **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 // If the visit is cancelled with another content, or by the patient, it fails with
@@ -7501,8 +7505,8 @@ func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUI
 // **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 // end of the day on which it starts, in the institution's zone; later it fails with
 // `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-// `appointment_not_active`.
+// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). A cancelled visit fails with `appointment_not_active`.
 //
 // **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 // whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -7547,8 +7551,8 @@ func (c *Client) PutVisitSlotWithBody(ctx context.Context, lpuGUID LpuGUID, appo
 // **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 // end of the day on which it starts, in the institution's zone; later it fails with
 // `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-// `appointment_not_active`.
+// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). A cancelled visit fails with `appointment_not_active`.
 //
 // **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 // whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -14514,7 +14518,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-	// while an attendance is set with `appointment_attended`.
+	// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). The message of that refusal is for patients.
 	//
 	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 	// If the visit is cancelled with another content, or by the patient, it fails with
@@ -14549,7 +14554,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 	// may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-	// while an attendance is set with `appointment_attended`.
+	// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). The message of that refusal is for patients.
 	//
 	// **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 	// If the visit is cancelled with another content, or by the patient, it fails with
@@ -14616,8 +14622,8 @@ type ClientWithResponsesInterface interface {
 	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 	// end of the day on which it starts, in the institution's zone; later it fails with
 	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-	// `appointment_not_active`.
+	// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). A cancelled visit fails with `appointment_not_active`.
 	//
 	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -14652,8 +14658,8 @@ type ClientWithResponsesInterface interface {
 	// **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 	// end of the day on which it starts, in the institution's zone; later it fails with
 	// `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-	// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-	// `appointment_not_active`.
+	// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+	// `none`). A cancelled visit fails with `appointment_not_active`.
 	//
 	// **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 	// whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -28083,7 +28089,8 @@ func (c *ClientWithResponses) PutAttendanceWithResponse(ctx context.Context, lpu
 //
 // **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 // may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-// while an attendance is set with `appointment_attended`.
+// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). The message of that refusal is for patients.
 //
 // **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 // If the visit is cancelled with another content, or by the patient, it fails with
@@ -28124,7 +28131,8 @@ func (c *ClientWithResponses) PutCancellationWithBodyWithResponse(ctx context.Co
 //
 // **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
 // may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
-// while an attendance is set with `appointment_attended`.
+// while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). The message of that refusal is for patients.
 //
 // **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
 // If the visit is cancelled with another content, or by the patient, it fails with
@@ -28209,8 +28217,8 @@ func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUI
 // **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 // end of the day on which it starts, in the institution's zone; later it fails with
 // `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-// `appointment_not_active`.
+// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). A cancelled visit fails with `appointment_not_active`.
 //
 // **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 // whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
@@ -28251,8 +28259,8 @@ func (c *ClientWithResponses) PutVisitSlotWithBodyWithResponse(ctx context.Conte
 // **Until when.** Unlike a patient, an institution may move a visit after its start, until the
 // end of the day on which it starts, in the institution's zone; later it fails with
 // `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
-// attendance is set, it fails with `appointment_attended`, and a cancelled visit with
-// `appointment_not_active`.
+// attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+// `none`). A cancelled visit fails with `appointment_not_active`.
 //
 // **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
 // whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But

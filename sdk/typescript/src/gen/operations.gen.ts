@@ -1395,7 +1395,8 @@ export const putAttendance = (
  *
  * **Until when.** Unlike a patient, an institution may cancel after the start, because the doctor
  * may not have come. 30 days after the end of the visit it fails with `attendance_final`, and
- * while an attendance is set with `appointment_attended`.
+ * while an attendance is set with `appointment_attended`: undo that first (`putAttendance` with
+ * `none`). The message of that refusal is for patients.
  *
  * **Repetition.** The same cancellation again changes nothing and returns the visit, at any time.
  * If the visit is cancelled with another content, or by the patient, it fails with
@@ -1432,8 +1433,8 @@ export const putCancellation = (
  * **Until when.** Unlike a patient, an institution may move a visit after its start, until the
  * end of the day on which it starts, in the institution's zone; later it fails with
  * `appointment_started`. The setting `DeleteOldTime` lifts this limit, as for patients. While an
- * attendance is set, it fails with `appointment_attended`, and a cancelled visit with
- * `appointment_not_active`.
+ * attendance is set, it fails with `appointment_attended`: undo that first (`putAttendance` with
+ * `none`). A cancelled visit fails with `appointment_not_active`.
  *
  * **Same cell.** If the visit is in the cell already, nothing changes and the visit is returned,
  * whatever `Version` and `Reason` are. So you can repeat a request whose response was lost. But
