@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -38,6 +39,9 @@ type listenFlags struct {
 	forward string // empty: only print
 	key     events.SigningKey
 	params  sdkclient.ListEventsParams
+	// repeated is the text of the flags that were given, for a shell: without the cursor, which
+	// moves on, and without the secret, which does not belong into an error.
+	repeated string
 }
 
 // listen follows the feed of a service until it is interrupted.
@@ -67,23 +71,23 @@ func listen(ctx context.Context, env *command.Env, args []string) error {
 	for {
 		for _, event := range page.Items {
 			if err := receiver.receive(ctx, event); err != nil {
-				return stopped(ctx, err, *flags.params.After)
+				return flags.stopped(ctx, err)
 			}
 		}
 		flags.params.After = &page.Next
 		if page, err = readEvents(ctx, api, &flags.params); err != nil {
-			return stopped(ctx, err, *flags.params.After)
+			return flags.stopped(ctx, err)
 		}
 	}
 }
 
-// stopped returns the error with which talon listen ends, with the cursor after the last page whose
-// events were all received.
-func stopped(ctx context.Context, err error, cursor string) error {
+// stopped returns the error with which talon listen ends, with the command that goes on after the
+// last page whose events were all received.
+func (f *listenFlags) stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return fmt.Errorf("%w: go on with: talon listen --after %s", err, cursor)
+	return fmt.Errorf("%w: go on with: talon listen%s --after %s", err, f.repeated, *f.params.After)
 }
 
 func parseListen(env *command.Env, args []string) (*listenFlags, error) {
@@ -105,6 +109,11 @@ func parseListen(env *command.Env, args []string) (*listenFlags, error) {
 		return nil, err
 	}
 	parsed.params.After = after
+	flags.Visit(func(given *flag.Flag) {
+		if given.Name != "after" && given.Name != "secret" {
+			parsed.repeated += " --" + given.Name + " " + shellWord(given.Value.String())
+		}
+	})
 	if list := splitList(*types); len(list) > 0 {
 		selected := make([]sdkclient.ListEventsParamsType, len(list))
 		for i, name := range list {
@@ -134,6 +143,17 @@ func parseListen(env *command.Env, args []string) (*listenFlags, error) {
 		return nil, env.UsageError(flags, "TALON_TOKEN, or CLIENT_ID and CLIENT_SECRET must be given")
 	}
 	return &parsed, nil
+}
+
+// plainWord matches a text that a shell reads as it is.
+var plainWord = regexp.MustCompile(`^[\w./:,@%+=-]+$`)
+
+// shellWord returns a text as one word of a shell.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 func isHTTP(address string) bool {

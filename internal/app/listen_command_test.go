@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -52,4 +53,15 @@ func TestListenKey(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, secret, first.HMACSecret())
 	require.Equal(t, first.PublicKey(), again.PublicKey())
+}
+
+// Promise: a shell reads the flags that talon listen prints as they were given.
+func TestShellWord(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"http://127.0.0.1:8090/events", "http://localhost/?a=1&b=$HOME", "it's", ""} {
+		output, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellWord(text)).Output()
+		require.NoError(t, err)
+		require.Equal(t, text, string(output))
+	}
+	require.Equal(t, "http://127.0.0.1:8090/events", shellWord("http://127.0.0.1:8090/events"))
 }

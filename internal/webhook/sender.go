@@ -142,7 +142,6 @@ func (s *Sender) Send(
 	if err != nil {
 		return "", 0, fmt.Errorf("send an event: %w", err)
 	}
-	request.Header.Set("User-Agent", "Talon")
 	response, err := s.http.Do(request)
 	if err != nil {
 		return outcome(err), 0, nil
@@ -165,6 +164,7 @@ func NewRequest(
 		return nil, err
 	}
 	now := time.Now()
+	request.Header.Set("User-Agent", "Talon")
 	request.Header.Set("Content-Type", "application/cloudevents+json")
 	request.Header.Set(events.WebhookID, id)
 	request.Header.Set(events.WebhookTimestamp, strconv.FormatInt(now.Unix(), 10))

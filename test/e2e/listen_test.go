@@ -58,14 +58,14 @@ func (l *listenProcess) end(code int) (cursor, message string) {
 	require.False(l.t, l.out.Scan(), "more output: %s", l.out.Text())
 	require.Error(l.t, l.Wait())
 	require.Equal(l.t, code, l.ProcessState.ExitCode(), message)
-	found := regexp.MustCompile(`go on with: talon listen --after (\S+)$`).FindStringSubmatch(message)
+	found := regexp.MustCompile(`go on with: talon listen .*--after (\S+)$`).FindStringSubmatch(message)
 	require.NotNil(l.t, found, message)
 	return found[1], message
 }
 
 // Promise: talon listen forwards the selected events as the service delivers them, with signatures
 // that the SDK accepts by either key. It repeats a failed delivery. Ctrl-C ends it with 130 and
-// prints a cursor, after which it goes on without a gap.
+// prints the command that goes on without a gap, without the secret.
 func TestListen(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, harness.WithAuthService).Scene()
@@ -76,9 +76,10 @@ func TestListen(t *testing.T) {
 
 	// The receiver knows both keys only after the start, which prints them.
 	var handler atomic.Pointer[http.Handler]
-	var mediaType atomic.Value
+	var mediaType, agent atomic.Value
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mediaType.Store(r.Header.Get("Content-Type"))
+		agent.Store(r.Header.Get("User-Agent"))
 		(*handler.Load()).ServeHTTP(w, r)
 	}))
 	t.Cleanup(receiver.Close)
@@ -112,6 +113,7 @@ func TestListen(t *testing.T) {
 	require.Equal(t, "appointment.booked", booked.Type)
 	require.Equal(t, visit, *booked.Data.AppointmentGUID)
 	require.Equal(t, "application/cloudevents+json", mediaType.Load())
+	require.Equal(t, "Talon", agent.Load())
 
 	useKey(public, 0)
 	require.Equal(t, http.StatusOK, sc.Cancel(sc.Person, visit).StatusCode)
@@ -119,8 +121,11 @@ func TestListen(t *testing.T) {
 	cancelled := <-received
 	require.Equal(t, "appointment.cancelled", cancelled.Type)
 	require.NoError(t, listen.Process.Signal(os.Interrupt))
-	cursor, _ := listen.end(130)
+	cursor, message := listen.end(130)
 	require.Empty(t, received)
+	require.Contains(t, message, "talon listen --forward "+receiver.URL+" --lpu "+sc.To.String()+
+		" --type appointment.booked,appointment.cancelled --after ")
+	require.NotContains(t, message, secret)
 
 	// Without --forward it prints all events. Those of an interrupted page come again.
 	again := sc.MustBook()
