@@ -72,7 +72,7 @@ const (
 	Delivered   Outcome = "delivered"   // the receiver has responded with 2xx
 	Rejected    Outcome = "rejected"    // it has responded with another status
 	TimedOut    Outcome = "timeout"     // it has not responded in time
-	Unreachable Outcome = "unreachable" // there is no connection
+	Unreachable Outcome = "unreachable" // there is no connection, or it ended before a response
 	Forbidden   Outcome = "forbidden"   // events are not sent to such addresses
 )
 

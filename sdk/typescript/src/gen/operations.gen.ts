@@ -1243,8 +1243,8 @@ export const addWebhookKey = (
  * | `delivered` | The receiver responded with 2xx. |
  * | `rejected` | It responded with another status, see `httpStatus`. |
  * | `timeout` | It did not respond within 10 seconds. |
- * | `unreachable` | No connection: the name is unknown, the connection or the certificate was refused. |
- * | `forbidden` | The address is none that the installation sends to. |
+ * | `unreachable` | There is no HTTP response: the name is unknown, the connection or the certificate was refused, or the connection ended before the response. |
+ * | `forbidden` | The installation does not send to this address. The sandbox sends only to its own machine and looks up no other names, so this is also the outcome of an unknown name. |
  *
  * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same filters.
  */
