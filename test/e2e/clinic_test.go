@@ -340,6 +340,10 @@ func TestNoShow(t *testing.T) {
 		c.TryBook(again).RequireRefusal(t, "direction_already_booked")
 		c.mustAttend(visit, "none")
 		require.Equal(t, 1, c.Count(`SELECT count(*) FROM speciality_claim WHERE appointment_guid = $1`, visit))
+		c.mustAttend(visit, "no_show")
+		require.Equal(t, "Booked", c.direction())
+		c.AdvanceClock(15 * time.Minute)
+		require.Equal(t, "Completed", c.direction(), "after the end of the visit")
 	})
 	t.Run("returns the referral", func(t *testing.T) {
 		t.Parallel()

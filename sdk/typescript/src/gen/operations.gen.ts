@@ -15,7 +15,7 @@ import type * as types from './types.gen.js';
  *
  * | `status` | condition (the first that applies) |
  * |---|---|
- * | `Completed` | Its appointment has ended, or the institution says that it took place. |
+ * | `Completed` | Its appointment has ended, or the institution says that it took place. Also after a no-show, from the end of the visit on, unless the setting `NoShowReturnsReferral` has returned the referral. |
  * | `Booked` | It has an appointment. |
  * | `Cancelled` | The institution has withdrawn it. It cannot be booked. One with an appointment stays `Booked` until that is cancelled or ends. |
  * | `Expired` | The day of `dateEnd` is over in the holding institution's zone. Booking fails with `direction_expired` if the setting `DirectionExpires` is on in the target institution. Otherwise it is possible. |
