@@ -4354,7 +4354,7 @@ type ListEventsParams struct {
 	// Limit Maximum number of events that are looked at. Those of other types do not appear.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Wait How many seconds to wait for an event if there is none. Default: 0.
+	// Wait How many seconds to wait for an event if there is none. Not used with `after=latest`. Default: 0.
 	Wait *int32 `form:"wait,omitempty" json:"wait,omitempty"`
 }
 

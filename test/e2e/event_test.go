@@ -72,6 +72,17 @@ func TestEmptyFeed(t *testing.T) {
 	require.Empty(t, f.read("after="+page.Next).Items)
 }
 
+// Promise: a reader gets the end of the feed at once, also if it asks to wait.
+func TestEndOfFeedNeverWaits(t *testing.T) {
+	t.Parallel()
+	f := startRegistrar(t).startFollower()
+	began := time.Now()
+	page := f.read("after=latest&wait=20")
+	require.Less(t, time.Since(began), 10*time.Second)
+	require.Empty(t, page.Items)
+	require.NotEmpty(t, page.Next)
+}
+
 // Promise: every change of a visit and of its referral writes an event to the institution of the
 // visit and to the one that holds the referral. It names the objects and the version, and nobody.
 func TestEventsOfAVisit(t *testing.T) {

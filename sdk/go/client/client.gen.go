@@ -4455,7 +4455,7 @@ type ListEventsParams struct {
 	// Limit Maximum number of events that are looked at. Those of other types do not appear.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Wait How many seconds to wait for an event if there is none. Default: 0.
+	// Wait How many seconds to wait for an event if there is none. Not used with `after=latest`. Default: 0.
 	Wait *int32 `form:"wait,omitempty" json:"wait,omitempty"`
 }
 
@@ -5618,7 +5618,8 @@ type ClientInterface interface {
 	// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
 	// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
 	// each object that an event names. Keep `next` only when its events are processed. With `wait`
-	// the response comes as soon as there is an event.
+	// the response comes as soon as there is an event. With `after=latest` it comes at once, because
+	// only its `next` is a place to wait from.
 	//
 	// **Order.** An event never appears at a place before a `next` that was already returned, even if
 	// its transaction ends late. Events of one object are in the order of its changes. An event can
@@ -7740,7 +7741,8 @@ func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID Direction
 // token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
 // schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
 // each object that an event names. Keep `next` only when its events are processed. With `wait`
-// the response comes as soon as there is an event.
+// the response comes as soon as there is an event. With `after=latest` it comes at once, because
+// only its `next` is a place to wait from.
 //
 // **Order.** An event never appears at a place before a `next` that was already returned, even if
 // its transaction ends late. Events of one object are in the order of its changes. An event can
@@ -14797,7 +14799,8 @@ type ClientWithResponsesInterface interface {
 	// token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
 	// schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
 	// each object that an event names. Keep `next` only when its events are processed. With `wait`
-	// the response comes as soon as there is an event.
+	// the response comes as soon as there is an event. With `after=latest` it comes at once, because
+	// only its `next` is a place to wait from.
 	//
 	// **Order.** An event never appears at a place before a `next` that was already returned, even if
 	// its transaction ends late. Events of one object are in the order of its changes. An event can
@@ -28434,7 +28437,8 @@ func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context
 // token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
 // schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
 // each object that an event names. Keep `next` only when its events are processed. With `wait`
-// the response comes as soon as there is an event.
+// the response comes as soon as there is an event. With `after=latest` it comes at once, because
+// only its `next` is a place to wait from.
 //
 // **Order.** An event never appears at a place before a `next` that was already returned, even if
 // its transaction ends late. Events of one object are in the order of its changes. An event can

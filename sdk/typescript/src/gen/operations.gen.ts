@@ -1113,7 +1113,8 @@ export const listImportErrors = (
  * token. Follow it so: ask with `after=latest` and keep `next`; read the objects (visits,
  * schedules, referrals) once; then ask again and again with `after` = the last `next`, and read
  * each object that an event names. Keep `next` only when its events are processed. With `wait`
- * the response comes as soon as there is an event.
+ * the response comes as soon as there is an event. With `after=latest` it comes at once, because
+ * only its `next` is a place to wait from.
  *
  * **Order.** An event never appears at a place before a `next` that was already returned, even if
  * its transaction ends late. Events of one object are in the order of its changes. An event can

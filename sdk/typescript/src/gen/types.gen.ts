@@ -7014,7 +7014,7 @@ export type ListEventsData = {
          */
         limit?: number;
         /**
-         * How many seconds to wait for an event if there is none. Default: 0.
+         * How many seconds to wait for an event if there is none. Not used with `after=latest`. Default: 0.
          */
         wait?: number;
     };
