@@ -58,8 +58,8 @@ const MAX_SIGNATURES = 32;
  * (`whsec_…`) or public keys (`whpk_…`). It suffices that one signature is by one of them, so pass
  * the old and the new key while a key is replaced.
  *
- * It throws a `WebhookError` if the delivery must be rejected, and a `TypeError` if there are no keys
- * or one is malformed. The event may be known, or older than a known one: skip an `id` that was
+ * It throws a `WebhookError` if the delivery must be rejected, and a `TypeError` if the body is
+ * neither text nor bytes, or if there are no keys or one is malformed. The event may be known, or older than a known one: skip an `id` that was
  * processed, and an appointment's `data.version` below the known one.
  */
 export async function verifyWebhook(
@@ -67,6 +67,9 @@ export async function verifyWebhook(
   keys: string | readonly string[],
   { tolerance = 300_000, now = Date.now }: WebhookOptions = {},
 ): Promise<Event> {
+  // A framework may have parsed the body; the signature is of its bytes.
+  if (typeof body !== 'string' && !ArrayBuffer.isView(body))
+    throw new TypeError('verifyWebhook needs the body as raw text or bytes, not parsed');
   const known = [keys].flat().map(parseKey);
   if (known.length === 0) throw new TypeError('there are no webhook keys');
   const id = header(headers, 'webhook-id');

@@ -57,6 +57,15 @@ for (const delivery of deliveries) {
   });
 }
 
+test('Promise: the error for a body that a framework has parsed names what is needed', async () => {
+  const parsed = JSON.parse(first.body);
+  for (const body of [parsed, undefined, null, new ArrayBuffer(8)])
+    await assert.rejects(verifyWebhook({ headers: new Headers(first.headers), body }, first.keys), {
+      name: 'TypeError',
+      message: 'verifyWebhook needs the body as raw text or bytes, not parsed',
+    });
+});
+
 test('Promise: the headers of a request in Node are those of the delivery', async () => {
   const server = createServer(async (request, response) => {
     const body = [];
