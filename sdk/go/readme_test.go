@@ -2,6 +2,7 @@ package talon_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -66,12 +67,10 @@ func TestDocuments(t *testing.T) {
 }
 
 // receiveEvents runs the receiver of webhooks twice. It accepts signed deliveries only, and prints
-// each event once, also after a restart, unless it is stale.
+// each event once, also after a restart, unless it is stale. A third one cannot store events: it
+// logs that, and the service has to repeat the delivery.
 func receiveEvents(t *testing.T, module *userModule) {
 	t.Helper()
-	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-	library, err := standardwebhooks.NewWebhook(secret)
-	require.NoError(t, err)
 	original := readDeliveries(t)[0].Body
 	moved := func(id, version string) string {
 		return strings.NewReplacer(
@@ -86,47 +85,88 @@ func receiveEvents(t *testing.T, module *userModule) {
 		}},
 		{[]string{original, newest, stale}, nil, nil},
 	} {
-		program := exec.CommandContext(t.Context(), filepath.Join(module.dir, "bin", "receive"))
-		otherSecret := "whsec_" + strings.Repeat("A", 43) + "="
-		program.Dir = module.dir
-		program.Env = slices.Concat(module.env, []string{"PORT=0", "WEBHOOK_KEYS=" + otherSecret + " " + secret})
-		out, err := program.StdoutPipe()
-		require.NoError(t, err)
-		require.NoError(t, program.Start())
-		lines := bufio.NewScanner(out)
-		require.True(t, lines.Scan())
-		address, listens := strings.CutPrefix(lines.Text(), "Listening on ")
-		require.True(t, listens, lines.Text())
-		send := func(body, signed string) int {
-			id := regexp.MustCompile(`"id":"(\d+)"`).FindStringSubmatch(body)[1]
-			now := time.Now()
-			signature, err := library.Sign(id, now, []byte(signed))
-			require.NoError(t, err)
-			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address,
-				strings.NewReader(body))
-			require.NoError(t, err)
-			request.Header.Set("Webhook-Id", id)
-			request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-			request.Header.Set("Webhook-Signature", signature)
-			response, err := http.DefaultClient.Do(request)
-			require.NoError(t, err)
-			require.NoError(t, response.Body.Close())
-			return response.StatusCode
-		}
+		receiver := startReceiver(t, module, filepath.Join("bin", "receive"))
 		for _, body := range run.forged {
-			require.Equal(t, http.StatusBadRequest, send(body, original))
+			require.Equal(t, http.StatusBadRequest, receiver.send(body, original))
 		}
 		for _, body := range run.signed {
-			require.Equal(t, http.StatusNoContent, send(body, body))
+			require.Equal(t, http.StatusNoContent, receiver.send(body, body))
 		}
-		require.NoError(t, program.Process.Kill())
-		var printed []string
-		for lines.Scan() {
-			printed = append(printed, lines.Text())
-		}
+		printed, _ := receiver.end()
 		require.Equal(t, run.printed, printed)
-		require.Error(t, program.Wait(), "it was killed")
 	}
+
+	// It may write no file, as if the disk was full.
+	full := startReceiver(t, module, "sh", "-c", "ulimit -f 0; exec bin/receive")
+	lost := moved("1045", "4")
+	require.Equal(t, http.StatusInternalServerError, full.send(lost, lost))
+	printed, logged := full.end()
+	require.Empty(t, printed)
+	require.Regexp(t, `store event 1045: write received\.ndjson: .+`, logged)
+}
+
+const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// webhookReceiver is the receiver of webhooks as a running process.
+type webhookReceiver struct {
+	t       *testing.T
+	process *exec.Cmd
+	lines   *bufio.Scanner // of its output
+	errors  *bytes.Buffer
+	address string
+}
+
+// startReceiver starts the receiver by a command in the folder of the module, and returns when it
+// listens.
+func startReceiver(t *testing.T, module *userModule, command string, arguments ...string) *webhookReceiver {
+	t.Helper()
+	r := &webhookReceiver{t: t, errors: new(bytes.Buffer)}
+	r.process = exec.CommandContext(t.Context(), command, arguments...)
+	otherSecret := "whsec_" + strings.Repeat("A", 43) + "="
+	r.process.Dir = module.dir
+	r.process.Env = slices.Concat(module.env, []string{"PORT=0", "WEBHOOK_KEYS=" + otherSecret + " " + webhookSecret})
+	r.process.Stderr = r.errors
+	out, err := r.process.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, r.process.Start())
+	r.lines = bufio.NewScanner(out)
+	require.True(t, r.lines.Scan())
+	address, listens := strings.CutPrefix(r.lines.Text(), "Listening on ")
+	require.True(t, listens, r.lines.Text())
+	r.address = address
+	return r
+}
+
+// send sends a body with the signature of another one, and returns the status of the response.
+func (r *webhookReceiver) send(body, signed string) int {
+	r.t.Helper()
+	library, err := standardwebhooks.NewWebhook(webhookSecret)
+	require.NoError(r.t, err)
+	id := regexp.MustCompile(`"id":"(\d+)"`).FindStringSubmatch(body)[1]
+	now := time.Now()
+	signature, err := library.Sign(id, now, []byte(signed))
+	require.NoError(r.t, err)
+	request, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, "http://"+r.address,
+		strings.NewReader(body))
+	require.NoError(r.t, err)
+	request.Header.Set("Webhook-Id", id)
+	request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	request.Header.Set("Webhook-Signature", signature)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(r.t, err)
+	require.NoError(r.t, response.Body.Close())
+	return response.StatusCode
+}
+
+// end kills the receiver, and returns the lines that it has printed, and what it has logged.
+func (r *webhookReceiver) end() (printed []string, logged string) {
+	r.t.Helper()
+	require.NoError(r.t, r.process.Process.Kill())
+	for r.lines.Scan() {
+		printed = append(printed, r.lines.Text())
+	}
+	require.Error(r.t, r.process.Wait(), "it was killed")
+	return printed, r.errors.String()
 }
 
 // userModule is an empty module that requires the released SDK.
