@@ -27,7 +27,7 @@ var shellBlock = regexp.MustCompile("(?s)```\n(.*?)```\n(?:\n```json\n(.*?)```)?
 var typescriptSection = regexp.MustCompile(`(?s)## A receiver in TypeScript\n.*?\n(## )`)
 
 // Promise: the commands of docs/integrate.md work in their order after make run, and return what
-// the page shows.
+// the page shows. They leave files only where git ignores them.
 func TestIntegrationGuide(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/integrate.md")
@@ -57,9 +57,11 @@ func TestIntegrationGuide(t *testing.T) {
 		"http://127.0.0.1:8080", address, "http://127.0.0.1:8090", "http://127.0.0.1:"+port).Replace(script.String()))
 	command.WaitDelay = time.Second
 	command.Dir = likeRepository(t)
+	before := fileNames(t, command.Dir)
 	command.Env = append(os.Environ(), database, testProgram+"=talon", "PORT="+port)
 	output, err := command.CombinedOutput()
 	require.NoError(t, err, "%s", output)
+	require.ElementsMatch(t, append(before, ".cache"), fileNames(t, command.Dir))
 	results := strings.Split(string(output), mark+"\n")
 	require.Len(t, results, len(blocks)+1)
 	for i, block := range blocks {
@@ -98,6 +100,17 @@ func likeRepository(t *testing.T) string {
 		require.NoError(t, os.Symlink(target, filepath.Join(folder, name)))
 	}
 	return folder
+}
+
+// fileNames returns the names of what is in a folder.
+func fileNames(t *testing.T, folder string) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(folder)
+	require.NoError(t, err)
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
 }
 
 // freePort returns a port on which nothing listens.
