@@ -18,7 +18,7 @@ const (
 	// it can still be booked.
 	DirectionStatusExpired   DirectionStatus = "Expired"
 	DirectionStatusBooked    DirectionStatus = "Booked"
-	DirectionStatusCompleted DirectionStatus = "Completed" // its appointment has ended, also as a no-show, or took place
+	DirectionStatusCompleted DirectionStatus = "Completed" // its appointment is over, also as a no-show
 	DirectionStatusCancelled DirectionStatus = "Cancelled" // withdrawn by the institution
 )
 
