@@ -5411,7 +5411,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -5427,7 +5427,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutVisitSlotWithBody Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -7444,7 +7444,7 @@ func (c *Client) PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointme
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReceiptRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -7470,7 +7470,7 @@ func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appoin
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReceiptRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
@@ -10463,7 +10463,7 @@ func NewPutCancellationRequestWithBody(server string, lpuGUID LpuGUID, appointme
 }
 
 // NewPutReceiptRequest calls the generic PutReceipt builder with application/json body
-func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody) (*http.Request, error) {
+func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -10474,7 +10474,7 @@ func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitG
 }
 
 // NewPutReceiptRequestWithBody constructs an http.Request for the PutReceipt method, with any body, and a specified content type
-func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -14582,7 +14582,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+	PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
 
 	// PutReceiptWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -14598,7 +14598,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
 
 	// PutVisitSlotWithBodyWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -28166,7 +28166,7 @@ func (c *ClientWithResponses) PutCancellationWithResponse(ctx context.Context, l
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
 	rsp, err := c.PutReceiptWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -28188,7 +28188,7 @@ func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
 	rsp, err := c.PutReceipt(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err
