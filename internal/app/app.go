@@ -23,6 +23,7 @@ import (
 	"talon.example/internal/mip"
 	"talon.example/internal/postgres"
 	"talon.example/internal/registry"
+	"talon.example/internal/telemetry"
 	"talon.example/internal/webhook"
 	"talon.example/migrations"
 )
@@ -66,6 +67,7 @@ type Wrappers struct {
 func New(
 	ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers,
 ) (_ *App, err error) {
+	log = slog.New(telemetry.BoundLog(log.Handler(), nil))
 	a := &App{config: config, log: log}
 	defer func() {
 		if err != nil {

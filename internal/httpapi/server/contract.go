@@ -115,6 +115,9 @@ func (s *Server) ContractJSON() *static.File { return s.contract.json }
 // Contract31JSON returns the contract in OpenAPI 3.1, as JSON.
 func (s *Server) Contract31JSON() *static.File { return s.contract.json31 }
 
+// isHealth reports whether the operation is for the platform that runs the service.
+func (r *route) isHealth() bool { return slices.Contains(r.Operation.Tags, "health") }
+
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
 

@@ -57,6 +57,7 @@ type Server struct {
 	inFlight chan struct{}
 	streams  chan struct{} // bodies that are being read by handlers
 	waiting  chan struct{} // requests that may wait for something to happen
+	health   sync.Map      // the last status of each health check, by path
 	cors     gin.HandlerFunc
 }
 
