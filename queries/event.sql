@@ -17,6 +17,12 @@ VALUES
 -- index it passes events that were deleted only once; EXISTS would read them all each time.
 SELECT number FROM event_outbox ORDER BY number LIMIT 1;
 
+-- name: EventBacklog :one
+-- Returns how many events wait for a place in the feed, at most @most, and the time of the oldest,
+-- which is @at if none waits.
+SELECT count(*) AS waiting, coalesce(min(o.at), @at)::timestamptz AS oldest
+FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT @most) o;
+
 -- name: EventRecorderLock :one
 -- Makes this transaction the recorder, and returns the last place in the feed. Returns no row if
 -- another one is the recorder.

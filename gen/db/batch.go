@@ -7787,6 +7787,71 @@ func (b *ScheduleSlotsRenumberBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const scheduleSourceConfirmed = `-- name: ScheduleSourceConfirmed :batchone
+SELECT count(*) AS schedules, coalesce(min(confirmed_at), $1)::timestamptz AS oldest, coalesce(max(confirmed_at), $1)::timestamptz AS newest
+FROM schedule_source
+WHERE lpu_guid = $2 AND version > 0
+`
+
+type ScheduleSourceConfirmedBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSourceConfirmedParams struct {
+	At      time.Time
+	LpuGuid uuid.UUID
+}
+
+type ScheduleSourceConfirmedRow struct {
+	Schedules int64
+	Oldest    time.Time
+	Newest    time.Time
+}
+
+// Returns how many schedules an institution has, and when they were confirmed: the one that has
+// waited for it longest, and the last one. Both are @at if there are none.
+//
+//	SELECT count(*) AS schedules, coalesce(min(confirmed_at), $1)::timestamptz AS oldest, coalesce(max(confirmed_at), $1)::timestamptz AS newest
+//	FROM schedule_source
+//	WHERE lpu_guid = $2 AND version > 0
+func (q *Queries) ScheduleSourceConfirmed(ctx context.Context, arg []ScheduleSourceConfirmedParams) *ScheduleSourceConfirmedBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+		}
+		batch.Queue(scheduleSourceConfirmed, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSourceConfirmedBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSourceConfirmedBatchResults) QueryRow(f func(int, ScheduleSourceConfirmedRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ScheduleSourceConfirmedRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Schedules, &i.Oldest, &i.Newest)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ScheduleSourceConfirmedBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const scheduleSourceList = `-- name: ScheduleSourceList :batchmany
 SELECT resource_guid, version, confirmed_at, last_error_at, last_error_rule
 FROM schedule_source

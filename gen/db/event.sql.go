@@ -12,6 +12,28 @@ import (
 	"github.com/google/uuid"
 )
 
+const eventBacklog = `-- name: EventBacklog :one
+SELECT count(*) AS waiting, coalesce(min(o.at), $1)::timestamptz AS oldest
+FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT $2) o
+`
+
+type EventBacklogRow struct {
+	Waiting int64
+	Oldest  time.Time
+}
+
+// Returns how many events wait for a place in the feed, at most @most, and the time of the oldest,
+// which is @at if none waits.
+//
+//	SELECT count(*) AS waiting, coalesce(min(o.at), $1)::timestamptz AS oldest
+//	FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT $2) o
+func (q *Queries) EventBacklog(ctx context.Context, at time.Time, most int32) (EventBacklogRow, error) {
+	row := q.db.QueryRow(ctx, eventBacklog, at, most)
+	var i EventBacklogRow
+	err := row.Scan(&i.Waiting, &i.Oldest)
+	return i, err
+}
+
 const eventEnds = `-- name: EventEnds :one
 SELECT position, recorded_at, dropped
 FROM event_recorder

@@ -32,13 +32,16 @@ import (
 type App struct {
 	config    Config
 	longest   time.Duration // of a request, from the end of its body to the response
+	build     Build
 	log       *slog.Logger
+	metrics   *telemetry.Metrics
 	imports   *registry.Imports
 	feed      *events.Feed
 	webhooks  *events.Webhooks
 	deliverer *events.Deliverer
 	booking   *booking.Service
 	retention *registry.Retention
+	backlog   func(context.Context) (*telemetry.Backlog, error)
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
@@ -67,8 +70,13 @@ type Wrappers struct {
 func New(
 	ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers,
 ) (_ *App, err error) {
-	log = slog.New(telemetry.BoundLog(log.Handler(), nil))
-	a := &App{config: config, log: log}
+	build, err := ReadBuild()
+	if err != nil {
+		return nil, err
+	}
+	metrics := telemetry.NewMetrics(build.Version, build.Commit)
+	log = slog.New(telemetry.BoundLog(log.Handler(), metrics.LineOmitted))
+	a := &App{config: config, build: build, log: log, metrics: metrics}
 	defer func() {
 		if err != nil {
 			a.Close()
@@ -77,13 +85,12 @@ func New(
 	if a.longest, err = config.longestRequest(); err != nil {
 		return nil, err
 	}
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
+	pool, err := a.openPool(ctx, "requests", postgres.Options{
+		MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
 	if err := prepareSchema(ctx, config, pool, log); err != nil {
 		return nil, err
 	}
@@ -96,13 +103,10 @@ func New(
 
 	// A separate connection: an instance whose bookings wait for locks is busy but ready, and its
 	// reference data stay fresh.
-	probe, err := postgres.Open(ctx, postgres.Options{
-		URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout,
-	})
+	probe, err := a.openPool(ctx, "probe", postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout})
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, probe.Close)
 	ready := &readiness{check: postgres.NewStore(probe, postgres.ReferenceAge).Ready}
 	store := postgres.NewStore(pool, postgres.ReferenceAge)
 	store.ReadReferenceWith(probe)
@@ -129,6 +133,7 @@ func New(
 		Verifier:       verifier,
 		Clients:        a.booking,
 		Log:            log,
+		Metrics:        metrics,
 		RequestTimeout: config.Timeout,
 		MaxInFlight:    config.MaxInFlight,
 		CORSOrigins:    config.CORSOrigins,
@@ -166,6 +171,7 @@ func New(
 	api.Webhooks = a.webhooks
 	httpapi.Register(handler, api)
 	a.handler = handler
+	a.measure(handler, keys)
 	if wrap.Handler != nil {
 		a.handler = wrap.Handler(handler, verifier)
 	}
@@ -178,14 +184,13 @@ const recorderConns = 4
 
 // newFeed returns the feed of events.
 func (a *App) newFeed(ctx context.Context, store *postgres.Store, now func() time.Time) (*events.Feed, error) {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(a.config.DatabaseURL), MaxConns: recorderConns, StatementTimeout: a.longest,
-	})
+	pool, err := a.openPool(ctx, "events", postgres.Options{MaxConns: recorderConns, StatementTimeout: a.longest})
 	if err != nil {
-		return nil, fmt.Errorf("open the database for events: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
-	return events.NewFeed(store.Over(pool), now), nil
+	over := store.Over(pool)
+	a.backlog = func(ctx context.Context) (*telemetry.Backlog, error) { return over.Backlog(ctx, now()) }
+	return events.NewFeed(over, now), nil
 }
 
 // delivererConns are the connections for sending events to webhooks.
@@ -193,14 +198,13 @@ const delivererConns = 4
 
 // openWebhooks creates the use cases of webhooks, and the deliverer.
 func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func() time.Time) error {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(a.config.DatabaseURL), MaxConns: delivererConns, StatementTimeout: a.longest,
+	pool, err := a.openPool(ctx, "webhooks", postgres.Options{
+		MaxConns: delivererConns, StatementTimeout: a.longest,
 		AsynchronousCommit: true, // what is lost is sent again
 	})
 	if err != nil {
-		return fmt.Errorf("open the database for webhooks: %w", err)
+		return err
 	}
-	a.close = append(a.close, pool.Close)
 	sender := webhook.NewSender(webhook.Config{
 		Addresses: a.config.WebhookAddresses, Encode: httpapi.EncodeEvent,
 	})
@@ -231,11 +235,13 @@ func (a *App) remoteIndex() (*mip.Remote, error) {
 		ClientSecret:     string(a.config.MipClientSecret),
 		Scopes:           a.config.MipScopes,
 		Timeout:          a.config.MipTimeout,
+		Observe:          a.metrics.MipTransport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the remote master patient index: %w", err)
 	}
 	a.close = append(a.close, remote.Close)
+	a.metrics.Breakers(remote.Breakers)
 	return remote, nil
 }
 
@@ -300,10 +306,6 @@ func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) erro
 // Serve serves requests on the listener until ctx is done. Then it reports not ready, waits
 // ShutdownDelay for the load balancer, waits for running requests, and returns.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
-	build, err := ReadBuild()
-	if err != nil {
-		return err
-	}
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -320,7 +322,14 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.deliverer.Run(ctx, a.log) })()
-	a.log.Info("serving", "addr", listener.Addr().String(), "build", build)
+	if a.config.AdminAddr != "" {
+		stop, err := a.serveAdmin(ctx)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer stop()
+	}
+	a.log.Info("serving", "addr", listener.Addr().String(), "build", a.build)
 
 	select {
 	case err := <-served:

@@ -30,6 +30,7 @@ type Config struct {
 	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
 	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
 	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+	AdminAddr     string        `env:"TALON_ADMIN_ADDR"`
 	Docs          bool          `env:"TALON_DOCS" envDefault:"true"`
 	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
 	// only the sandbox can set it.
@@ -142,6 +143,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	}
 	_, err := net.ResolveTCPAddr("tcp", c.Addr)
 	require(err == nil, "TALON_ADDR", "must be host:port")
+	_, err = net.ResolveTCPAddr("tcp", c.AdminAddr)
+	require(c.AdminAddr == "" || err == nil && c.AdminAddr != c.Addr,
+		"TALON_ADMIN_ADDR", "must be host:port, and not that of TALON_ADDR")
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
@@ -37,6 +36,8 @@ func (a *App) sweepPast(ctx context.Context) {
 		deleted, err := a.retention.Sweep(ctx)
 		if err != nil {
 			a.log.Warn("sweep the past", "error", err)
+		} else {
+			a.metrics.Swept("past")
 		}
 		if deleted > 0 {
 			a.log.Info("swept the past", "rows", deleted)
@@ -61,9 +62,17 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited),
-		a.booking.SweepAssertions(limited), a.imports.Sweep(limited), a.webhooks.Sweep(limited))
-	if err != nil && ctx.Err() == nil {
-		a.log.Warn("sweep", "error", err)
+	for _, sweep := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"idempotency_keys", a.booking.SweepKeys}, {"failed_identifications", a.booking.SweepFailures},
+		{"assertions", a.booking.SweepAssertions}, {"imports", a.imports.Sweep}, {"webhook_attempts", a.webhooks.Sweep},
+	} {
+		if err := sweep.run(limited); err == nil {
+			a.metrics.Swept(sweep.name)
+		} else if ctx.Err() == nil {
+			a.log.Warn("sweep", "of", sweep.name, "error", err)
+		}
 	}
 }

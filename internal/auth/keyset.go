@@ -77,6 +77,36 @@ func loadKeys(
 	return k, nil
 }
 
+// KeyUse is how often a key has verified a signature. A key that was read again, because its source
+// has changed, begins anew.
+type KeyUse struct {
+	ID         string // kid; empty if the source has no key ids
+	Signatures uint64
+}
+
+// Uses returns how often each of the current keys has verified a signature.
+func (k *KeySet) Uses() []KeyUse {
+	var uses []KeyUse
+	for _, key := range k.ring.Load().keys {
+		uses = append(uses, KeyUse{key.id, key.verified.Load()})
+	}
+	return uses
+}
+
+// ReadAt returns when each source that can change was last read successfully, by its name. The time
+// is zero if it never was.
+func (k *KeySet) ReadAt() map[string]time.Time {
+	read := map[string]time.Time{}
+	for _, s := range k.sources {
+		if at := s.readAt.Load(); at != nil {
+			read[s.name] = *at
+		} else {
+			read[s.name] = time.Time{}
+		}
+	}
+	return read
+}
+
 // Close stops the background refresh, interrupts a read in progress, and waits until both have
 // ended. The keys stay usable. Further calls do nothing.
 func (k *KeySet) Close() {
@@ -93,12 +123,16 @@ func (k *KeySet) configure(src Sources) error {
 			errs = append(errs, fmt.Errorf("HS256 secret of %d bytes is shorter than %d", n, minSecretBytes))
 		}
 		k.acceptsHS256 = true
-		k.static = append(k.static, key{algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...)})
+		k.static = append(k.static, key{
+			algs: []string{algHS256}, material: append([]byte(nil), src.HS256Secret...), verified: new(atomic.Uint64),
+		})
 	}
 	for i, own := range src.Signing {
 		id := own.public.ID
 		if !slices.ContainsFunc(src.Signing[:i], func(other *SigningKey) bool { return other.public.ID == id }) {
-			k.static = append(k.static, key{id: id, algs: []string{algES256}, material: &own.private.PublicKey})
+			k.static = append(k.static, key{
+				id: id, algs: []string{algES256}, material: &own.private.PublicKey, verified: new(atomic.Uint64),
+			})
 		}
 	}
 	if src.JWKSFile != "" {

@@ -469,9 +469,11 @@ func TestConsecutiveFailuresOpenTheBreakerOfTheIndex(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 500, ""))
 	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
+	require.Equal(t, map[string]int{PurposeSearch: 0, PurposeTicket: 0}, remote.Breakers())
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipUnavailable)
 	}
+	require.Equal(t, map[string]int{PurposeSearch: 2, PurposeTicket: 0}, remote.Breakers())
 	require.EqualValues(t, tripAfter, service.requests.Load(), "the open breaker sends no requests")
 }
 
@@ -482,6 +484,7 @@ func TestConsecutiveFailuresOpenTheBreakerOfTheTicketService(t *testing.T) {
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipAuthURLUnreachable)
 	}
+	require.Equal(t, map[string]int{PurposeSearch: 0, PurposeTicket: 2}, remote.Breakers())
 	require.EqualValues(t, 2*tripAfter, tickets.requests.Load(),
 		"two ways to send the secret in each try, until the breaker opened")
 	require.Zero(t, service.requests.Load())

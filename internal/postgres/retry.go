@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -34,6 +35,7 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 	tried := false
 	result, err = backoff.Retry(ctx, func() (T, error) {
 		if tried {
+			retries.Add(1)
 			result, err = do()
 		}
 		tried = true
@@ -51,6 +53,12 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
 	return result, interpretError(err) // the deadline may have passed during a pause
 }
+
+var retries atomic.Uint64
+
+// Retries returns how many times the process has repeated a read or a transaction after a transient
+// failure.
+func Retries() uint64 { return retries.Load() }
 
 // errCommitUnknown marks a commit whose outcome is unknown. It is not retried: if the first commit
 // succeeded, a retry would be rejected as already booked, or would book again after a cancel.

@@ -89,6 +89,7 @@ type Options struct {
 	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6
 	// (docs/guarantees.md) does not hold for it.
 	AsynchronousCommit bool
+	Tracer             pgx.QueryTracer // may also be one of batches and of the pool; nil: none
 }
 
 // Planning are the planner settings of our connections. The address can override them. Our
@@ -106,6 +107,7 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("parse the database's address: %w", err)
 	}
 	config.MaxConns = options.MaxConns
+	config.ConnConfig.Tracer = options.Tracer
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)

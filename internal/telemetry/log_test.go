@@ -39,8 +39,8 @@ func linesOf(t *testing.T, log *bytes.Buffer) (count map[string]int, leftOut map
 	return count, leftOut
 }
 
-// Promise: an overload writes at most 20 lines a second of one rule, and each line that was left out
-// is counted. Other rules, errors and requests that were served are logged meanwhile.
+// Promise: an overload writes at most 20 lines a second of one rule, and each line that was left
+// out is counted. Other rules, errors and requests that were served are logged meanwhile.
 func TestBoundLog(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -30,7 +30,43 @@ func (s *Server) observe(c *gin.Context) {
 
 	c.Next()
 
-	s.logRequest(c, id, time.Since(started))
+	duration := time.Since(started)
+	s.count(c, duration)
+	s.logRequest(c, id, duration)
+}
+
+// Operations of requests that the contract does not have.
+const (
+	noOperation   = "none" // an unknown path or method
+	pageOperation = "page" // the documentation
+)
+
+// operation returns the id of the request's operation.
+func (s *Server) operation(c *gin.Context) string {
+	switch route := s.contract.route(c); {
+	case route != nil:
+		return route.Operation.OperationID
+	case c.FullPath() != "":
+		return pageOperation
+	default:
+		return noOperation
+	}
+}
+
+// count counts the request in the metrics. A client that has disconnected has its own status,
+// because nothing has rejected it.
+func (s *Server) count(c *gin.Context, duration time.Duration) {
+	request := telemetry.Request{
+		Operation: s.operation(c), Status: c.Writer.Status(), Duration: duration,
+		Replayed: c.Writer.Header().Get("Idempotency-Replayed") == "true",
+	}
+	outcome, _ := c.Get(outcomeKey)
+	if refusal, ok := outcome.(*booking.Refusal); ok && isGone(refusal) {
+		request.Status = telemetry.StatusClientGone
+	} else if ok {
+		request.Rule = string(refusal.Rule)
+	}
+	s.metrics.Count(&request)
 }
 
 // logRequest writes the log line of a request. A health check is logged only if its status differs

@@ -10,9 +10,9 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Promise: the level of a log line follows from the rule, not from its status. Of the rules with the
-// status 500 only those are ERROR that must not happen. What an operator has to look after is WARN,
-// and what others can mend is INFO.
+// Promise: the level of a log line follows from the rule, not from its status. Of the rules with
+// the status 500 only those are ERROR that must not happen. What an operator has to look after is
+// WARN, and what others can mend is INFO.
 func TestLevelByRule(t *testing.T) {
 	t.Parallel()
 	byLevel := map[slog.Level][]booking.Name{}

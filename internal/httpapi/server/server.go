@@ -21,6 +21,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/telemetry"
 )
 
 // Config is what the chain needs from the rest of the service.
@@ -28,9 +29,10 @@ type Config struct {
 	Verifier       *auth.Verifier
 	Clients        Clients
 	Log            *slog.Logger
-	RequestTimeout time.Duration // from the end of the body to the response; 0: the operation's own
-	MaxInFlight    int           // concurrent requests; more are rejected with overloaded
-	CORSOrigins    []string      // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
+	Metrics        *telemetry.Metrics // nil: nothing is counted
+	RequestTimeout time.Duration      // from the end of the body to the response; 0: the operation's own
+	MaxInFlight    int                // concurrent requests; more are rejected with overloaded
+	CORSOrigins    []string           // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
 }
 
 // Clients authenticates client applications.
@@ -52,6 +54,7 @@ type Server struct {
 	verifier *auth.Verifier
 	clients  Clients
 	log      *slog.Logger
+	metrics  *telemetry.Metrics
 	timeout  time.Duration
 	contract *contract
 	inFlight chan struct{}
@@ -79,6 +82,7 @@ func New(config Config) (*Server, error) {
 		verifier: config.Verifier,
 		clients:  config.Clients,
 		log:      config.Log,
+		metrics:  config.Metrics,
 		timeout:  config.RequestTimeout,
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
@@ -119,6 +123,10 @@ func newEngine(middlewares ...gin.HandlerFunc) *gin.Engine {
 	engine.Use(middlewares...)
 	return engine
 }
+
+// InFlight returns how many requests are being processed, without streams and requests that wait
+// for something to happen, and how many may be.
+func (s *Server) InFlight() (used, bound int) { return len(s.inFlight), cap(s.inFlight) }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }

@@ -46,6 +46,7 @@ var keys = map[string]string{
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
+	"EventBacklog":              "a metric, read twice a minute by each instance",
 	"EventList":                 "the feed of a system of the region",
 	"EventsAt":                  "events that are sent to a webhook again",
 	"EventOutboxDelete":         "the recorder, of which there is one",
@@ -62,6 +63,7 @@ var fanOut = map[string]string{
 	"RetentionAdd":              "a sweep",
 	"RetentionClaim":            "a sweep",
 	"WebhookAttemptSweep":       "a sweep",
+	"WebhookBacklog":            "a metric, read twice a minute by each instance",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
