@@ -29,7 +29,7 @@ const (
 // openPool opens a pool of connections whose statements are measured, and closes it at the end.
 func (a *App) openPool(ctx context.Context, name string, options postgres.Options) (*pgxpool.Pool, error) {
 	options.URL = string(a.config.DatabaseURL)
-	options.Tracer = a.metrics.Tracer(name)
+	options.Tracer = a.traces.Tracer(a.metrics.Tracer(name))
 	pool, err := postgres.Open(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("open the database for %s: %w", name, err)

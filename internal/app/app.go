@@ -35,6 +35,7 @@ type App struct {
 	build     Build
 	log       *slog.Logger
 	metrics   *telemetry.Metrics
+	traces    *telemetry.Traces // nil if they are off
 	imports   *registry.Imports
 	feed      *events.Feed
 	webhooks  *events.Webhooks
@@ -82,6 +83,12 @@ func New(
 			a.Close()
 		}
 	}()
+	if url := config.tracesURL(); url != "" {
+		if a.traces, err = telemetry.OpenTraces(ctx, url, build.Version); err != nil {
+			return nil, err
+		}
+		a.close = append(a.close, a.traces.Close)
+	}
 	if a.longest, err = config.longestRequest(); err != nil {
 		return nil, err
 	}
@@ -175,6 +182,7 @@ func New(
 	if wrap.Handler != nil {
 		a.handler = wrap.Handler(handler, verifier)
 	}
+	a.handler = a.traces.Handler(a.handler)
 	return a, nil
 }
 
@@ -235,7 +243,9 @@ func (a *App) remoteIndex() (*mip.Remote, error) {
 		ClientSecret:     string(a.config.MipClientSecret),
 		Scopes:           a.config.MipScopes,
 		Timeout:          a.config.MipTimeout,
-		Observe:          a.metrics.MipTransport,
+		Observe: func(next http.RoundTripper, purpose func(*http.Request) string) http.RoundTripper {
+			return a.traces.MipTransport(a.metrics.MipTransport(next, purpose), purpose)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the remote master patient index: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"talon.example/internal/command"
+	"talon.example/internal/telemetry"
 	"talon.example/migrations"
 )
 
@@ -49,6 +50,7 @@ func serve(ctx context.Context, env *command.Env, args []string) error {
 		return config.Print(env.Stdout)
 	}
 	log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+	telemetry.LogTraceErrors(log)
 	service, err := New(ctx, config, log, time.Now, Wrappers{})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -64,6 +65,13 @@ type Config struct {
 	MipTimeout          time.Duration `env:"TALON_MIP_TIMEOUT" envDefault:"3s"`
 
 	WebhookAddresses webhook.Addresses `env:"TALON_WEBHOOK_ADDRESSES" envDefault:"public"`
+
+	// The standard variables of OpenTelemetry that are not left to its library.
+	OtelDisabled       bool    `env:"OTEL_SDK_DISABLED"`
+	OtelExporter       string  `env:"OTEL_TRACES_EXPORTER" envDefault:"otlp"`
+	OtelProtocol       string  `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf"`
+	OtelEndpoint       Address `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	OtelTracesEndpoint Address `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"`
 
 	KeepFreeCellsDays int `env:"TALON_KEEP_FREE_CELLS_DAYS" envDefault:"30"`
 	KeepVisitsDays    int `env:"TALON_KEEP_VISITS_DAYS" envDefault:"0"`
@@ -188,11 +196,14 @@ func (c *Config) validate(unreadable map[string]string) error {
 		value Address
 	}{
 		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL}, {"TALON_AUTH_TOKEN_URL", c.AuthTokenURL},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.OtelEndpoint}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.OtelTracesEndpoint},
 	} {
 		parsed, err := url.Parse(string(address.value))
 		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
 		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
 	}
+	require(c.OtelExporter == "otlp" || c.OtelExporter == "none", "OTEL_TRACES_EXPORTER", "must be otlp or none")
+	require(c.OtelProtocol == "http/protobuf", "OTEL_EXPORTER_OTLP_PROTOCOL", "must be http/protobuf")
 	for _, kept := range []struct {
 		name string
 		days int
@@ -206,6 +217,20 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.KeepReferralsDays == 0 || c.KeepVisitsDays > 0 && c.KeepVisitsDays <= c.KeepReferralsDays,
 		"TALON_KEEP_REFERRALS_DAYS", "must be 0 or at least TALON_KEEP_VISITS_DAYS: a visit needs its referral")
 	return errors.Join(problems...)
+}
+
+// tracesURL returns the address to which traces are sent, or an empty text if they are off.
+func (c *Config) tracesURL() string {
+	switch {
+	case c.OtelDisabled || c.OtelExporter == "none":
+		return ""
+	case c.OtelTracesEndpoint != "":
+		return string(c.OtelTracesEndpoint)
+	case c.OtelEndpoint != "":
+		return strings.TrimSuffix(string(c.OtelEndpoint), "/") + "/v1/traces"
+	default:
+		return ""
+	}
 }
 
 // minKeptDays and maxKeptDays limit how long the past is kept. The institution can still change a

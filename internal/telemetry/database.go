@@ -26,8 +26,8 @@ var (
 	poolMax   = prometheus.NewDesc("talon_database_pool_max", "Connections that a pool may have.", []string{"pool"}, nil)
 )
 
-// Describe implements prometheus.Collector. The metrics of several pools differ in their label only,
-// so that the collector is unchecked.
+// Describe implements prometheus.Collector. The metrics of several pools differ in their label
+// only, so that the collector is unchecked.
 func (c *poolCollector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.

@@ -23,8 +23,8 @@ func (m *Metrics) MipTransport(next http.RoundTripper, purpose func(*http.Reques
 	})
 }
 
-// Breakers adds the states of circuit breakers, which states returns by the purpose of their requests
-// at each scrape.
+// Breakers adds the states of circuit breakers. At each scrape, states returns them by the purpose
+// of their requests.
 func (m *Metrics) Breakers(states func() map[string]int) {
 	m.registry.MustRegister(breakerCollector(states))
 }

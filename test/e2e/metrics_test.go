@@ -74,8 +74,8 @@ func scrapeUntil(t *testing.T, s *harness.Service, name string) (values map[stri
 	return values
 }
 
-// Promise: a scrape shows what the service does: requests by operation and status, refusals by rule,
-// replays, statements, pools, keys, sweeps, waiting events, the build and the schema.
+// Promise: a scrape shows what the service does: requests by operation and status, refusals by
+// rule, replays, statements, pools, keys, sweeps, waiting events, the build and the schema.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, withAdmin).Scene()

@@ -25,6 +25,7 @@ func (s *Server) observe(c *gin.Context) {
 	started := time.Now()
 	id := requestID(c.Request.Header)
 	setContext(c, requestIDKey, id)
+	telemetry.StartRequest(c.Request.Context(), s.operation(c), c.FullPath(), id.String())
 	c.Header("X-Request-Id", id.String())
 	c.Header("X-Content-Type-Options", "nosniff")
 
@@ -65,6 +66,7 @@ func (s *Server) count(c *gin.Context, duration time.Duration) {
 		request.Status = telemetry.StatusClientGone
 	} else if ok {
 		request.Rule = string(refusal.Rule)
+		telemetry.Reject(c.Request.Context(), request.Rule)
 	}
 	s.metrics.Count(&request)
 }
@@ -84,6 +86,9 @@ func (s *Server) logRequest(c *gin.Context, id uuid.UUID, duration time.Duration
 		slog.String("route", c.FullPath()),
 		slog.Int("status", status),
 		slog.Float64("duration_ms", float64(duration.Microseconds())/1000),
+	}
+	if trace := telemetry.TraceID(c.Request.Context()); trace != "" {
+		attributes = append(attributes, slog.String("trace_id", trace))
 	}
 	if client := Caller(c.Request.Context()).Client; client != uuid.Nil {
 		attributes = append(attributes, slog.String("client", client.String()))
