@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -176,6 +176,11 @@ package: ## Build the binary, deb, rpm, image and SBOM of the last commit into d
 
 package-test: postgres ## Install the deb of dist/, book through the installed service, and remove it (as root, on Debian)
 	go test -tags packaged -count 1 -timeout 10m -v ./test/packaged
+
+alerts: ## Check and test the alerts for Prometheus with promtool, which is installed if it is missing (as root, on Debian)
+	@command -v promtool >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; }
+	promtool check rules deploy/monitoring/alerts.yml
+	promtool test rules deploy/monitoring/alerts_test.yml
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width

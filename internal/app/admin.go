@@ -41,6 +41,9 @@ func (a *App) openPool(ctx context.Context, name string, options postgres.Option
 
 // measure adds the metrics that are read from parts of the service.
 func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
+	for _, rule := range server.Catalogue {
+		a.metrics.Expect(string(rule.Name))
+	}
 	a.metrics.GaugeFunc("talon_requests_in_flight", "Requests that are being processed.", func() float64 {
 		used, _ := handler.InFlight()
 		return float64(used)

@@ -34,10 +34,9 @@ func (a *App) sweep(ctx context.Context) { every(ctx, sweepEvery, a.sweepOnce) }
 func (a *App) sweepPast(ctx context.Context) {
 	every(ctx, sweepEvery, func(ctx context.Context) {
 		deleted, err := a.retention.Sweep(ctx)
+		a.metrics.Swept("past", err)
 		if err != nil {
 			a.log.Warn("sweep the past", "error", err)
-		} else {
-			a.metrics.Swept("past")
 		}
 		if deleted > 0 {
 			a.log.Info("swept the past", "rows", deleted)
@@ -69,9 +68,9 @@ func (a *App) sweepOnce(ctx context.Context) {
 		{"idempotency_keys", a.booking.SweepKeys}, {"failed_identifications", a.booking.SweepFailures},
 		{"assertions", a.booking.SweepAssertions}, {"imports", a.imports.Sweep}, {"webhook_attempts", a.webhooks.Sweep},
 	} {
-		if err := sweep.run(limited); err == nil {
-			a.metrics.Swept(sweep.name)
-		} else if ctx.Err() == nil {
+		err := sweep.run(limited)
+		a.metrics.Swept(sweep.name, err)
+		if err != nil && ctx.Err() == nil {
 			a.log.Warn("sweep", "of", sweep.name, "error", err)
 		}
 	}

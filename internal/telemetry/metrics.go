@@ -67,7 +67,7 @@ func NewMetrics(version, commit string) *Metrics {
 	m.mipSeconds = m.histograms("talon_mip_request_duration_seconds",
 		"Time of a request to the remote master patient index, until the headers of its response.", mipSeconds,
 		"purpose")
-	m.sweeps = m.gauges("talon_sweep_last_success_timestamp_seconds", "When a sweep last succeeded.", "sweep")
+	m.sweeps = m.gauges("talon_sweep_last_success_timestamp_seconds", "When a sweep last succeeded; 0: never.", "sweep")
 	m.logLines = m.counters("talon_log_lines_omitted_total",
 		"Lines that were not logged because there were too many of their kind.").WithLabelValues()
 	m.backlog = newBacklogMetrics(m)
@@ -129,8 +129,20 @@ func (m *Metrics) Count(r *Request) {
 	}
 }
 
-// Swept records that a sweep has succeeded now.
-func (m *Metrics) Swept(sweep string) { m.sweeps.WithLabelValues(sweep).SetToCurrentTime() }
+// Swept records the end of a sweep. One that has never succeeded shows 0.
+func (m *Metrics) Swept(sweep string, err error) {
+	last := m.sweeps.WithLabelValues(sweep)
+	if err == nil {
+		last.SetToCurrentTime()
+	}
+}
+
+// Expect lets the rules be counted from 0, so that the first refusal of a rule is an increase.
+func (m *Metrics) Expect(rules ...string) {
+	for _, rule := range rules {
+		m.refusals.WithLabelValues(rule)
+	}
+}
 
 // LineOmitted counts a line that was not logged.
 func (m *Metrics) LineOmitted() { m.logLines.Inc() }

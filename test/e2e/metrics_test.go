@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -164,4 +165,55 @@ func TestMetricsAreBounded(t *testing.T) {
 		s.Do(s.NewRequest(http.MethodGet, "/appointments/"+uuid.NewString(), nil))
 	}
 	require.ElementsMatch(t, before, names())
+}
+
+// metricName matches the name of a metric in a rule or a dashboard.
+var metricName = regexp.MustCompile(`\b(?:talon|process|go)_[a-z_]+`)
+
+// Promise: the alerts and the dashboard use only metrics that a scrape has, with the labels that it
+// has. An alert on a metric that was renamed would never fire.
+func TestMonitoringUsesExistingMetrics(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t, withAdmin, func(c *app.Config) {
+		c.MipURL, c.MipAuthURL = "http://127.0.0.1:9/fhir", "http://127.0.0.1:9/token"
+	}).Scene()
+	sc.AllowMkabCreation()
+	sc.TryBook().RequireRefusal(t, "mip_auth_url_unreachable")
+	scrapeUntil(t, sc.Service, `talon_sweep_last_success_timestamp_seconds{sweep="webhook_attempts"}`)
+	exist := map[string]bool{}
+	for name := range scrapeUntil(t, sc.Service, `talon_sweep_last_success_timestamp_seconds{sweep="past"}`) {
+		metric, _, _ := strings.Cut(name, "{")
+		exist[metric] = true
+	}
+	for _, file := range []string{"alerts.yml", "dashboard.json"} {
+		text, err := os.ReadFile("../../deploy/monitoring/" + file)
+		require.NoError(t, err)
+		used := metricName.FindAllString(string(text), -1)
+		require.Greater(t, len(used), 20, file)
+		for _, name := range used {
+			require.True(t, exist[name], "%s in %s", name, file)
+		}
+	}
+}
+
+// Promise: docs/operate.md has a section for each alert, to which the alert refers, and for no
+// other.
+func TestEveryAlertIsExplained(t *testing.T) {
+	t.Parallel()
+	rules, err := os.ReadFile("../../deploy/monitoring/alerts.yml")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../../docs/operate.md")
+	require.NoError(t, err)
+	var alerts, references, sections []string
+	for _, found := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1) {
+		alerts = append(alerts, found[1])
+	}
+	for _, found := range regexp.MustCompile(`runbook: docs/operate\.md#(\w+)`).FindAllStringSubmatch(string(rules), -1) {
+		references = append(references, found[1])
+	}
+	for _, found := range regexp.MustCompile(`(?m)^### (Talon\w+)$`).FindAllStringSubmatch(string(page), -1) {
+		sections = append(sections, found[1])
+	}
+	require.ElementsMatch(t, alerts, sections)
+	require.Equal(t, strings.ToLower(strings.Join(alerts, " ")), strings.Join(references, " "))
 }
