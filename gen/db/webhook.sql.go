@@ -106,7 +106,8 @@ const webhookBacklog = `-- name: WebhookBacklog :one
 SELECT count(*) AS waiting, coalesce(min(r.since), $1)::timestamptz AS oldest,
     (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,
     (SELECT count(*) FROM webhook w WHERE w.status IN ('gone', 'failed')) AS disabled
-FROM (SELECT webhook_retry.since FROM webhook_retry LIMIT $2) r
+FROM webhook one
+CROSS JOIN LATERAL (SELECT retry.since FROM webhook_retry retry WHERE retry.webhook_guid = one.guid LIMIT $2) r
 `
 
 type WebhookBacklogRow struct {
@@ -116,14 +117,15 @@ type WebhookBacklogRow struct {
 	Disabled int64
 }
 
-// Returns how many events have to be sent again, at most @most, since when the oldest of them has
-// been tried, which is @at if there is none, and how many webhooks fail, or were switched off
-// because they did.
+// Returns how many events have to be sent again, at most @most of each webhook, since when the oldest
+// of them has been tried, which is @at if there is none, and how many webhooks fail, or were
+// switched off because they did.
 //
 //	SELECT count(*) AS waiting, coalesce(min(r.since), $1)::timestamptz AS oldest,
 //	    (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,
 //	    (SELECT count(*) FROM webhook w WHERE w.status IN ('gone', 'failed')) AS disabled
-//	FROM (SELECT webhook_retry.since FROM webhook_retry LIMIT $2) r
+//	FROM webhook one
+//	CROSS JOIN LATERAL (SELECT retry.since FROM webhook_retry retry WHERE retry.webhook_guid = one.guid LIMIT $2) r
 func (q *Queries) WebhookBacklog(ctx context.Context, at time.Time, most int32) (WebhookBacklogRow, error) {
 	row := q.db.QueryRow(ctx, webhookBacklog, at, most)
 	var i WebhookBacklogRow

@@ -174,9 +174,10 @@ func TestHealthChecksAreQuiet(t *testing.T) {
 	var unready error
 	handler := newServer(t, func(context.Context) error { return unready }, slog.New(slog.NewJSONHandler(&log, nil)))
 	for i := range 60 {
-		if i%20 == 0 {
+		switch i % 20 {
+		case 0:
 			unready = nil
-		} else if i%20 == 10 {
+		case 10:
 			unready = errors.New("down")
 		}
 		for _, path := range []string{"/health/live", "/health/ready"} {

@@ -23,7 +23,7 @@ type poolCollector struct {
 var (
 	poolInUse = prometheus.NewDesc("talon_database_pool_in_use", "Connections in use.", []string{"pool"}, nil)
 	poolIdle  = prometheus.NewDesc("talon_database_pool_idle", "Idle connections.", []string{"pool"}, nil)
-	poolMax   = prometheus.NewDesc("talon_database_pool_max", "Connections that a pool may have.", []string{"pool"}, nil)
+	poolMax   = prometheus.NewDesc("talon_database_pool_max", "Most connections of a pool.", []string{"pool"}, nil)
 )
 
 // Describe implements prometheus.Collector. The metrics of several pools differ in their label

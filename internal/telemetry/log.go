@@ -55,7 +55,7 @@ func (b *boundedLog) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // Handle implements slog.Handler.
-func (b *boundedLog) Handle(ctx context.Context, record slog.Record) error { //nolint:gocritic // slog's signature
+func (b *boundedLog) Handle(ctx context.Context, record slog.Record) error {
 	kind := lineKind{record.Level, record.Message, ruleOf(&record)}
 	write, cut := b.state.count(kind, record.Time.Unix())
 	for kind, lines := range cut {

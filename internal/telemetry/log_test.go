@@ -27,8 +27,10 @@ func linesOf(t *testing.T, log *bytes.Buffer) (count map[string]int, leftOut map
 	count, leftOut = map[string]int{}, map[string]int{}
 	for line := range strings.Lines(log.String()) {
 		var read struct {
-			Msg, Rule, Of string
-			Lines         int
+			Msg   string `json:"msg"`
+			Rule  string `json:"rule"`
+			Of    string `json:"of"`
+			Lines int    `json:"lines"`
 		}
 		require.NoError(t, json.Unmarshal([]byte(line), &read))
 		count[read.Msg+" "+read.Rule]++

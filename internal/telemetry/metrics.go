@@ -73,7 +73,8 @@ func NewMetrics(version, commit string) *Metrics {
 	m.backlog = newBacklogMetrics(m)
 	m.gauges("talon_build_info", "1 for the build that runs.", "version", "commit").
 		WithLabelValues(version, commit).Set(1)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

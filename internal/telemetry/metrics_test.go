@@ -58,7 +58,8 @@ func TestMipMetrics(t *testing.T) {
 	m.Breakers(func() map[string]int { return map[string]int{"search": 2, "ticket": 0} })
 	text := scrape(t, m)
 	for _, line := range []string{
-		`talon_mip_requests_total{purpose="GET",status="502"} 1`, `talon_mip_requests_total{purpose="GET",status="error"} 1`,
+		`talon_mip_requests_total{purpose="GET",status="502"} 1`,
+		`talon_mip_requests_total{purpose="GET",status="error"} 1`,
 		`talon_mip_request_duration_seconds_count{purpose="GET"} 2`, `talon_mip_breaker_state{purpose="search"} 2`,
 		`talon_mip_breaker_state{purpose="ticket"} 0`, `version="1.2.3"} 1`,
 	} {
@@ -76,7 +77,8 @@ func TestKeyMetrics(t *testing.T) {
 	text := scrape(t, m)
 	for _, line := range []string{
 		`talon_token_signatures_verified_total{kid=""} 5`, `talon_token_signatures_verified_total{kid="a"} 1`,
-		`talon_token_keys_read_timestamp_seconds{source="file"} 1000`, `talon_token_keys_read_timestamp_seconds{source="url"} 0`,
+		`talon_token_keys_read_timestamp_seconds{source="file"} 1000`,
+		`talon_token_keys_read_timestamp_seconds{source="url"} 0`,
 	} {
 		require.Contains(t, text, line)
 	}

@@ -109,7 +109,6 @@ func TestMetrics(t *testing.T) {
 		`talon_schema_version_needed`:                                             float64(needed),
 		`talon_webhooks_failing`:                                                  0,
 		`talon_source_institutions`:                                               0,
-		`talon_database_retries_total`:                                            values[`talon_database_retries_total`],
 		`talon_database_query_duration_seconds_count{query="IdempotencyKeyTake"}`: 2,
 	} {
 		got, ok := values[name]
@@ -125,6 +124,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	require.Positive(t, values[`talon_database_pool_wait_seconds_count{pool="requests"}`])
+	require.Contains(t, values, `talon_database_retries_total`)
 	require.Positive(t, values[`go_goroutines`])
 	require.Contains(t, getAdmin(t, sc.Service, "/debug/build"), "talon.example")
 	require.Contains(t, getAdmin(t, sc.Service, "/debug/pprof/goroutine?debug=1"), "goroutine profile")
@@ -153,7 +153,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	scrapeUntil(t, s, `talon_backlog_read_timestamp_seconds`)
 	names := func() (names []string) {
 		for name := range scrape(t, s) {
-			if strings.Contains(name, "operation=") || strings.Contains(name, "rule=") || strings.Contains(name, "kid=") {
+			if regexp.MustCompile("(operation|rule|kid)=").MatchString(name) {
 				names = append(names, name)
 			}
 		}
@@ -208,7 +208,8 @@ func TestEveryAlertIsExplained(t *testing.T) {
 	for _, found := range regexp.MustCompile(`(?m)- alert: (\w+)$`).FindAllStringSubmatch(string(rules), -1) {
 		alerts = append(alerts, found[1])
 	}
-	for _, found := range regexp.MustCompile(`runbook: docs/operate\.md#(\w+)`).FindAllStringSubmatch(string(rules), -1) {
+	reference := regexp.MustCompile(`runbook: docs/operate\.md#(\w+)`)
+	for _, found := range reference.FindAllStringSubmatch(string(rules), -1) {
 		references = append(references, found[1])
 	}
 	for _, found := range regexp.MustCompile(`(?m)^### (Talon\w+)$`).FindAllStringSubmatch(string(page), -1) {

@@ -104,7 +104,7 @@ func TestTrace(t *testing.T) {
 	require.Equal(t, parent, hex.EncodeToString(first.GetParentSpanId()))
 	require.Equal(t, map[string]any{
 		"http.request.method": "POST", "http.response.status_code": int64(200), "http.route": "/appointments",
-		"talon.request_id": booked.Header.Get("X-Request-Id"),
+		"talon.request_id": booked.Header.Get("X-Request-ID"),
 	}, attributes(first))
 	require.Equal(t, "direction_already_booked", attributes(spans[1])["talon.rule"])
 	require.NotEqual(t, traceID, hex.EncodeToString(spans[1].GetTraceId()))
