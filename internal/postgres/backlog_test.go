@@ -12,8 +12,8 @@ import (
 )
 
 // Promise: the backlog shows waiting events with the age of the oldest, what waits for webhooks,
-// webhooks that fail or were switched off, and institutions whose systems are silent. Schedules that
-// only absences have made have no source.
+// webhooks that fail or were switched off, and institutions whose systems are silent. Schedules
+// that only absences have made have no source.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t)
