@@ -4136,6 +4136,9 @@ type TooManyHolds = Error
 // TooManyImports The body of every error response.
 type TooManyImports = Error
 
+// TooManyRequests The body of every error response.
+type TooManyRequests = Error
+
 // TooManyWebhooks The body of every error response.
 type TooManyWebhooks = Error
 

@@ -143,7 +143,10 @@ func New(
 		Metrics:        metrics,
 		RequestTimeout: config.Timeout,
 		MaxInFlight:    config.MaxInFlight,
-		CORSOrigins:    config.CORSOrigins,
+		CallerLimits: server.CallerLimits{
+			PersonRate: config.PersonRate, PersonInFlight: config.PersonInFlight, ClientRate: config.ClientRate,
+		},
+		CORSOrigins: config.CORSOrigins,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the server: %w", err)

@@ -26,13 +26,16 @@ import (
 // Config contains all settings of an instance, each from one environment variable.
 // docs/configuration.md lists them.
 type Config struct {
-	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
-	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
-	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
-	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
-	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
-	AdminAddr     string        `env:"TALON_ADMIN_ADDR"`
-	Docs          bool          `env:"TALON_DOCS" envDefault:"true"`
+	Addr           string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
+	LogLevel       slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
+	Timeout        time.Duration `env:"TALON_REQUEST_TIMEOUT"`
+	MaxInFlight    int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
+	PersonRate     int           `env:"TALON_PERSON_RATE" envDefault:"10"`
+	PersonInFlight int           `env:"TALON_PERSON_MAX_IN_FLIGHT" envDefault:"4"`
+	ClientRate     int           `env:"TALON_CLIENT_RATE" envDefault:"1000"`
+	ShutdownDelay  time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+	AdminAddr      string        `env:"TALON_ADMIN_ADDR"`
+	Docs           bool          `env:"TALON_DOCS" envDefault:"true"`
 	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
 	// only the sandbox can set it.
 	KeepTokens  bool     `env:"-"`
@@ -156,6 +159,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 		"TALON_ADMIN_ADDR", "must be host:port, and not that of TALON_ADDR")
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
+	require(c.PersonRate >= 0 && c.PersonRate <= maxRate, "TALON_PERSON_RATE", "must be between 0 and 1000000")
+	require(c.PersonInFlight >= 0, "TALON_PERSON_MAX_IN_FLIGHT", "must not be below 0")
+	require(c.ClientRate >= 0 && c.ClientRate <= maxRate, "TALON_CLIENT_RATE", "must be between 0 and 1000000")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
 	require(areOrigins(c.CORSOrigins), "TALON_CORS_ORIGINS",
 		"must be * or origins as browsers send them, separated by commas: https://portal.example or "+
@@ -264,6 +270,9 @@ func areOrigins(list []string) bool {
 		return !origin.MatchString(text) || originDefaultPort.MatchString(text)
 	})
 }
+
+// maxRate is the largest number of requests a second that can be a limit.
+const maxRate = 1_000_000
 
 // maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.
 const maxTokenLife = 30 * 24 * time.Hour

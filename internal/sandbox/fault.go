@@ -29,6 +29,7 @@ var faults = map[uuid.UUID]fault{
 	person(32): {server.KeysUnavailable, atRequest},
 	person(33): {booking.Overloaded, atRequest},
 	person(34): {server.NotReady, atRequest},
+	person(38): {server.TooManyRequests, atRequest},
 
 	person(unidentifiedPatient): {booking.PatientNotIdentified, atIdentification},
 	person(throttledPatient):    {booking.TooManyAttempts, atIdentification},
@@ -61,8 +62,11 @@ func injectFault(person uuid.UUID, at stage, values ...string) error {
 		return nil
 	}
 	refusal := server.Reject(injected.rule, values...).Because(errFault)
-	if injected.rule == booking.TooManyAttempts {
+	switch injected.rule {
+	case booking.TooManyAttempts:
 		refusal.RetryAfter = booking.PatientLimit.Within
+	case server.TooManyRequests:
+		refusal.RetryAfter = time.Second
 	}
 	return refusal
 }

@@ -199,7 +199,7 @@ func newChaos(t *testing.T) *chaos {
 		environ: []string{
 			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
 			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(),
-			"TALON_MIP_TIMEOUT=1s",
+			"TALON_MIP_TIMEOUT=1s", "TALON_PERSON_RATE=0", "TALON_PERSON_MAX_IN_FLIGHT=0", "TALON_CLIENT_RATE=0",
 			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir",
 			"TALON_MIP_AUTH_URL=" + address + "/token",
 			"TALON_LOG_LEVEL=error", "TALON_WEBHOOK_ADDRESSES=loopback",

@@ -112,8 +112,9 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// Promise: requests above the limit are rejected at once instead of waiting. The health checks
-// still respond.
+// Promise: requests above the limit are rejected within a second, before their token is verified,
+// with the texts of any other error, and they are counted in the log. The health checks still
+// respond.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
 	sc := harness.StartWithMaxInFlight(t, 1)
@@ -126,6 +127,14 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	sc.WaitForBlocked(tx)
 
 	sc.TryBook().RequireRefusal(t, "overloaded")
+	anonymous := sc.NewRequest(http.MethodGet, "/directions", nil)
+	anonymous.Header.Set("Accept-Language", "en")
+	refused := sc.Do(anonymous)
+	refused.RequireRefusal(t, "overloaded")
+	require.NotNil(t, refused.Refusal.Title)
+	require.Eventually(t, func() bool { return strings.Contains(sc.Logs.String(), "requests rejected") },
+		10*time.Second, time.Millisecond)
+	require.NotContains(t, sc.Logs.String(), `"rule":"overloaded"`)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))

@@ -155,6 +155,10 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 		"TALON_DATABASE_MAX_CONNS": "4",
 		"TALON_SHUTDOWN_DELAY":     "0s",
 		"TALON_WEBHOOK_ADDRESSES":  "loopback",
+		// Tests send many requests as one patient.
+		"TALON_PERSON_RATE":          "0",
+		"TALON_PERSON_MAX_IN_FLIGHT": "0",
+		"TALON_CLIENT_RATE":          "0",
 	})
 	require.NoError(t, err)
 	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks

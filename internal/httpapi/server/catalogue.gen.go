@@ -17,6 +17,7 @@ const (
 	BodyMalformed         booking.Name = "body_malformed"
 	RouteNotFound         booking.Name = "route_not_found"
 	MethodNotAllowed      booking.Name = "method_not_allowed"
+	TooManyRequests       booking.Name = "too_many_requests"
 	InternalError         booking.Name = "internal_error"
 	KeysUnavailable       booking.Name = "keys_unavailable"
 	NotReady              booking.Name = "not_ready"
@@ -88,20 +89,27 @@ var TransportRules = []booking.Rule{
 		Title:   "The path does not support this method; Allow lists those that it supports",
 	},
 	{
-		Order: 89, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 89, Name: TooManyRequests, Group: booking.GroupService, Status: 429, Code: "4290", Type: booking.TypeError, Mender: booking.MenderClient,
+		Retryable: true,
+		Ours:      true,
+		Message:   "Слишком много запросов. Повторите попытку позже.",
+		Title:     "The patient or the client application sends too many requests; retry after Retry-After seconds",
+	},
+	{
+		Order: 90, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,
 		Ours:    true,
 		Message: "Внутренняя ошибка сервера",
 		Title:   "An internal error occurred; request_id finds it in the log",
 	},
 	{
-		Order: 92, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 93, Name: KeysUnavailable, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Проверка токенов временно недоступна. Повторите попытку позже.",
 		Title:     "The keys that verify tokens are not loaded yet; retry after Retry-After seconds",
 	},
 	{
-		Order: 94, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
+		Order: 95, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис не готов принимать запросы",

@@ -53,6 +53,7 @@ type limits struct {
 	Seconds int   `json:"seconds"` // until the response; 0 for an operation without security
 	Stream  bool  `json:"stream"`  // the handler reads the body while it arrives; Seconds limits each pause
 	Wait    bool  `json:"wait"`    // the handler may wait for something to happen
+	Explain int   `json:"explain"` // the requests that one with explain=true counts as; 0 without the parameter
 }
 
 // loadContract parses the embedded document once per process. The result is never changed.

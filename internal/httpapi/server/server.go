@@ -1,9 +1,9 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit,
-// authenticate the client application, validate against the contract. Then the generated code binds
-// the request and calls the handler.
+// The order is: compress, shed the load, observe, recover, CORS, route, authenticate, limit the
+// rate, read the body, limit the requests at once, authenticate the client application, validate
+// against the contract. Then the generated code binds the request and calls the handler.
 package server
 
 import (
@@ -32,7 +32,8 @@ type Config struct {
 	Metrics        *telemetry.Metrics // nil: nothing is counted
 	RequestTimeout time.Duration      // from the end of the body to the response; 0: the operation's own
 	MaxInFlight    int                // concurrent requests; more are rejected with overloaded
-	CORSOrigins    []string           // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
+	CallerLimits   CallerLimits
+	CORSOrigins    []string // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
 }
 
 // Clients authenticates client applications.
@@ -61,6 +62,8 @@ type Server struct {
 	streams  chan struct{} // bodies that are being read by handlers
 	waiting  chan struct{} // requests that may wait for something to happen
 	health   sync.Map      // the last status of each health check, by path
+	shares   *shares
+	shedder  *shedder
 	cors     gin.HandlerFunc
 }
 
@@ -78,6 +81,14 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	shares, err := newShares(config.CallerLimits)
+	if err != nil {
+		return nil, err
+	}
+	shedder, err := newShedder(config.Log)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		verifier: config.Verifier,
 		clients:  config.Clients,
@@ -88,11 +99,14 @@ func New(config Config) (*Server, error) {
 		inFlight: make(chan struct{}, config.MaxInFlight),
 		streams:  make(chan struct{}, maxStreams),
 		waiting:  make(chan struct{}, maxWaiting),
+		shares:   shares,
+		shedder:  shedder,
 		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
-	s.engine = s.newRouter(s.observe, s.recover, s.cors)
+	s.engine = s.newRouter(s.shed, s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.protect, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.throttle, s.readBody, s.limit, s.authenticateClient,
+		s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
 	if err != nil {
 		return nil, fmt.Errorf("set up the compression: %w", err)

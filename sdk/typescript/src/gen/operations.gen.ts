@@ -274,7 +274,7 @@ export const cancelAppointment = (
  *
  * **`explain=true`** also returns the cells that cannot be booked, each with the `rule` that
  * its booking would fail with. With `resourceGuid` it covers any resource, also of another
- * speciality.
+ * speciality. Such a search counts as ten requests (`RateLimit`).
  *
  * **Moves.** `appointmentGuid` is a visit booked with this referral. The response then has the
  * cells that `POST /appointments/{appointmentGuid}/move` can move the visit to, as if it had

@@ -2952,7 +2952,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'webhook_absent' | 'too_many_webhooks' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'webhook_absent' | 'too_many_webhooks' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'too_many_requests' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -3492,6 +3492,10 @@ export type ListDirectionsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3542,6 +3546,10 @@ export type GetDirectionErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3591,6 +3599,10 @@ export type GetDirectionByNumberErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -3666,6 +3678,10 @@ export type ListAppointmentsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3736,6 +3752,10 @@ export type CreateAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -3788,6 +3808,10 @@ export type CheckAppointmentErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3837,6 +3861,10 @@ export type ListRulesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -3913,6 +3941,10 @@ export type CancelAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3968,6 +4000,10 @@ export type GetAppointmentErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4056,6 +4092,10 @@ export type ListDirectionSlotsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4114,6 +4154,10 @@ export type ListDirectionInstitutionsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4190,6 +4234,10 @@ export type MoveAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -4240,6 +4288,10 @@ export type ReleaseSlotErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4305,6 +4357,10 @@ export type HoldSlotErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * The adjacent cells are not all free, no card can be created, or an internal error occurred.
      */
@@ -4523,6 +4579,10 @@ export type GetRegionSettingsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4579,6 +4639,10 @@ export type PutRegionSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4634,6 +4698,10 @@ export type DeleteLegalEntityErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4683,6 +4751,10 @@ export type GetLegalEntityErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4745,6 +4817,10 @@ export type PutLegalEntityErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4794,6 +4870,10 @@ export type GetClientRightsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4860,6 +4940,10 @@ export type PutClientRightsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4909,6 +4993,10 @@ export type GetClientSettingsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4975,6 +5063,10 @@ export type PutClientSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5030,6 +5122,10 @@ export type DeleteLpuErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5079,6 +5175,10 @@ export type GetLpuErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5141,6 +5241,10 @@ export type PutLpuErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5190,6 +5294,10 @@ export type GetLpuSettingsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5256,6 +5364,10 @@ export type PutLpuSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5314,6 +5426,10 @@ export type ListResourcesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5378,6 +5494,10 @@ export type DeleteResourceErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5431,6 +5551,10 @@ export type GetResourceErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5501,6 +5625,10 @@ export type PutResourceErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5559,6 +5687,10 @@ export type ListSourcesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5623,6 +5755,10 @@ export type ListWorkErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5685,6 +5821,10 @@ export type GetScheduleErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5764,6 +5904,10 @@ export type PutScheduleErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5826,6 +5970,10 @@ export type ListAbsencesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5896,6 +6044,10 @@ export type AddAbsenceErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5953,6 +6105,10 @@ export type LiftAbsenceErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6023,6 +6179,10 @@ export type PatchSlotErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6076,6 +6236,10 @@ export type GetCardErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6146,6 +6310,10 @@ export type PutCardErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6215,6 +6383,10 @@ export type MergeCardErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6274,6 +6446,10 @@ export type DeleteCaseErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6327,6 +6503,10 @@ export type GetCaseErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6393,6 +6573,10 @@ export type PutCaseErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6456,6 +6640,10 @@ export type WithdrawReferralErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6509,6 +6697,10 @@ export type GetReferralErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6575,6 +6767,10 @@ export type PutReferralErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6630,6 +6826,10 @@ export type DeletePersonErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6679,6 +6879,10 @@ export type GetPersonErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6740,6 +6944,10 @@ export type PutPersonErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6814,6 +7022,10 @@ export type CreateImportErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6864,6 +7076,10 @@ export type CancelImportErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6913,6 +7129,10 @@ export type GetImportErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6972,6 +7192,10 @@ export type ListImportErrorsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7043,6 +7267,10 @@ export type ListEventsErrors = {
      */
     410: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7083,6 +7311,10 @@ export type ListWebhooksErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7129,6 +7361,10 @@ export type DeleteWebhookErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7179,6 +7415,10 @@ export type GetWebhookErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7245,6 +7485,10 @@ export type PutWebhookErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7295,6 +7539,10 @@ export type ListWebhookKeysErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7344,6 +7592,10 @@ export type AddWebhookKeyErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7408,6 +7660,10 @@ export type ListDeliveriesErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7468,6 +7724,10 @@ export type RedeliverErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7548,6 +7808,10 @@ export type ListVisitsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7623,6 +7887,10 @@ export type BookVisitErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -7676,6 +7944,10 @@ export type GetVisitErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7746,6 +8018,10 @@ export type PutReceiptErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7814,6 +8090,10 @@ export type PutAttendanceErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7884,6 +8164,10 @@ export type PutCancellationErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7952,6 +8236,10 @@ export type PutVisitSlotErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, or has too many at once.
+     */
+    429: Error;
     /**
      * Booking failed in the service or in the master patient index.
      */
