@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/net/netutil"
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
@@ -55,9 +56,9 @@ const (
 	readTimeout       = 10 * time.Second // headers and body
 	idleTimeout       = 2 * time.Minute
 	slowClient        = 10 * time.Second
-	// More than 1 MiB, so that a client with an oversized token receives our error and not the
-	// plain text of net/http.
-	maxHeaderBytes = 1<<20 + 64<<10
+	// Twice the longest token and more, so that a client with an oversized token usually receives
+	// our error and not the plain text of net/http.
+	maxHeaderBytes = 32 << 10
 )
 
 // Wrappers wrap parts of the service. The zero value wraps nothing.
@@ -329,7 +330,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(netutil.LimitListener(listener, a.config.MaxConns)) }()
 	defer a.background(ctx, a.sweep)()
 	defer a.background(ctx, a.sweepPast)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()

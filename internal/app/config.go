@@ -30,6 +30,7 @@ type Config struct {
 	LogLevel       slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
 	Timeout        time.Duration `env:"TALON_REQUEST_TIMEOUT"`
 	MaxInFlight    int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
+	MaxConns       int           `env:"TALON_MAX_CONNS" envDefault:"2048"`
 	PersonRate     int           `env:"TALON_PERSON_RATE" envDefault:"10"`
 	PersonInFlight int           `env:"TALON_PERSON_MAX_IN_FLIGHT" envDefault:"4"`
 	ClientRate     int           `env:"TALON_CLIENT_RATE" envDefault:"1000"`
@@ -159,6 +160,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 		"TALON_ADMIN_ADDR", "must be host:port, and not that of TALON_ADDR")
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
+	require(c.MaxConns > 0, "TALON_MAX_CONNS", "must be above 0")
 	require(c.PersonRate >= 0 && c.PersonRate <= maxRate, "TALON_PERSON_RATE", "must be between 0 and 1000000")
 	require(c.PersonInFlight >= 0, "TALON_PERSON_MAX_IN_FLIGHT", "must not be below 0")
 	require(c.ClientRate >= 0 && c.ClientRate <= maxRate, "TALON_CLIENT_RATE", "must be between 0 and 1000000")

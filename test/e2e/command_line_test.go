@@ -66,13 +66,14 @@ func TestSettingsAreChecked(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := run(t, []string{
 		"TALON_REQUEST_TIMEOUT=quick", "TALON_MAX_IN_FLIGHT=0", "TALON_ADDR=nowhere", "TALON_HS256_SECRET=short",
-		"TALON_MIP_URL=ftp://x", "TALON_PERSON_RATE=-1", "TALON_PERSON_MAX_IN_FLIGHT=-1", "TALON_CLIENT_RATE=1000001",
+		"TALON_MIP_URL=ftp://x", "TALON_MAX_CONNS=0",
+		"TALON_PERSON_RATE=-1", "TALON_PERSON_MAX_IN_FLIGHT=-1", "TALON_CLIENT_RATE=1000001",
 		"TALON_PEM_FILE=/no/such/file", "TALON_AUTH_KEY_FILE=/no/such/key", "TALON_AUTH_TOKEN_LIFE=25h",
 	}, "serve", "--check")
 	require.Equal(t, 1, code)
 	for _, name := range []string{
 		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL",
-		"TALON_PEM_FILE", "DATABASE_URL", "TALON_PERSON_RATE", "TALON_PERSON_MAX_IN_FLIGHT", "TALON_CLIENT_RATE",
+		"TALON_PEM_FILE", "DATABASE_URL", "TALON_MAX_CONNS", "TALON_PERSON_RATE", "TALON_PERSON_MAX_IN_FLIGHT", "TALON_CLIENT_RATE",
 		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE", "TALON_AUTH_KEY_FILE", "TALON_AUTH_TOKEN_LIFE",
 	} {
 		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)

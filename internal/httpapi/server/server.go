@@ -73,7 +73,7 @@ var releaseMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
 // maxWaiting is the maximum number of requests that wait for something to happen. Each costs some
 // memory and a connection of its client, and nothing else.
-const maxWaiting = 4096
+const maxWaiting = 1024
 
 // New returns a server without routes.
 func New(config Config) (*Server, error) {
