@@ -62,8 +62,8 @@ func serve(ctx context.Context, env *command.Env, args []string) error {
 	return service.ListenAndServe(ctx, func(net.Addr) {})
 }
 
-// limitMemory sets the memory limit of the Go runtime to 90% of that of the cgroup, unless GOMEMLIMIT
-// is set. Where there is no such limit, it changes nothing.
+// limitMemory sets the memory limit of the Go runtime to 90% of that of the cgroup, unless
+// GOMEMLIMIT is set. Where there is no such limit, it changes nothing.
 func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set()
 	if err != nil {
