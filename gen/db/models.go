@@ -504,6 +504,18 @@ type FailedIdentification struct {
 	Since time.Time
 }
 
+// How many cells of a resource were held for a patient, or through a client application, within some minutes. A hold of any patient deletes the old rows of its resource.
+type HeldCell struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	// The person, or the client application.
+	HolderGuid uuid.UUID
+	// Cells of all holds since then, also of those that have ended.
+	Cells int32
+	// When the first of them was held; all are forgotten together.
+	Since time.Time
+}
+
 // Cells held for a patient (удержание), over all institutions. Promise: at most two a person, one in each place. It is in force until its time, which statements compare with a time given by the caller; an expired hold leaves its place to the next.
 type Hold struct {
 	PersonGuid uuid.UUID

@@ -82,6 +82,7 @@ const (
 	ScopeInvalid               Name = "scope_invalid"
 	PatientNotIdentified       Name = "patient_not_identified"
 	TooManyAttempts            Name = "too_many_attempts"
+	TooManyRequests            Name = "too_many_requests"
 	DatabaseUnavailable        Name = "database_unavailable"
 	MipUnavailable             Name = "mip_unavailable"
 	Overloaded                 Name = "overloaded"
@@ -593,6 +594,13 @@ var catalogue = []Rule{
 		Ours:      true,
 		Message:   "Слишком много неудачных попыток. Повторите попытку позже.",
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
+	},
+	{
+		Order: 89, Name: TooManyRequests, Group: GroupService, Status: 429, Code: "4290", Type: TypeError, Mender: MenderClient,
+		Retryable: true,
+		Ours:      true,
+		Message:   "Слишком много запросов. Повторите попытку позже.",
+		Title:     "The patient or the client application sends too many requests, or holds too many cells of a resource; retry after Retry-After seconds",
 	},
 	{
 		Order: 91, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,

@@ -29,7 +29,7 @@ var faults = map[uuid.UUID]fault{
 	person(32): {server.KeysUnavailable, atRequest},
 	person(33): {booking.Overloaded, atRequest},
 	person(34): {server.NotReady, atRequest},
-	person(38): {server.TooManyRequests, atRequest},
+	person(38): {booking.TooManyRequests, atRequest},
 
 	person(unidentifiedPatient): {booking.PatientNotIdentified, atIdentification},
 	person(throttledPatient):    {booking.TooManyAttempts, atIdentification},
@@ -65,7 +65,7 @@ func injectFault(person uuid.UUID, at stage, values ...string) error {
 	switch injected.rule {
 	case booking.TooManyAttempts:
 		refusal.RetryAfter = booking.PatientLimit.Within
-	case server.TooManyRequests:
+	case booking.TooManyRequests:
 		refusal.RetryAfter = time.Second
 	}
 	return refusal

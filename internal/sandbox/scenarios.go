@@ -263,7 +263,7 @@ func (s *scenarios) addRefusals() {
 
 	s.refuse(server.RouteNotFound, "", noPatient, http.MethodGet, "/appointment", "")
 	s.refuse(server.MethodNotAllowed, "", noPatient, http.MethodPut, "/appointments", "")
-	s.refuse(server.TooManyRequests, "listDirections", 38, http.MethodGet, "/directions", "")
+	s.refuse(booking.TooManyRequests, "listDirections", 38, http.MethodGet, "/directions", "")
 	s.refuse(server.InternalError, "listDirections", 30, http.MethodGet, "/directions", "")
 	s.refuse(booking.DatabaseUnavailable, "listDirections", 31, http.MethodGet, "/directions", "")
 	s.refuseBooking(booking.MipUnavailable, 23, 1, slotOf(10, lateDay, 1))

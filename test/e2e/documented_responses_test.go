@@ -471,7 +471,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		require.Equal(t, "GET, POST", a.Header.Get("Allow"))
 		return a
 	},
-	server.TooManyRequests: func(t *testing.T) harness.Answer {
+	booking.TooManyRequests: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t, func(c *app.Config) { c.PersonRate = 1 }).Scene()
 		for range 5 {
 			require.Equal(t, 200, sc.Get(sc.Person, "/directions").StatusCode)

@@ -49,7 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	})
 
 	live := func() {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 		response, err := client.Get("http://" + serving.Addr + "/health/live")
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())

@@ -17,7 +17,6 @@ const (
 	BodyMalformed         booking.Name = "body_malformed"
 	RouteNotFound         booking.Name = "route_not_found"
 	MethodNotAllowed      booking.Name = "method_not_allowed"
-	TooManyRequests       booking.Name = "too_many_requests"
 	InternalError         booking.Name = "internal_error"
 	KeysUnavailable       booking.Name = "keys_unavailable"
 	NotReady              booking.Name = "not_ready"
@@ -87,13 +86,6 @@ var TransportRules = []booking.Rule{
 		Ours:    true,
 		Message: "Метод не поддерживается",
 		Title:   "The path does not support this method; Allow lists those that it supports",
-	},
-	{
-		Order: 89, Name: TooManyRequests, Group: booking.GroupService, Status: 429, Code: "4290", Type: booking.TypeError, Mender: booking.MenderClient,
-		Retryable: true,
-		Ours:      true,
-		Message:   "Слишком много запросов. Повторите попытку позже.",
-		Title:     "The patient or the client application sends too many requests; retry after Retry-After seconds",
 	},
 	{
 		Order: 90, Name: InternalError, Group: booking.GroupService, Status: 500, Code: "5000", Type: booking.TypeError, Mender: booking.MenderService,

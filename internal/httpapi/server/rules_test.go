@@ -127,7 +127,7 @@ func TestRulesAreDescribed(t *testing.T) {
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
 			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon,
 			booking.IdempotencyKeyInUse, booking.TooManyHolds, booking.TooManyAttempts,
-			booking.TooManyImports, booking.AttendanceEarly, TooManyRequests,
+			booking.TooManyImports, booking.AttendanceEarly, booking.TooManyRequests,
 		}, rule.Name)
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}

@@ -140,7 +140,7 @@ func (s *Server) throttle(c *gin.Context) {
 	}
 	writeRates(c, used, now)
 	if exhausted != nil {
-		refusal := Reject(TooManyRequests)
+		refusal := booking.Reject(booking.TooManyRequests)
 		refusal.RetryAfter = exhausted.wait(cost, now) + pause(c)
 		s.RenderError(c, refusal)
 	}
@@ -194,7 +194,7 @@ func (s *Server) takePlaces(ctx context.Context, caller auth.Caller, route *rout
 			if ctx.Err() != nil {
 				return nil, booking.Reject(booking.Overloaded).Because(ctx.Err()) // the client has disconnected
 			}
-			refusal := Reject(TooManyRequests)
+			refusal := booking.Reject(booking.TooManyRequests)
 			refusal.RetryAfter = randomPause()
 			return nil, refusal
 		}

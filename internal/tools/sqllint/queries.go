@@ -33,6 +33,7 @@ var keys = map[string]string{
 	"appointment":           "lpu_guid",
 	"speciality_claim":      "person_guid",
 	"hold":                  "person_guid",
+	"held_cells":            "lpu_guid",
 	"idempotency_key":       "person_guid",
 	"person_lpu":            "person_guid",
 	"person_appointment":    "person_guid",

@@ -6437,6 +6437,10 @@ type ClientInterface interface {
 	// with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 	// another hold counts as taken.
 	//
+	// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+	// client application, also in holds that have ended. A hold of more fails with
+	// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
@@ -6469,6 +6473,10 @@ type ClientInterface interface {
 	// **Limit.** A patient can have at most two holds, over all institutions. A third one fails
 	// with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 	// another hold counts as taken.
+	//
+	// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+	// client application, also in holds that have ended. A hold of more fails with
+	// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -9200,6 +9208,10 @@ func (c *Client) ReleaseSlot(ctx context.Context, slotGUID SlotGUID, params *Rel
 // with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 // another hold counts as taken.
 //
+// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+// client application, also in holds that have ended. A hold of more fails with
+// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
@@ -9242,6 +9254,10 @@ func (c *Client) HoldSlotWithBody(ctx context.Context, slotGUID SlotGUID, conten
 // **Limit.** A patient can have at most two holds, over all institutions. A third one fails
 // with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 // another hold counts as taken.
+//
+// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+// client application, also in holds that have ended. A hold of more fails with
+// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -15684,6 +15700,10 @@ type ClientWithResponsesInterface interface {
 	// with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 	// another hold counts as taken.
 	//
+	// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+	// client application, also in holds that have ended. A hold of more fails with
+	// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
@@ -15716,6 +15736,10 @@ type ClientWithResponsesInterface interface {
 	// **Limit.** A patient can have at most two holds, over all institutions. A third one fails
 	// with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 	// another hold counts as taken.
+	//
+	// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+	// client application, also in holds that have ended. A hold of more fails with
+	// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -30930,6 +30954,10 @@ func (c *ClientWithResponses) ReleaseSlotWithResponse(ctx context.Context, slotG
 // with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 // another hold counts as taken.
 //
+// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+// client application, also in holds that have ended. A hold of more fails with
+// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /slots/{slotGuid}/hold (the `HoldSlot` operationId).
@@ -30968,6 +30996,10 @@ func (c *ClientWithResponses) HoldSlotWithBodyWithResponse(ctx context.Context, 
 // **Limit.** A patient can have at most two holds, over all institutions. A third one fails
 // with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
 // another hold counts as taken.
+//
+// Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+// client application, also in holds that have ended. A hold of more fails with
+// `too_many_requests` until `Retry-After` has passed. Booking remains possible.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

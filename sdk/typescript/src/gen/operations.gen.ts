@@ -382,6 +382,10 @@ export const moveAppointment = (
  * **Limit.** A patient can have at most two holds, over all institutions. A third one fails
  * with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
  * another hold counts as taken.
+ *
+ * Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+ * client application, also in holds that have ended. A hold of more fails with
+ * `too_many_requests` until `Retry-After` has passed. Booking remains possible.
  */
 export const holdSlot = (
   talon: Talon,

@@ -3492,7 +3492,7 @@ export type ListDirectionsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3546,7 +3546,7 @@ export type GetDirectionErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3600,7 +3600,7 @@ export type GetDirectionByNumberErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3678,7 +3678,7 @@ export type ListAppointmentsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3752,7 +3752,7 @@ export type CreateAppointmentErrors = {
      */
     422: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3808,7 +3808,7 @@ export type CheckAppointmentErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3862,7 +3862,7 @@ export type ListRulesErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -3941,7 +3941,7 @@ export type CancelAppointmentErrors = {
      */
     422: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4001,7 +4001,7 @@ export type GetAppointmentErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4092,7 +4092,7 @@ export type ListDirectionSlotsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4155,7 +4155,7 @@ export type ListDirectionInstitutionsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4234,7 +4234,7 @@ export type MoveAppointmentErrors = {
      */
     422: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4289,7 +4289,7 @@ export type ReleaseSlotErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4358,7 +4358,7 @@ export type HoldSlotErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4579,7 +4579,7 @@ export type GetRegionSettingsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4639,7 +4639,7 @@ export type PutRegionSettingsErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4698,7 +4698,7 @@ export type DeleteLegalEntityErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4752,7 +4752,7 @@ export type GetLegalEntityErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4817,7 +4817,7 @@ export type PutLegalEntityErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4871,7 +4871,7 @@ export type GetClientRightsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4940,7 +4940,7 @@ export type PutClientRightsErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -4994,7 +4994,7 @@ export type GetClientSettingsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5063,7 +5063,7 @@ export type PutClientSettingsErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5122,7 +5122,7 @@ export type DeleteLpuErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5176,7 +5176,7 @@ export type GetLpuErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5241,7 +5241,7 @@ export type PutLpuErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5295,7 +5295,7 @@ export type GetLpuSettingsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5364,7 +5364,7 @@ export type PutLpuSettingsErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5427,7 +5427,7 @@ export type ListResourcesErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5494,7 +5494,7 @@ export type DeleteResourceErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5552,7 +5552,7 @@ export type GetResourceErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5625,7 +5625,7 @@ export type PutResourceErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5688,7 +5688,7 @@ export type ListSourcesErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5755,7 +5755,7 @@ export type ListWorkErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5822,7 +5822,7 @@ export type GetScheduleErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5904,7 +5904,7 @@ export type PutScheduleErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -5971,7 +5971,7 @@ export type ListAbsencesErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6044,7 +6044,7 @@ export type AddAbsenceErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6106,7 +6106,7 @@ export type LiftAbsenceErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6179,7 +6179,7 @@ export type PatchSlotErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6237,7 +6237,7 @@ export type GetCardErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6310,7 +6310,7 @@ export type PutCardErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6383,7 +6383,7 @@ export type MergeCardErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6446,7 +6446,7 @@ export type DeleteCaseErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6504,7 +6504,7 @@ export type GetCaseErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6573,7 +6573,7 @@ export type PutCaseErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6640,7 +6640,7 @@ export type WithdrawReferralErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6698,7 +6698,7 @@ export type GetReferralErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6767,7 +6767,7 @@ export type PutReferralErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6826,7 +6826,7 @@ export type DeletePersonErrors = {
      */
     409: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6880,7 +6880,7 @@ export type GetPersonErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -6945,7 +6945,7 @@ export type PutPersonErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7022,7 +7022,7 @@ export type CreateImportErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7076,7 +7076,7 @@ export type CancelImportErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7130,7 +7130,7 @@ export type GetImportErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7193,7 +7193,7 @@ export type ListImportErrorsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7267,7 +7267,7 @@ export type ListEventsErrors = {
      */
     410: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7312,7 +7312,7 @@ export type ListWebhooksErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7362,7 +7362,7 @@ export type DeleteWebhookErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7416,7 +7416,7 @@ export type GetWebhookErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7485,7 +7485,7 @@ export type PutWebhookErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7539,7 +7539,7 @@ export type ListWebhookKeysErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7593,7 +7593,7 @@ export type AddWebhookKeyErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7660,7 +7660,7 @@ export type ListDeliveriesErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7725,7 +7725,7 @@ export type RedeliverErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7808,7 +7808,7 @@ export type ListVisitsErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7887,7 +7887,7 @@ export type BookVisitErrors = {
      */
     422: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -7945,7 +7945,7 @@ export type GetVisitErrors = {
      */
     405: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -8018,7 +8018,7 @@ export type PutReceiptErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -8091,7 +8091,7 @@ export type PutAttendanceErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -8164,7 +8164,7 @@ export type PutCancellationErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
@@ -8237,7 +8237,7 @@ export type PutVisitSlotErrors = {
      */
     415: Error;
     /**
-     * The patient, or the client application, sends too many requests, or has too many at once.
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
      */
     429: Error;
     /**
