@@ -67,7 +67,7 @@ func TestMemoryIsBounded(t *testing.T) {
 				}
 				defer conn.Close()
 				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-				// The end of the largest header that is accepted is missing, and then too much comes.
+				// First a header that is unfinished, and then one that is too long.
 				_, _ = conn.Write(header[:30<<10])
 				_, _ = conn.Write(header[30<<10:])
 				_, _ = conn.Read(make([]byte, 1)) // until the service rejects or closes it
