@@ -62,10 +62,10 @@ func injectFault(person uuid.UUID, at stage, values ...string) error {
 		return nil
 	}
 	refusal := server.Reject(injected.rule, values...).Because(errFault)
-	switch injected.rule {
-	case booking.TooManyAttempts:
+	if injected.rule == booking.TooManyAttempts {
 		refusal.RetryAfter = booking.PatientLimit.Within
-	case booking.TooManyRequests:
+	}
+	if injected.rule == booking.TooManyRequests {
 		refusal.RetryAfter = time.Second
 	}
 	return refusal

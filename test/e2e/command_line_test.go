@@ -73,7 +73,8 @@ func TestSettingsAreChecked(t *testing.T) {
 	require.Equal(t, 1, code)
 	for _, name := range []string{
 		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL",
-		"TALON_PEM_FILE", "DATABASE_URL", "TALON_MAX_CONNS", "TALON_PERSON_RATE", "TALON_PERSON_MAX_IN_FLIGHT", "TALON_CLIENT_RATE",
+		"TALON_PEM_FILE", "DATABASE_URL", "TALON_MAX_CONNS", "TALON_PERSON_RATE",
+		"TALON_PERSON_MAX_IN_FLIGHT", "TALON_CLIENT_RATE",
 		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE", "TALON_AUTH_KEY_FILE", "TALON_AUTH_TOKEN_LIFE",
 	} {
 		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)

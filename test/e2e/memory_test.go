@@ -37,14 +37,18 @@ func TestMemoryIsBounded(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, process.Start())
 	lines := bufio.NewScanner(stderr)
-	var serving struct{ Msg, Addr string }
+	var serving struct {
+		Msg  string `json:"msg"`
+		Addr string `json:"addr"`
+	}
 	for serving.Msg != "serving" {
 		require.True(t, lines.Scan(), "talon serve has ended")
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &serving))
 	}
 	var drained sync.WaitGroup
 	drained.Go(func() {
-		for lines.Scan() { //nolint:revive // the process must not wait for its log to be read
+		for lines.Scan() {
+			// The process must not wait for its log to be read.
 		}
 	})
 

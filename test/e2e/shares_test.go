@@ -25,15 +25,16 @@ func TestRateOfAPatient(t *testing.T) {
 	sc := harness.Start(t, func(c *app.Config) { c.PersonRate, c.ClientRate = 1, 100 }).Scene()
 	list := func(person uuid.UUID) harness.Answer { return sc.Get(person, "/directions") }
 	first := list(sc.Person)
-	require.Equal(t, `"person";q=5;w=5, "client";q=500;w=5`, first.Header.Get("RateLimit-Policy"))
-	require.Equal(t, `"person";r=4;t=1, "client";r=499;t=1`, first.Header.Get("RateLimit"))
+	require.Equal(t, `"person";q=5;w=5, "client";q=500;w=5`, first.Header.Get("Ratelimit-Policy"))
+	require.Equal(t, `"person";r=4;t=1, "client";r=499;t=1`, first.Header.Get("Ratelimit"))
 	for range 4 {
 		require.Equal(t, 200, list(sc.Person).StatusCode)
 	}
 	refused := list(sc.Person)
 	refused.RequireRefusal(t, "too_many_requests")
 	require.Contains(t, []string{"1", "2"}, refused.Header.Get("Retry-After"))
-	require.True(t, strings.HasPrefix(refused.Header.Get("RateLimit"), `"person";r=0;t=5, `), refused.Header.Get("RateLimit"))
+	left := refused.Header.Get("Ratelimit")
+	require.True(t, strings.HasPrefix(left, `"person";r=0;t=5, `), left)
 	require.Equal(t, 200, list(uuid.New()).StatusCode)
 	require.Eventually(t, func() bool { return list(sc.Person).StatusCode == 200 }, 10*time.Second, time.Millisecond)
 }
@@ -55,9 +56,9 @@ func TestExplainIsDearer(t *testing.T) {
 	sc := harness.Start(t, func(c *app.Config) { c.PersonRate = 5 }).Scene()
 	search := "/directions/" + sc.Direction.String() + "/slots"
 	cheap := sc.Get(sc.Person, search)
-	require.Equal(t, `"person";r=24;t=1`, cheap.Header.Get("RateLimit"))
+	require.Equal(t, `"person";r=24;t=1`, cheap.Header.Get("Ratelimit"))
 	dear := sc.Get(sc.Person, search+"?explain=true")
-	require.Equal(t, `"person";r=14;t=3`, dear.Header.Get("RateLimit"))
+	require.Equal(t, `"person";r=14;t=3`, dear.Header.Get("Ratelimit"))
 	require.Equal(t, 200, sc.Get(sc.Person, search+"?explain=true").StatusCode)
 	sc.Get(sc.Person, search+"?explain=true").RequireRefusal(t, "too_many_requests")
 }
