@@ -27,7 +27,6 @@ func (s *Server) observe(c *gin.Context) {
 	setContext(c, requestIDKey, id)
 	telemetry.StartRequest(c.Request.Context(), s.operation(c), c.FullPath(), id.String())
 	c.Header("X-Request-Id", id.String())
-	c.Header("X-Content-Type-Options", "nosniff")
 
 	c.Next()
 

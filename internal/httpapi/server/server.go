@@ -103,7 +103,7 @@ func New(config Config) (*Server, error) {
 		shedder:  shedder,
 		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
-	s.engine = s.newRouter(s.shed, s.observe, s.recover, s.cors)
+	s.engine = s.newRouter(secure, s.shed, s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
 		s.literalFirst, s.protect, s.authenticate, s.throttle, s.readBody, s.limit, s.authenticateClient,
 		s.validate)
@@ -154,7 +154,7 @@ func (s *Server) Operations() gin.IRouter { return s.operations }
 
 // Rejecting returns a handler that responds to every request with err.
 func (s *Server) Rejecting(err error) http.Handler {
-	engine := newEngine(s.observe, s.recover, s.cors)
+	engine := newEngine(secure, s.observe, s.recover, s.cors)
 	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, err) })
 	return engine
 }

@@ -81,7 +81,6 @@ func (s *shedder) reject(c *gin.Context, retry time.Duration) {
 		body = s.english
 	}
 	c.Header("X-Request-Id", id)
-	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Content-Type", jsonType)
 	c.Header("Cache-Control", noStore)
 	c.Header("Retry-After", strconv.FormatFloat(math.Ceil(retry.Seconds()), 'f', 0, 64))
