@@ -2,6 +2,7 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -35,9 +36,10 @@ const baseline = 20
 var ErrBeforeBaseline = errors.New("the database was created by a build before the first release: create an empty one")
 
 // A migration that waits for a lock blocks all later requests for the lock. Therefore it fails
-// after lockTimeout, and Up retries it after lockPause, at most lockTries times in total.
+// after lockTimeout, which is shorter than the service waits for locks, and Up retries it after
+// lockPause, at most lockTries times in total.
 const (
-	lockTimeout      = "1s"
+	lockTimeout      = "500ms"
 	lockPause        = 2 * time.Second
 	lockTries        = 30
 	lockNotAvailable = "55P03"
@@ -159,6 +161,9 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 	return do(provider)
 }
 
+// connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
+const connectTimeout = 2 * time.Second
+
 // connConfig parses the database URL as the service does. It also accepts the parameters of the
 // pool.
 func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
@@ -166,5 +171,6 @@ func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the database's address: %w", err)
 	}
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
 	return config.ConnConfig, nil
 }

@@ -61,6 +61,11 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
+// lockTimeout is how long a statement of a request waits for a lock. Transactions last milliseconds,
+// so that a longer wait is that of a migration, a backup or a fault. It is longer than migrations
+// wait, which block the statements behind them.
+const lockTimeout = time.Second
+
 // Wrappers wrap parts of the service. The zero value wraps nothing.
 type Wrappers struct {
 	Ports   func(booking.Ports) booking.Ports
@@ -94,7 +99,7 @@ func New(
 		return nil, err
 	}
 	pool, err := a.openPool(ctx, "requests", postgres.Options{
-		MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
+		MaxConns: config.DatabaseConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 	})
 	if err != nil {
 		return nil, err

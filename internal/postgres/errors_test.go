@@ -615,6 +615,31 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 	require.Zero(t, w.countWritten())
 }
 
+// Promise: a host that accepts connections and never responds costs two seconds, unless the address
+// has connect_timeout. Then the next host of the address is tried.
+func TestSilentHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	_, port, err := net.SplitHostPort(silent.Addr().String())
+	require.NoError(t, err)
+	u, err := url.Parse(w.url)
+	require.NoError(t, err)
+	query := u.Query()
+	query.Set("host", "127.0.0.1,"+query.Get("host"))
+	query.Set("port", port+",5432")
+	u.RawQuery = query.Encode()
+	for address, most := range map[string]time.Duration{
+		u.String(): 4 * time.Second, u.String() + "&connect_timeout=1": 3 * time.Second,
+	} {
+		began := time.Now()
+		require.NoError(t, w.storeAt(address, time.Minute).Ready(t.Context()))
+		require.Less(t, time.Since(began), most)
+	}
+}
+
 // callAll calls every method and returns the errors.
 func (s *Store) callAll(t testing.TB, w *world, a booking.NewAppointment) []error {
 	t.Helper()

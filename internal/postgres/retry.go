@@ -22,7 +22,7 @@ const (
 
 // retry calls do again after a transient failure: a deadlock, a serialization failure, a lost
 // connection, a failover, a migration. An error that do returns must mean that nothing was changed,
-// unless it wraps errCommitUnknown. Such an error is not retried. If only a new connection can
+// unless it wraps errCommitUnknown. Such an error is not retried, nor is errAway. If only a new connection can
 // help, retry first calls reset, because idle connections of the pool are as stale. It returns
 // errors as interpretError does.
 func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
@@ -45,7 +45,7 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 		err = interpretError(err)
 		var refusal *booking.Refusal
 		transient := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable &&
-			!errors.Is(err, errCommitUnknown)
+			!errors.Is(err, errCommitUnknown) && !errors.Is(err, errAway)
 		if err != nil && !transient {
 			err = backoff.Permanent(err)
 		}

@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/semaphore"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -23,6 +25,7 @@ import (
 // Store implements all ports of package booking. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
+	writers   *semaphore.Weighted // places of the transactions that write
 	reference *referenceCache
 	dryRun    bool // write rolls back
 
@@ -33,9 +36,24 @@ type Store struct {
 // maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	return &Store{
-		pool: pool, reference: &referenceCache{pool: pool, maxAge: referenceAge},
+		pool: pool, writers: newWriters(pool), reference: newReferenceCache(pool, referenceAge),
 		partitions: new(atomic.Pointer[time.Time]),
 	}
+}
+
+// newWriters returns the places of the transactions that write: a quarter of the connections is
+// reserved for reads, so that bookings that wait for locks do not delay lists and searches.
+func newWriters(pool *pgxpool.Pool) *semaphore.Weighted {
+	conns := int64(pool.Config().MaxConns)
+	return semaphore.NewWeighted(conns - conns/4)
+}
+
+// beginWriting waits for a place among the transactions that write. end gives it back.
+func (s *Store) beginWriting(ctx context.Context) (end func(), err error) {
+	if err := s.writers.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("wait for other writes: %w", err)
+	}
+	return func() { s.writers.Release(1) }, nil
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
@@ -46,7 +64,7 @@ func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool 
 // Over returns a store on another pool that shares the reference data.
 func (s *Store) Over(pool *pgxpool.Pool) *Store {
 	over := *s
-	over.pool = pool
+	over.pool, over.writers = pool, newWriters(pool)
 	return &over
 }
 
@@ -86,6 +104,7 @@ type Options struct {
 	URL              string
 	MaxConns         int32
 	StatementTimeout time.Duration // the database cancels a statement after it
+	LockTimeout      time.Duration // and one that waits for a lock after it; 0: not before StatementTimeout
 	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6
 	// (docs/guarantees.md) does not hold for it.
 	AsynchronousCommit bool
@@ -100,6 +119,10 @@ type Options struct {
 // a booking then takes three times as long.
 var Planning = map[string]string{"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
 
+// connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
+// Without a bound an attempt on a silent host takes minutes, while another host may be the primary.
+const connectTimeout = 2 * time.Second
+
 // Open returns a pool of connections. It does not connect yet.
 func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(options.URL)
@@ -108,9 +131,14 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	}
 	config.MaxConns = options.MaxConns
 	config.ConnConfig.Tracer = options.Tracer
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
+	config.PingTimeout = config.ConnConfig.ConnectTimeout
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
+	if options.LockTimeout > 0 && params["lock_timeout"] == "" {
+		params["lock_timeout"] = strconv.FormatInt(options.LockTimeout.Milliseconds(), 10)
+	}
 	// Guarantee 6 (docs/guarantees.md) needs it. The address may set a stronger level, such as
 	// remote_apply.
 	switch {
@@ -163,8 +191,13 @@ func (s *Store) CreateMkab(
 func (s *Store) createMkab(
 	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
 ) (*booking.Mkab, error) {
+	end, err := s.beginWriting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	var mkab *booking.Mkab
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		guid, err := queries.MkabCreate(ctx, db.MkabCreateParams{
 			LpuGuid:    lpu,

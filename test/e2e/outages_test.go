@@ -1,0 +1,147 @@
+package e2e_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/app"
+	"talon.example/internal/testdb"
+	"talon.example/migrations"
+	"talon.example/test/harness"
+)
+
+// slow is the longest time that a response «at once» may take on a busy machine.
+const slow = time.Second
+
+// timed sends a request and returns the response and how long it took.
+func timed(send func() harness.Answer) (harness.Answer, time.Duration) {
+	began := time.Now()
+	answer := send()
+	return answer, time.Since(began)
+}
+
+// Promise: bookings that wait for locks do not starve lists and searches: these have connections of
+// their own. A booking waits for a lock for at most a second.
+func TestLocksDoNotStarveReads(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	bookings := sc.ContenderBookings(nil)
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for _, book := range bookings {
+		group.Go(func() { book().RequireRefusal(t, "overloaded") })
+	}
+	for range 3 {
+		sc.WaitForBlocked(tx)
+		list, took := timed(func() harness.Answer { return sc.Get(sc.Person, "/appointments") })
+		require.Equal(t, http.StatusOK, list.StatusCode, list.Raw)
+		require.Less(t, took, slow)
+		search, took := timed(func() harness.Answer { return sc.Search(sc.Person, "lpuGuid="+sc.To.String()).Answer })
+		require.Equal(t, http.StatusOK, search.StatusCode, search.Raw)
+		require.Less(t, took, slow)
+	}
+	group.Wait()
+	require.Contains(t, sc.Logs.String(), "55P03", "the wait ends with lock_timeout")
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
+	sc.RequireInvariants()
+}
+
+// Promise: a migration that waits behind a long report does not block the bookings behind it: it
+// gives way within the time that a booking waits for a lock.
+func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.TryBook() // the statements are prepared
+	sc.Exec(`DELETE FROM talon_schema_version WHERE version_id >= 40`) // which adds columns to the visits
+	report, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = report.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = report.Exec(t.Context(), `SELECT count(*) FROM appointment`)
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	migrated := make(chan error, 1)
+	go func() { migrated <- migrations.Up(ctx, string(sc.Config.DatabaseURL)) }()
+	for range 2 {
+		sc.WaitForBlocked(report)
+		other := sc.AnotherScene()
+		booked := other.TryBook()
+		require.Equal(t, http.StatusOK, booked.StatusCode, booked.Raw)
+		require.Eventually(t, func() bool { // until the migration has given way
+			return sc.Count(`SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'appointment'::regclass`) == 0
+		}, 20*time.Second, 5*time.Millisecond)
+	}
+	stop()
+	require.Error(t, <-migrated)
+}
+
+// Promise: while the database does not respond, requests are rejected at once instead of queueing
+// for connections until their deadline. The service comes back by itself.
+func TestDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	sc := harness.StartOn(t, cluster.URL("postgres")).Scene()
+	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
+	list := func() harness.Answer { return sc.Get(sc.Person, "/appointments") }
+	require.NoError(t, cluster.Hang(t.Context()))
+	t.Cleanup(func() { _ = cluster.Continue() })
+	require.Eventually(t, func() bool { return list().Refusal.Rule == "database_unavailable" },
+		20*time.Second, 5*time.Millisecond)
+
+	const requests = 400
+	var group sync.WaitGroup
+	late := make(chan time.Duration, requests)
+	ticker := time.NewTicker(5 * time.Millisecond) // 200 a second
+	defer ticker.Stop()
+	for range requests {
+		<-ticker.C
+		group.Go(func() {
+			answer, took := timed(list)
+			if answer.StatusCode != http.StatusServiceUnavailable || took > slow {
+				late <- took
+			}
+		})
+	}
+	group.Wait()
+	require.LessOrEqual(t, len(late), 3, "only one request at a time tries the database")
+	require.NoError(t, cluster.Continue())
+	require.Eventually(t, func() bool { return list().StatusCode == http.StatusOK }, 10*time.Second, 50*time.Millisecond)
+}
+
+// Promise: a response at the deadline comes at the deadline, although the key of the request cannot
+// be released. The key is free two seconds later.
+func TestResponseAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	const deadline = 2 * time.Second
+	cluster := testdb.Cluster(t)
+	sc := harness.StartOn(t, cluster.URL("postgres"), func(c *app.Config) { c.Timeout = deadline }).Scene()
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	done := make(chan time.Duration, 1)
+	go func() {
+		answer, took := timed(func() harness.Answer { return sc.BookWithKey("k", sc.Person, harness.ClientGuid) })
+		answer.RequireRefusal(t, "overloaded")
+		done <- took
+	}()
+	sc.WaitForBlocked(tx)
+	require.NoError(t, cluster.Hang(t.Context()))
+	took := <-done
+	require.NoError(t, cluster.Continue())
+	require.InDelta(t, deadline.Seconds(), took.Seconds(), 0.7)
+	require.NoError(t, tx.Rollback(t.Context()))
+	sc.AdvanceClock(deadline + 2*time.Second)
+	require.Eventually(t, func() bool {
+		return sc.BookWithKey("k", sc.Person, harness.ClientGuid).StatusCode == http.StatusOK
+	}, 10*time.Second, 50*time.Millisecond)
+	sc.RequireInvariants()
+}
