@@ -107,6 +107,9 @@ func New(
 	if err := prepareSchema(ctx, config, pool, log); err != nil {
 		return nil, err
 	}
+	if err := postgres.NewStore(pool, postgres.ReferenceAge).CheckClock(ctx, time.Now); err != nil {
+		return nil, err
+	}
 	// The keys are refreshed until Close, because requests are still processed after ctx is done.
 	keys, own, err := loadKeys(context.WithoutCancel(ctx), config, log)
 	if err != nil {
@@ -114,15 +117,22 @@ func New(
 	}
 	a.close = append(a.close, keys.Close)
 
-	// A separate connection: an instance whose bookings wait for locks is busy but ready, and its
-	// reference data stay fresh.
-	probe, err := a.openPool(ctx, "probe", postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout})
+	// Separate connections: an instance whose bookings wait for locks is busy but ready, and its
+	// reference data stay fresh. A commit that hangs delays neither.
+	single := postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout}
+	probe, err := a.openPool(ctx, "probe", single)
 	if err != nil {
 		return nil, err
 	}
-	ready := &readiness{check: postgres.NewStore(probe, postgres.ReferenceAge).Ready}
+	ready := &readiness{check: func(ctx context.Context) error {
+		return postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now)
+	}}
+	facts, err := a.openPool(ctx, "reference", single)
+	if err != nil {
+		return nil, err
+	}
 	store := postgres.NewStore(pool, postgres.ReferenceAge)
-	store.ReadReferenceWith(probe)
+	store.ReadReferenceWith(facts)
 	ports := store.Ports()
 	if config.MipURL != "" {
 		if ports.Index, err = a.remoteIndex(); err != nil {

@@ -166,9 +166,18 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// Ready returns nil if the database can be reached and accepts writes, and otherwise a
-// *booking.Refusal or the error.
-func (s *Store) Ready(ctx context.Context) error {
+// probe is a transaction that needs what a booking needs: room for another page of a table, and a
+// commit that is safe, also on a synchronous standby. It leaves no row. The message is there so
+// that there is something to commit.
+const probe = `
+	CREATE TEMPORARY TABLE IF NOT EXISTS talon_ready (n int) ON COMMIT DELETE ROWS;
+	INSERT INTO talon_ready VALUES (1);
+	SELECT pg_logical_emit_message(true, 'talon_ready', '')`
+
+// Ready returns nil if the database can be reached, accepts and commits writes, and has the same
+// time as now, and otherwise a *booking.Refusal or the error. The store needs a pool of its own,
+// because a commit that hangs keeps its connection until ctx is done.
+func (s *Store) Ready(ctx context.Context, now func() time.Time) error {
 	writable, err := db.New(s.pool).HealthCheck(ctx)
 	if err != nil {
 		return fmt.Errorf("query the database: %w", interpretError(err))
@@ -176,6 +185,32 @@ func (s *Store) Ready(ctx context.Context) error {
 	if !writable {
 		s.pool.Reset() // open connections would stay on the standby when the address points elsewhere
 		return booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the database does not accept writes"))
+	}
+	if err := s.CheckClock(ctx, now); err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, probe, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("try a write: %w", interpretError(err))
+	}
+	return nil
+}
+
+// maxClockDifference is the largest difference between the clocks of the service and the database.
+// All instances have to agree on which cells and keys have expired.
+const maxClockDifference = 5 * time.Second
+
+// CheckClock returns an error if the database's clock differs by more than maxClockDifference from
+// now, apart from the time that the question takes.
+func (s *Store) CheckClock(ctx context.Context, now func() time.Time) error {
+	before := now()
+	var clock time.Time
+	if err := s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&clock); err != nil {
+		return fmt.Errorf("read the database's clock: %w", interpretError(err))
+	}
+	ahead, behind := clock.Sub(now()), before.Sub(clock)
+	if difference := max(ahead, behind); difference > maxClockDifference {
+		return fmt.Errorf("the clocks of the service and of the database differ by %s, which is more than %s: "+
+			"set both by NTP", difference.Round(time.Second), maxClockDifference)
 	}
 	return nil
 }

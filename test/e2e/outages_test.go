@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,4 +145,52 @@ func TestResponseAtTheDeadline(t *testing.T) {
 		return sc.BookWithKey("k", sc.Person, harness.ClientGuid).StatusCode == http.StatusOK
 	}, 10*time.Second, 50*time.Millisecond)
 	sc.RequireInvariants()
+}
+
+// ready returns the status of the readiness check.
+func ready(s *harness.Service) int {
+	return s.Do(s.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode
+}
+
+// Promise: the instance is not ready while commits hang because there is no synchronous standby, and
+// is ready again when they are safe. It stays alive, and reads are answered.
+func TestCommitsThatHangAreNotReady(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	sc := harness.StartOn(t, cluster.URL("postgres")).Scene()
+	require.Equal(t, http.StatusOK, ready(sc.Service))
+	setStandby := func(name string) {
+		sc.Exec(`ALTER SYSTEM SET synchronous_standby_names = '` + name + `'`)
+		sc.Exec(`SELECT pg_reload_conf()`)
+	}
+	setStandby("nobody")
+	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusServiceUnavailable },
+		10*time.Second, 5*time.Millisecond)
+	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
+	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/appointments").StatusCode)
+	setStandby("")
+	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+}
+
+// Promise: the instance is not ready while the database cannot write another page of a table, as
+// with a full disk. A place for tables that is gone stands for the disk.
+func TestFullDiskIsNotReady(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	s := harness.StartOn(t, cluster.URL("postgres"))
+	require.Equal(t, http.StatusOK, ready(s))
+	var place string
+	require.NoError(t, s.DB.QueryRow(t.Context(), `SELECT current_setting('data_directory') || '/gone'`).Scan(&place))
+	s.Exec(`COPY (SELECT) TO PROGRAM 'mkdir ` + place + `'`) // as the account of the server
+	s.Exec(`CREATE TABLESPACE gone LOCATION '` + place + `'`)
+	s.Exec(`COPY (SELECT) TO PROGRAM 'rm -r ` + place + `'`)
+	s.Exec(`ALTER SYSTEM SET temp_tablespaces = 'gone'`)
+	s.Exec(`SELECT pg_reload_conf()`)
+	s.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%INTO talon_ready%' AND pid <> pg_backend_pid()`)
+	require.Eventually(t, func() bool {
+		return ready(s) == http.StatusServiceUnavailable && strings.Contains(s.Logs.String(), "try a write")
+	}, 10*time.Second, 5*time.Millisecond)
+	s.Exec(`ALTER SYSTEM RESET temp_tablespaces`)
+	s.Exec(`SELECT pg_reload_conf()`)
+	require.Eventually(t, func() bool { return ready(s) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
 }
