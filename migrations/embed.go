@@ -35,6 +35,10 @@ const baseline = 20
 // data cannot be migrated.
 var ErrBeforeBaseline = errors.New("the database was created by a build before the first release: create an empty one")
 
+// ErrBuildTooOld is returned for a database whose schema does not allow builds as old as this one,
+// because they would break its guarantees.
+var ErrBuildTooOld = errors.New("this build is too old for the database")
+
 // A migration that waits for a lock blocks all later requests for the lock. Therefore it fails
 // after lockTimeout, which is shorter than the service waits for locks, and Up retries it after
 // lockPause, at most lockTries times in total.
@@ -114,11 +118,38 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 	return CurrentOf(ctx, conn)
 }
 
-// CurrentOf is Current for a database that is already open.
-func CurrentOf(ctx context.Context, db interface {
+// Database is an open database.
+type Database interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-},
-) (int64, error) {
+}
+
+// CheckBuild returns an error that wraps ErrBuildTooOld if the schema of the database does not allow
+// builds as old as this one. It only reads.
+func CheckBuild(ctx context.Context, db Database) error {
+	latest, err := Latest()
+	if err != nil {
+		return err
+	}
+	var stored bool
+	if err := db.QueryRow(ctx, "SELECT to_regproc('oldest_build') IS NOT NULL").Scan(&stored); err != nil {
+		return fmt.Errorf("find the oldest build: %w", err)
+	}
+	if !stored {
+		return nil // the schema is older than the check
+	}
+	var oldest int64
+	if err := db.QueryRow(ctx, "SELECT oldest_build()").Scan(&oldest); err != nil {
+		return fmt.Errorf("read the oldest build: %w", err)
+	}
+	if latest < oldest {
+		return fmt.Errorf("%w: it knows the schema up to version %d, and must know version %d: install a newer release",
+			ErrBuildTooOld, latest, oldest)
+	}
+	return nil
+}
+
+// CurrentOf is Current for a database that is already open.
+func CurrentOf(ctx context.Context, db Database) (int64, error) {
 	var migrated bool
 	if err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
 		return 0, fmt.Errorf("find the version table: %w", err)

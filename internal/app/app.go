@@ -125,7 +125,10 @@ func New(
 		return nil, err
 	}
 	ready := &readiness{check: func(ctx context.Context) error {
-		return postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now)
+		if err := postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now); err != nil {
+			return err
+		}
+		return migrations.CheckBuild(ctx, probe)
 	}}
 	facts, err := a.openPool(ctx, "reference", single)
 	if err != nil {
@@ -295,8 +298,11 @@ func loadKeys(
 
 // prepareSchema migrates the database if configured. Otherwise it returns an error if the schema is
 // older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
-// one.
+// one, unless it does not allow this build any more.
 func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
+	if err := migrations.CheckBuild(ctx, pool); err != nil {
+		return err
+	}
 	if config.MigrateAtStart {
 		return migrations.Up(ctx, string(config.DatabaseURL))
 	}

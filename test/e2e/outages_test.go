@@ -61,7 +61,7 @@ func TestLocksDoNotStarveReads(t *testing.T) {
 func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.TryBook() // the statements are prepared
+	sc.TryBook()                                                       // the statements are prepared
 	sc.Exec(`DELETE FROM talon_schema_version WHERE version_id >= 40`) // which adds columns to the visits
 	report, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
