@@ -123,8 +123,8 @@ type Database interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// CheckBuild returns an error that wraps ErrBuildTooOld if the schema of the database does not allow
-// builds as old as this one. It only reads.
+// CheckBuild returns an error that wraps ErrBuildTooOld if the schema of the database does not
+// allow builds as old as this one. It only reads.
 func CheckBuild(ctx context.Context, db Database) error {
 	latest, err := Latest()
 	if err != nil {

@@ -61,9 +61,9 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// lockTimeout is how long a statement of a request waits for a lock. Transactions last milliseconds,
-// so that a longer wait is that of a migration, a backup or a fault. It is longer than migrations
-// wait, which block the statements behind them.
+// lockTimeout is how long a statement of a request waits for a lock. Transactions last
+// milliseconds, so that a longer wait is that of a migration, a backup or a fault. It is longer
+// than migrations wait, which block the statements behind them.
 const lockTimeout = time.Second
 
 // Wrappers wrap parts of the service. The zero value wraps nothing.

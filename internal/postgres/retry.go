@@ -22,9 +22,9 @@ const (
 
 // retry calls do again after a transient failure: a deadlock, a serialization failure, a lost
 // connection, a failover, a migration. An error that do returns must mean that nothing was changed,
-// unless it wraps errCommitUnknown. Such an error is not retried, nor is errAway. If only a new connection can
-// help, retry first calls reset, because idle connections of the pool are as stale. It returns
-// errors as interpretError does.
+// unless it wraps errCommitUnknown. Such an error is not retried, nor is errAway. If only a new
+// connection can help, retry first calls reset, because idle connections of the pool are as stale.
+// It returns errors as interpretError does.
 func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
 	result, err := do()
 	if err == nil { // the common case, without the cost of a backoff

@@ -152,8 +152,8 @@ func ready(s *harness.Service) int {
 	return s.Do(s.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode
 }
 
-// Promise: the instance is not ready while commits hang because there is no synchronous standby, and
-// is ready again when they are safe. It stays alive, and reads are answered.
+// Promise: the instance is not ready while commits hang because there is no synchronous standby,
+// and is ready again when they are safe. It stays alive, and reads are answered.
 func TestCommitsThatHangAreNotReady(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
