@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/net/netutil"
 
+	"talon.example/internal/audit"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
@@ -44,6 +45,7 @@ type App struct {
 	booking   *booking.Service
 	retention *registry.Retention
 	backlog   func(context.Context) (*telemetry.Backlog, error)
+	audit     *audit.Log
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
@@ -155,9 +157,16 @@ func New(
 	}
 	expected := auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}
 	verifier := auth.NewVerifier(keys, expected, now)
+	a.audit = audit.NewLog(store, now, config.KeepAuditDays)
+	auditor, err := a.openAudit(ctx, store)
+	if err != nil {
+		return nil, err
+	}
 	handler, err := server.New(server.Config{
 		Verifier:       verifier,
 		Clients:        a.booking,
+		Auditor:        auditor,
+		Now:            now,
 		Log:            log,
 		Metrics:        metrics,
 		RequestTimeout: config.Timeout,
@@ -174,6 +183,7 @@ func New(
 		Booking:    a.booking,
 		Registry:   registry.NewService(store, now),
 		Clinic:     clinic.NewService(store, now),
+		Audit:      a.audit,
 		Issuer:     issuer,
 		Assertions: auth.NewAssertionVerifier(audiences(config), now),
 		Ready: func(ctx context.Context) error {
@@ -206,6 +216,21 @@ func New(
 	}
 	a.handler = a.traces.Handler(a.handler)
 	return a, nil
+}
+
+// openAudit creates the writer of the audit, which has a connection of its own: bookings that wait
+// for locks must not delay the responses of others.
+func (a *App) openAudit(ctx context.Context, store *postgres.Store) (*audit.Writer, error) {
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: string(a.config.DatabaseURL), MaxConns: 1, StatementTimeout: a.longest,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the database for the audit: %w", err)
+	}
+	a.close = append(a.close, pool.Close)
+	writer := audit.NewWriter(store.Over(pool), a.log, a.config.MaxInFlight)
+	a.close = append(a.close, writer.Close)
+	return writer, nil
 }
 
 // recorderConns are the connections for giving events their places and for reading them. Bookings

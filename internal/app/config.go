@@ -80,6 +80,7 @@ type Config struct {
 	KeepFreeCellsDays int `env:"TALON_KEEP_FREE_CELLS_DAYS" envDefault:"30"`
 	KeepVisitsDays    int `env:"TALON_KEEP_VISITS_DAYS" envDefault:"0"`
 	KeepReferralsDays int `env:"TALON_KEEP_REFERRALS_DAYS" envDefault:"0"`
+	KeepAuditDays     int `env:"TALON_KEEP_AUDIT_DAYS" envDefault:"365"`
 }
 
 // Secret is a setting whose value is never printed.
@@ -217,7 +218,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 		days int
 	}{
 		{"TALON_KEEP_FREE_CELLS_DAYS", c.KeepFreeCellsDays}, {"TALON_KEEP_VISITS_DAYS", c.KeepVisitsDays},
-		{"TALON_KEEP_REFERRALS_DAYS", c.KeepReferralsDays},
+		{"TALON_KEEP_REFERRALS_DAYS", c.KeepReferralsDays}, {"TALON_KEEP_AUDIT_DAYS", c.KeepAuditDays},
 	} {
 		require(kept.days == 0 || kept.days >= minKeptDays && kept.days <= maxKeptDays,
 			kept.name, fmt.Sprintf("must be 0, or from %d to %d", minKeptDays, maxKeptDays))

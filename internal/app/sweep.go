@@ -6,7 +6,7 @@ import (
 )
 
 // sweepEvery is the interval of sweeps of expired idempotency keys, failed identifications, used
-// assertions, imports and attempts to send events. sweepTimeout limits one sweep.
+// assertions, imports, attempts to send events and months of the audit. sweepTimeout limits one sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
@@ -67,6 +67,7 @@ func (a *App) sweepOnce(ctx context.Context) {
 	}{
 		{"idempotency_keys", a.booking.SweepKeys}, {"failed_identifications", a.booking.SweepFailures},
 		{"assertions", a.booking.SweepAssertions}, {"imports", a.imports.Sweep}, {"webhook_attempts", a.webhooks.Sweep},
+		{"audit", a.audit.Sweep},
 	} {
 		err := sweep.run(limited)
 		a.metrics.Swept(sweep.name, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"talon.example/gen/api"
+	"talon.example/internal/audit"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
@@ -24,6 +25,7 @@ type Config struct {
 	Booking    *booking.Service
 	Registry   *registry.Service
 	Clinic     *clinic.Service
+	Audit      *audit.Log
 	Imports    *registry.Imports
 	Feed       *events.Feed
 	Webhooks   *events.Webhooks
@@ -41,6 +43,7 @@ type handlers struct {
 	booking    *booking.Service
 	registry   *registry.Service
 	clinic     *clinic.Service
+	audit      *audit.Log
 	imports    *registry.Imports
 	feed       *events.Feed
 	webhooks   *events.Webhooks
@@ -66,7 +69,7 @@ func Register(s *server.Server, config Config) {
 
 func newHandlers(config Config) *handlers {
 	return &handlers{
-		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, imports: config.Imports,
+		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, audit: config.Audit, imports: config.Imports,
 		feed: config.Feed, webhooks: config.Webhooks,
 		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
 	}

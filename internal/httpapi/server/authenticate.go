@@ -32,7 +32,11 @@ func (s *Server) authenticate(c *gin.Context) {
 	case system && !caller.IsSystem():
 		err = Reject(TokenInvalid).Because(errPatient)
 	case system:
-		err = authorize(c, route, caller)
+		if err = authorize(c, route, caller); err != nil && route.audit.Action != notAudited {
+			setContext(c, callerKey, caller)
+			s.audited(c, func() { s.RenderError(c, err) })
+			return
+		}
 	case caller.IsSystem():
 		err = Reject(TokenInvalid).Because(errNoPatient)
 	}

@@ -27,6 +27,7 @@ type contract struct {
 	json31  *static.File        // in OpenAPI 3.1
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
+	actions map[string]string   // of the audited operations, by operationId
 }
 
 // route is an operation of the contract with its limits.
@@ -34,6 +35,7 @@ type route struct {
 	*routers.Route
 	limits
 
+	audit        audited
 	uncompressed bool       // the responses must not be compressed
 	cacheControl string     // of a success
 	form         bool       // the body is a form, and errors have the code of OAuth
@@ -76,7 +78,7 @@ func readContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode openapi-3.1.json: %w", err)
 	}
-	routes, literal := map[string]*route{}, map[string][]string{}
+	routes, literal, actions := map[string]*route{}, map[string][]string{}, map[string]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, operation := range item.Operations() {
@@ -85,6 +87,12 @@ func readContract() (*contract, error) {
 			}}
 			if found.limits, err = readLimits(found); err != nil {
 				return nil, fmt.Errorf("x-limits of %s: %w", operation.OperationID, err)
+			}
+			if found.audit, err = readAudit(found); err != nil {
+				return nil, fmt.Errorf("x-audit of %s: %w", operation.OperationID, err)
+			}
+			if found.audit.Action != notAudited {
+				actions[operation.OperationID] = found.audit.Action
 			}
 			// The size of a compressed token would disclose parts of it to a client that chooses
 			// what is sent beside it (BREACH). A strong ETag must not name two different bodies.
@@ -106,7 +114,7 @@ func readContract() (*contract, error) {
 		}
 	}
 	return &contract{
-		doc, static.New(jsonType, encoded), static.New(jsonType, encoded31), routes, literal,
+		doc, static.New(jsonType, encoded), static.New(jsonType, encoded31), routes, literal, actions,
 	}, nil
 }
 
@@ -171,6 +179,7 @@ func (c *contract) methods() []string {
 func (c *contract) requestHeaders() []string {
 	names := map[string]bool{
 		"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true, "Tracestate": true,
+		actingUser: true,
 	}
 	for _, r := range c.routes {
 		for _, parameter := range r.Operation.Parameters {

@@ -2,7 +2,7 @@
 // non-2xx response.
 //
 // The order is: compress, shed the load, observe, recover, CORS, route, authenticate, limit the
-// rate, read the body, limit the requests at once, authenticate the client application, validate
+// rate, read the body, limit the requests at once, audit, authenticate the client application, validate
 // against the contract. Then the generated code binds the request and calls the handler.
 package server
 
@@ -28,6 +28,8 @@ import (
 type Config struct {
 	Verifier       *auth.Verifier
 	Clients        Clients
+	Auditor        Auditor
+	Now            func() time.Time
 	Log            *slog.Logger
 	Metrics        *telemetry.Metrics // nil: nothing is counted
 	RequestTimeout time.Duration      // from the end of the body to the response; 0: the operation's own
@@ -54,6 +56,8 @@ type Server struct {
 
 	verifier *auth.Verifier
 	clients  Clients
+	auditor  Auditor
+	now      func() time.Time
 	log      *slog.Logger
 	metrics  *telemetry.Metrics
 	timeout  time.Duration
@@ -92,6 +96,8 @@ func New(config Config) (*Server, error) {
 	s := &Server{
 		verifier: config.Verifier,
 		clients:  config.Clients,
+		auditor:  config.Auditor,
+		now:      config.Now,
 		log:      config.Log,
 		metrics:  config.Metrics,
 		timeout:  config.RequestTimeout,
@@ -105,8 +111,8 @@ func New(config Config) (*Server, error) {
 	}
 	s.engine = s.newRouter(secure, s.shed, s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.protect, s.authenticate, s.throttle, s.readBody, s.limit, s.authenticateClient,
-		s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.throttle, s.readBody, s.limit, s.audit, s.recover,
+		s.authenticateClient, s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
 	if err != nil {
 		return nil, fmt.Errorf("set up the compression: %w", err)

@@ -19,6 +19,7 @@ var keys = map[string]string{
 	"event_outbox":          "lpu_guid",
 	"event":                 "lpu_guid",
 	"event_sequence":        "lpu_guid",
+	"audit_record":          "person_guid",
 	"retention":             "lpu_guid",
 	"webhook_key":           "webhook_guid",
 	"webhook_retry":         "webhook_guid",
@@ -46,6 +47,9 @@ var keys = map[string]string{
 
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
+	"AuditOfClient":             "the requests of a client application are about persons of every node",
+	"AuditOfPeriod":             "an export of the audit",
+	"AuditOfRequest":            "the id of a request does not tell its person",
 	"ClientAssertionSweep":      "a sweep",
 	"EventBacklog":              "a metric, read twice a minute by each instance",
 	"EventList":                 "the feed of a system of the region",

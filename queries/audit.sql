@@ -1,0 +1,49 @@
+-- name: AuditAdd :exec
+-- Adds records. A record that is there already is left alone, so that the statement can be repeated.
+INSERT INTO audit_record (at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared)
+SELECT unnest(@at::timestamptz[]), unnest(@guid::uuid[]), unnest(@person_guid::uuid[]), unnest(@client_guid::uuid[]), unnest(@request_id::uuid[]),
+    unnest(@acting_user::text[]), unnest(@operation::text[]), unnest(@status::integer[]), unnest(@rule::text[]), unnest(@objects::jsonb[]),
+    unnest(@compared::jsonb[])
+ON CONFLICT DO NOTHING;
+
+-- name: AuditPartitions :exec
+-- Creates the partitions of a day's month and of the next one, and drops those that are too old.
+SELECT audit_partitions(@today::date, @kept_days);
+
+-- name: AuditOfPerson :many
+-- Returns records of a person from a time on, before a place, the newest first.
+SELECT at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared
+FROM audit_record
+WHERE person_guid = @person_guid
+    AND at >= @from_at AND at <= @before_at AND (at, guid) < (@before_at, @before_guid::uuid)
+    AND (sqlc.narg(client_guid)::uuid IS NULL OR client_guid = sqlc.narg(client_guid)::uuid)
+ORDER BY at DESC, guid DESC
+LIMIT @most;
+
+-- name: AuditOfClient :many
+-- Returns records of a client application from a time on, before a place, the newest first.
+SELECT at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared
+FROM audit_record
+WHERE client_guid = @client_guid
+    AND at >= @from_at AND at <= @before_at AND (at, guid) < (@before_at, @before_guid::uuid)
+ORDER BY at DESC, guid DESC
+LIMIT @most;
+
+-- name: AuditOfRequest :many
+-- Returns records of a request from a time on, before a place, the newest first.
+SELECT at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared
+FROM audit_record
+WHERE request_id = @request_id
+    AND at >= @from_at AND at <= @before_at AND (at, guid) < (@before_at, @before_guid::uuid)
+    AND (sqlc.narg(client_guid)::uuid IS NULL OR client_guid = sqlc.narg(client_guid)::uuid)
+    AND (sqlc.narg(person_guid)::uuid IS NULL OR person_guid = sqlc.narg(person_guid)::uuid)
+ORDER BY at DESC, guid DESC
+LIMIT @most;
+
+-- name: AuditOfPeriod :many
+-- Returns records from a time on, before a place, the newest first.
+SELECT at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared
+FROM audit_record
+WHERE at >= @from_at AND at <= @before_at AND (at, guid) < (@before_at, @before_guid::uuid)
+ORDER BY at DESC, guid DESC
+LIMIT @most;
