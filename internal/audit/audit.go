@@ -33,6 +33,9 @@ type Object struct {
 	ID   string `json:"id"`   // a guid, or the number of a cell
 }
 
+// SlotID is the kind of an object that is a cell's number.
+const SlotID = "slotId"
+
 // Filter selects records. Zero fields select all.
 type Filter struct {
 	Person, Client, Request uuid.UUID

@@ -40,22 +40,25 @@ type Config struct {
 
 // handlers implements the generated api.StrictServerInterface.
 type handlers struct {
-	booking    *booking.Service
-	registry   *registry.Service
-	clinic     *clinic.Service
-	audit      *audit.Log
-	imports    *registry.Imports
-	feed       *events.Feed
-	webhooks   *events.Webhooks
-	issuer     *auth.Issuer
-	assertions *auth.AssertionVerifier
-	ready      func(context.Context) error
-	now        func() time.Time
+	booking  *booking.Service
+	registry *registry.Service
+	clinic   *clinic.Service
+	audit    *audit.Log
+	// auditAction returns the action of an audited operation.
+	auditAction func(operation string) string
+	imports     *registry.Imports
+	feed        *events.Feed
+	webhooks    *events.Webhooks
+	issuer      *auth.Issuer
+	assertions  *auth.AssertionVerifier
+	ready       func(context.Context) error
+	now         func() time.Time
 }
 
 // Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
 	h := newHandlers(config)
+	h.auditAction = s.AuditAction
 	routes := s.Operations()
 	if h.issuer == nil {
 		routes = withoutPaths{routes, []string{tokenPath, systemTokenPath, keysPath}}

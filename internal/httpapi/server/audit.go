@@ -261,7 +261,7 @@ func (t *touched) addPerson(person uuid.UUID) {
 func (t *touched) add(name, value string) {
 	if name == "SlotId" {
 		if _, err := strconv.ParseInt(value, 10, 64); err == nil {
-			t.addObject("slotId", value)
+			t.addObject(audit.SlotID, value)
 		}
 		return
 	}

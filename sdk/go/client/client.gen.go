@@ -923,6 +923,280 @@ type AttendanceRequest struct {
 // Example: fulfilled
 type AttendanceRequestAttendance string
 
+// AuditAgent An agent.
+type AuditAgent struct {
+	// Who The client application.
+	Who *AuditReference `json:"who,omitempty"`
+
+	// AltID The user.
+	//
+	// Example: operator-17
+	AltID *string `json:"altId,omitempty"`
+
+	// Requestor Whether this agent has initiated the request: the user, if there is one.
+	//
+	// Example: true
+	Requestor bool `json:"requestor"`
+}
+
+// AuditBundle A Bundle (FHIR R4) of a page of the audit.
+type AuditBundle struct {
+	// ResourceType Always `Bundle`.
+	//
+	// Example: Bundle
+	ResourceType string `json:"resourceType"`
+
+	// Type Always `searchset`.
+	//
+	// Example: searchset
+	Type string `json:"type"`
+
+	// Link The next page. Empty on the last page.
+	Link []AuditLink `json:"link"`
+
+	// Entry The records.
+	Entry []AuditEntry `json:"entry"`
+}
+
+// AuditCoding A Coding of FHIR.
+type AuditCoding struct {
+	// System The code system.
+	//
+	// Example: http://terminology.hl7.org/CodeSystem/audit-entity-type
+	System string `json:"system"`
+
+	// Code The code.
+	//
+	// Example: 1
+	Code string `json:"code"`
+}
+
+// AuditEntity An object.
+type AuditEntity struct {
+	// What Its identifier.
+	What AuditReference `json:"what"`
+
+	// Type 1: a person, 2: an object of the system.
+	Type AuditCoding `json:"type"`
+
+	// Role 1: the patient. Absent for others.
+	Role *AuditCoding `json:"role,omitempty"`
+
+	// Name `person`, `requestId`, or the kind of the object.
+	//
+	// Example: person
+	Name string `json:"name"`
+}
+
+// AuditEntry A record.
+type AuditEntry struct {
+	// FullURL Name of the resource.
+	//
+	// Example: urn:uuid:0198c5a2-5a80-7d10-8c1e-2b6f0a9d7e31
+	FullURL string `json:"fullUrl"`
+
+	// Resource A record as AuditEvent (FHIR R4).
+	Resource AuditEvent `json:"resource"`
+}
+
+// AuditEvent A record as AuditEvent (FHIR R4).
+type AuditEvent struct {
+	// ResourceType Always `AuditEvent`.
+	//
+	// Example: AuditEvent
+	ResourceType string `json:"resourceType"`
+
+	// ID Guid of the record.
+	//
+	// Example: 0198c5a2-5a80-7d10-8c1e-2b6f0a9d7e31
+	ID string `json:"id"`
+
+	// Type Always `rest`.
+	Type AuditCoding `json:"type"`
+
+	// Subtype The operation.
+	Subtype []AuditCoding `json:"subtype"`
+
+	// Action C, R, U, D or E. Absent for an operation that this version does not know.
+	//
+	// Example: C
+	Action *string `json:"action,omitempty"`
+
+	// Recorded When the response was ready.
+	//
+	// Example: 2019-08-20T14:52:14Z
+	Recorded time.Time `json:"recorded"`
+
+	// Outcome 0: success, 4: rejected, 8: the service failed.
+	//
+	// Example: 4
+	Outcome string `json:"outcome"`
+
+	// OutcomeDesc The rule that rejected the request. Absent for a success.
+	//
+	// Example: slot_full
+	OutcomeDesc *string `json:"outcomeDesc,omitempty"`
+
+	// Agent The client application, and its user if it named one.
+	Agent []AuditAgent `json:"agent"`
+
+	// Source Who has recorded it.
+	Source AuditSource `json:"source"`
+
+	// Entity The patient, the objects, and the id of the request (`requestId`).
+	Entity []AuditEntity `json:"entity"`
+}
+
+// AuditExplanation Why the request was rejected. `null` if it was not.
+type AuditExplanation struct {
+	// Rule The rule that rejected the request.
+	//
+	// Example: slot_full
+	Rule string `json:"rule"`
+
+	// Title The rule in English. Empty for a rule that this version does not know.
+	//
+	// Example: The cell has no free place
+	Title string `json:"title"`
+
+	// Message The message of the rule in Russian with its placeholders. Empty for a rule that this version does not know.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
+	Message string `json:"message"`
+
+	// Mender Who can solve it: a value of `Mender`. Empty for a rule that this version does not know.
+	//
+	// Example: patient
+	Mender string `json:"mender"`
+
+	// Compared What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way.
+	Compared []AuditValue `json:"compared"`
+}
+
+// AuditIdentifier The identifier.
+type AuditIdentifier struct {
+	// System `urn:ietf:rfc:3986` for a guid, `urn:talon:slot-id` for the number of a cell.
+	//
+	// Example: urn:ietf:rfc:3986
+	System string `json:"system"`
+
+	// Value The guid as a URN, or the number.
+	//
+	// Example: urn:uuid:7d9c3e0a-1b1f-4b43-9a55-0d6d4f5f2a10
+	Value string `json:"value"`
+}
+
+// AuditLink A link.
+type AuditLink struct {
+	// Relation Always `next`.
+	//
+	// Example: next
+	Relation string `json:"relation"`
+
+	// URL Address relative to the service.
+	//
+	// Example: /audit/fhir?cursor=eyJhdCI6MX0
+	URL string `json:"url"`
+}
+
+// AuditObject An object that a request names.
+type AuditObject struct {
+	// Kind Name of the field or parameter without Guid, such as `direction`, `appointment`, `slot`, `lpuTo`, `mkab`; or `slotId`.
+	//
+	// Example: direction
+	Kind string `json:"kind"`
+
+	// ID Its guid, or the number of a cell.
+	//
+	// Example: e714e964-d8a0-4776-b163-c708371c39a5
+	ID string `json:"id"`
+}
+
+// AuditObserver The service.
+type AuditObserver struct {
+	// Display Always `Talon`.
+	//
+	// Example: Talon
+	Display string `json:"display"`
+}
+
+// AuditPage A page of the audit.
+type AuditPage struct {
+	// Items The records, the newest first.
+	Items []AuditRecord `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// AuditRecord What one request did to the data of one patient.
+type AuditRecord struct {
+	// GUID Guid of the record.
+	GUID GUID `json:"guid"`
+
+	// At When the response was ready, in UTC.
+	//
+	// Example: 2019-08-20T14:52:14Z
+	At time.Time `json:"at"`
+
+	// RequestID Id of the request.
+	RequestID GUID `json:"requestId"`
+
+	// ClientGUID Guid of the client application that sent it.
+	ClientGUID GUID `json:"clientGuid"`
+
+	// ActingUser The user of the client application, from `X-Acting-User`. `null` if not given.
+	//
+	// Example: operator-17
+	ActingUser *string `json:"actingUser"`
+
+	// Operation The `operationId` of this contract.
+	//
+	// Example: createAppointment
+	Operation string `json:"operation"`
+
+	// PersonGUID The patient. `null` if the request did not reach one.
+	//
+	// Example: 7d9c3e0a-1b1f-4b43-9a55-0d6d4f5f2a10
+	PersonGUID *openapi_types.UUID `json:"personGuid"`
+
+	// Objects The objects that the request and its response name.
+	Objects []AuditObject `json:"objects"`
+
+	// Status HTTP status of the response. It is that of the operation if the record was written late and the client received `database_unavailable`.
+	//
+	// Example: 400
+	Status int32 `json:"status"`
+
+	// Explanation Why the request was rejected. `null` if it was not.
+	Explanation *AuditExplanation `json:"explanation"`
+}
+
+// AuditReference A Reference of FHIR by an identifier.
+type AuditReference struct {
+	// Identifier The identifier.
+	Identifier AuditIdentifier `json:"identifier"`
+}
+
+// AuditSource Who has recorded it.
+type AuditSource struct {
+	// Observer The service.
+	Observer AuditObserver `json:"observer"`
+}
+
+// AuditValue A value that a rule compared.
+type AuditValue struct {
+	// Name Object and field: `slot.…`, `direction.…`, `resource.…`, `mkab.…`, `appointment.…` (the visit that is in the way), `client.…` (its rights), `setting.…`, `now`. A name occurs once for each cell of a complex slot.
+	//
+	// Example: slot.taken
+	Name string `json:"name"`
+
+	// Value A guid, code, number, day, or moment in the zone of the institution.
+	//
+	// Example: 1
+	Value string `json:"value"`
+}
+
 // Booker Who has booked a visit.
 type Booker struct {
 	// Initiator `patient` if the patient has booked it through a client application, `institution` if the institution has (`bookVisit`).
@@ -4312,6 +4586,54 @@ type MoveAppointmentParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// PersonGUID Only requests that touched this patient's data. Not the zero guid.
+	PersonGUID *GUID `form:"personGuid,omitempty" json:"personGuid,omitempty"`
+
+	// ClientGUID Only requests of this client application. Not the zero guid.
+	ClientGUID *GUID `form:"clientGuid,omitempty" json:"clientGuid,omitempty"`
+
+	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
+
+	// From Only records of this moment or later.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only records before this moment. Must be after `from`.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// PersonGUID Only requests that touched this patient's data. Not the zero guid.
+	PersonGUID *GUID `form:"personGuid,omitempty" json:"personGuid,omitempty"`
+
+	// ClientGUID Only requests of this client application. Not the zero guid.
+	ClientGUID *GUID `form:"clientGuid,omitempty" json:"clientGuid,omitempty"`
+
+	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
+
+	// From Only records of this moment or later.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only records before this moment. Must be after `from`.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // GetCodTokenParams defines parameters for GetCodToken.
 type GetCodTokenParams struct {
 	// NPol The policy number (номер полиса).
@@ -5094,6 +5416,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 	MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListAudit Read who has touched a patient's data (Аудит)
+	//
+	// Returns the records of requests that touched patients' data, the newest first. A request
+	// leaves one record for each patient that it reached. Records have ids, codes, numbers and
+	// times, and nothing else of a patient. Reading them leaves a record, too.
+	//
+	// A client application that acts for every institution reads all records. Another one reads
+	// those of its own requests.
+	//
+	// **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+	// and the day. `explanation` has the rule and what it compared: the cell with its places, the
+	// speciality of the referral and of the doctor, the visit that is in the way.
+	//
+	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+	// filters. Records of the last seconds may still appear before those that were read.
+	//
+	// Corresponds with GET /audit (the `ListAudit` operationId).
+	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ExportAudit Read the audit as FHIR AuditEvents (Аудит в FHIR)
+	//
+	// Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+	// archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+	// the next page, relative to the service.
+	//
+	// Corresponds with GET /audit/fhir (the `ExportAudit` operationId).
+	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetCodToken Get a COD token for a patient (Получение токена ЦОД)
 	//
@@ -7016,6 +7366,54 @@ func (c *Client) MoveAppointmentWithBody(ctx context.Context, appointmentGUID Ap
 // Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 func (c *Client) MoveAppointment(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMoveAppointmentRequest(c.Server, appointmentGUID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListAudit Read who has touched a patient's data (Аудит)
+//
+// Returns the records of requests that touched patients' data, the newest first. A request
+// leaves one record for each patient that it reached. Records have ids, codes, numbers and
+// times, and nothing else of a patient. Reading them leaves a record, too.
+//
+// A client application that acts for every institution reads all records. Another one reads
+// those of its own requests.
+//
+// **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+// and the day. `explanation` has the rule and what it compared: the cell with its places, the
+// speciality of the referral and of the doctor, the visit that is in the way.
+//
+// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+// filters. Records of the last seconds may still appear before those that were read.
+//
+// Corresponds with GET /audit (the `ListAudit` operationId).
+func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListAuditRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ExportAudit Read the audit as FHIR AuditEvents (Аудит в FHIR)
+//
+// Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+// archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+// the next page, relative to the service.
+//
+// Corresponds with GET /audit/fhir (the `ExportAudit` operationId).
+func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewExportAuditRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -9930,6 +10328,258 @@ func NewMoveAppointmentRequestWithBody(server string, appointmentGUID Appointmen
 			req.Header.Set("Idempotency-Key", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewListAuditRequest constructs an http.Request for the ListAudit method
+func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PersonGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "personGuid", *params.PersonGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ClientGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "clientGuid", *params.ClientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RequestID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "requestId", *params.RequestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewExportAuditRequest constructs an http.Request for the ExportAudit method
+func NewExportAuditRequest(server string, params *ExportAuditParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/audit/fhir")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.PersonGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "personGuid", *params.PersonGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ClientGUID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "clientGuid", *params.ClientGUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RequestID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "requestId", *params.RequestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -14276,6 +14926,38 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /appointments/{appointmentGuid}/move (the `MoveAppointment` operationId).
 	MoveAppointmentWithResponse(ctx context.Context, appointmentGUID AppointmentGUID, params *MoveAppointmentParams, body MoveAppointmentJSONRequestBody, reqEditors ...RequestEditorFn) (*MoveAppointmentResponse, error)
 
+	// ListAuditWithResponse Read who has touched a patient's data (Аудит)
+	//
+	// Returns the records of requests that touched patients' data, the newest first. A request
+	// leaves one record for each patient that it reached. Records have ids, codes, numbers and
+	// times, and nothing else of a patient. Reading them leaves a record, too.
+	//
+	// A client application that acts for every institution reads all records. Another one reads
+	// those of its own requests.
+	//
+	// **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+	// and the day. `explanation` has the rule and what it compared: the cell with its places, the
+	// speciality of the referral and of the doctor, the visit that is in the way.
+	//
+	// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+	// filters. Records of the last seconds may still appear before those that were read.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit (the `ListAudit` operationId).
+	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
+
+	// ExportAuditWithResponse Read the audit as FHIR AuditEvents (Аудит в FHIR)
+	//
+	// Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+	// archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+	// the next page, relative to the service.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /audit/fhir (the `ExportAudit` operationId).
+	ExportAuditWithResponse(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error)
+
 	// GetCodTokenWithResponse Get a COD token for a patient (Получение токена ЦОД)
 	//
 	// Issues the token that the other operations need. Until the installation enables it, this
@@ -17067,6 +17749,248 @@ func (r MoveAppointmentResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r MoveAppointmentResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ListAuditResponse200Headers the declared response headers of an HTTP 200 response for ListAudit
+type ListAuditResponse200Headers struct {
+	XRequestID string
+}
+
+// ListAuditResponse400Headers the declared response headers of an HTTP 400 response for ListAudit
+type ListAuditResponse400Headers struct {
+	XRequestID string
+}
+
+// ListAuditResponse403Headers the declared response headers of an HTTP 403 response for ListAudit
+type ListAuditResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ListAuditResponse405Headers the declared response headers of an HTTP 405 response for ListAudit
+type ListAuditResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ListAuditResponse500Headers the declared response headers of an HTTP 500 response for ListAudit
+type ListAuditResponse500Headers struct {
+	XRequestID string
+}
+
+// ListAuditResponse503Headers the declared response headers of an HTTP 503 response for ListAudit
+type ListAuditResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ListAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditPage
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListAuditResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ListAuditResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListAuditResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ListAuditResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ListAuditResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListAuditResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListAuditResponse) GetJSON200() *AuditPage {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ListAuditResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ListAuditResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ListAuditResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ListAuditResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ListAuditResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ExportAuditResponse200Headers the declared response headers of an HTTP 200 response for ExportAudit
+type ExportAuditResponse200Headers struct {
+	XRequestID string
+}
+
+// ExportAuditResponse400Headers the declared response headers of an HTTP 400 response for ExportAudit
+type ExportAuditResponse400Headers struct {
+	XRequestID string
+}
+
+// ExportAuditResponse403Headers the declared response headers of an HTTP 403 response for ExportAudit
+type ExportAuditResponse403Headers struct {
+	WWWAuthenticate *string
+	XRequestID      string
+}
+
+// ExportAuditResponse405Headers the declared response headers of an HTTP 405 response for ExportAudit
+type ExportAuditResponse405Headers struct {
+	Allow      string
+	XRequestID string
+}
+
+// ExportAuditResponse500Headers the declared response headers of an HTTP 500 response for ExportAudit
+type ExportAuditResponse500Headers struct {
+	XRequestID string
+}
+
+// ExportAuditResponse503Headers the declared response headers of an HTTP 503 response for ExportAudit
+type ExportAuditResponse503Headers struct {
+	RetryAfter int32
+	XRequestID string
+}
+
+type ExportAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationFhirJSON200 the response for an HTTP 200 `application/fhir+json` response
+	ApplicationFhirJSON200 *AuditBundle
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *ParameterInvalid
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *CallerRefused
+	// JSON405 the response for an HTTP 405 `application/json` response
+	JSON405 *MethodNotAllowed
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *Failure
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *ReadUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ExportAuditResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *ExportAuditResponse400Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ExportAuditResponse403Headers
+	// Headers405 the parsed response headers for an HTTP 405 response
+	Headers405 *ExportAuditResponse405Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *ExportAuditResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ExportAuditResponse503Headers
+}
+
+// GetApplicationFhirJSON200 returns the response for an HTTP 200 `application/fhir+json` response
+func (r ExportAuditResponse) GetApplicationFhirJSON200() *AuditBundle {
+	return r.ApplicationFhirJSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r ExportAuditResponse) GetJSON400() *ParameterInvalid {
+	return r.JSON400
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r ExportAuditResponse) GetJSON403() *CallerRefused {
+	return r.JSON403
+}
+
+// GetJSON405 returns the response for an HTTP 405 `application/json` response
+func (r ExportAuditResponse) GetJSON405() *MethodNotAllowed {
+	return r.JSON405
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r ExportAuditResponse) GetJSON500() *Failure {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r ExportAuditResponse) GetJSON503() *ReadUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ExportAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ExportAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ExportAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ExportAuditResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -29026,6 +29950,50 @@ func (c *ClientWithResponses) MoveAppointmentWithResponse(ctx context.Context, a
 	return ParseMoveAppointmentResponse(rsp)
 }
 
+// ListAuditWithResponse Read who has touched a patient's data (Аудит)
+//
+// Returns the records of requests that touched patients' data, the newest first. A request
+// leaves one record for each patient that it reached. Records have ids, codes, numbers and
+// times, and nothing else of a patient. Reading them leaves a record, too.
+//
+// A client application that acts for every institution reads all records. Another one reads
+// those of its own requests.
+//
+// **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+// and the day. `explanation` has the rule and what it compared: the cell with its places, the
+// speciality of the referral and of the doctor, the visit that is in the way.
+//
+// **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+// filters. Records of the last seconds may still appear before those that were read.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit (the `ListAudit` operationId).
+func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error) {
+	rsp, err := c.ListAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListAuditResponse(rsp)
+}
+
+// ExportAuditWithResponse Read the audit as FHIR AuditEvents (Аудит в FHIR)
+//
+// Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+// archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+// the next page, relative to the service.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /audit/fhir (the `ExportAudit` operationId).
+func (c *ClientWithResponses) ExportAuditWithResponse(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResponse, error) {
+	rsp, err := c.ExportAudit(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseExportAuditResponse(rsp)
+}
+
 // GetCodTokenWithResponse Get a COD token for a patient (Получение токена ЦОД)
 //
 // Issues the token that the other operations need. Until the installation enables it, this
@@ -32762,6 +33730,296 @@ func ParseMoveAppointmentResponse(rsp *http.Response) (*MoveAppointmentResponse,
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers MoveAppointmentResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
+func ParseListAuditResponse(rsp *http.Response) (*ListAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListAuditResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ListAuditResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListAuditResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ListAuditResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ListAuditResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListAuditResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseExportAuditResponse parses an HTTP response from a ExportAuditWithResponse call
+func ParseExportAuditResponse(rsp *http.Response) (*ExportAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ExportAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditBundle
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationFhirJSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest ParameterInvalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest CallerRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 405:
+		var dest MethodNotAllowed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON405 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Failure
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest ReadUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ExportAuditResponse200Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers ExportAuditResponse400Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 403:
+		var headers ExportAuditResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = &value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 405:
+		var headers ExportAuditResponse405Headers
+		if values := rsp.Header.Values("Allow"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Allow", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Allow = value
+		}
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers405 = &headers
+	case rsp.StatusCode == 500:
+		var headers ExportAuditResponse500Headers
+		if values := rsp.Header.Values("X-Request-Id"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "X-Request-Id", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.XRequestID = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers ExportAuditResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

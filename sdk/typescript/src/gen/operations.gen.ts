@@ -1153,6 +1153,42 @@ export const listEvents = (
 ): Promise<Outcome<types.ListEventsResponse, 'listEvents'>> => call(talon, sdk.listEvents, 'safe', request, options);
 
 /**
+ * Read who has touched a patient's data (Аудит)
+ *
+ * Returns the records of requests that touched patients' data, the newest first. A request
+ * leaves one record for each patient that it reached. Records have ids, codes, numbers and
+ * times, and nothing else of a patient. Reading them leaves a record, too.
+ *
+ * A client application that acts for every institution reads all records. Another one reads
+ * those of its own requests.
+ *
+ * **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+ * and the day. `explanation` has the rule and what it compared: the cell with its places, the
+ * speciality of the referral and of the doctor, the visit that is in the way.
+ *
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+ * filters. Records of the last seconds may still appear before those that were read.
+ */
+export const listAudit = (
+  talon: Talon,
+  request: Pick<types.ListAuditData, 'query'> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ListAuditResponse, 'listAudit'>> => call(talon, sdk.listAudit, 'safe', request, options);
+
+/**
+ * Read the audit as FHIR AuditEvents (Аудит в FHIR)
+ *
+ * Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+ * archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+ * the next page, relative to the service.
+ */
+export const exportAudit = (
+  talon: Talon,
+  request: Pick<types.ExportAuditData, 'query'> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ExportAuditResponse, 'exportAudit'>> => call(talon, sdk.exportAudit, 'safe', request, options);
+
+/**
  * List the client application's webhooks (Подписки на события)
  *
  * Returns the webhooks of the client application, the oldest first.

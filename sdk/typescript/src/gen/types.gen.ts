@@ -1514,6 +1514,312 @@ export type EventData = {
 };
 
 /**
+ * A page of the audit.
+ */
+export type AuditPage = {
+    /**
+     * The records, the newest first.
+     */
+    items: Array<AuditRecord>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * What one request did to the data of one patient.
+ */
+export type AuditRecord = {
+    /**
+     * Guid of the record.
+     */
+    guid: Guid;
+    /**
+     * When the response was ready, in UTC.
+     */
+    at: string;
+    /**
+     * Id of the request.
+     */
+    requestId: Guid;
+    /**
+     * Guid of the client application that sent it.
+     */
+    clientGuid: Guid;
+    /**
+     * The user of the client application, from `X-Acting-User`. `null` if not given.
+     */
+    actingUser: string | null;
+    /**
+     * The `operationId` of this contract.
+     */
+    operation: string;
+    /**
+     * The patient. `null` if the request did not reach one.
+     */
+    personGuid: string | null;
+    /**
+     * The objects that the request and its response name.
+     */
+    objects: Array<AuditObject>;
+    /**
+     * HTTP status of the response. It is that of the operation if the record was written late and the client received `database_unavailable`.
+     */
+    status: number;
+    explanation: AuditExplanation;
+};
+
+/**
+ * An object that a request names.
+ */
+export type AuditObject = {
+    /**
+     * Name of the field or parameter without Guid, such as `direction`, `appointment`, `slot`, `lpuTo`, `mkab`; or `slotId`.
+     */
+    kind: string;
+    /**
+     * Its guid, or the number of a cell.
+     */
+    id: string;
+};
+
+/**
+ * A value that a rule compared.
+ */
+export type AuditValue = {
+    /**
+     * Object and field: `slot.…`, `direction.…`, `resource.…`, `mkab.…`, `appointment.…` (the visit that is in the way), `client.…` (its rights), `setting.…`, `now`. A name occurs once for each cell of a complex slot.
+     */
+    name: string;
+    /**
+     * A guid, code, number, day, or moment in the zone of the institution.
+     */
+    value: string;
+};
+
+/**
+ * A Bundle (FHIR R4) of a page of the audit.
+ */
+export type AuditBundle = {
+    /**
+     * Always `Bundle`.
+     */
+    resourceType: string;
+    /**
+     * Always `searchset`.
+     */
+    type: string;
+    /**
+     * The next page. Empty on the last page.
+     */
+    link: Array<AuditLink>;
+    /**
+     * The records.
+     */
+    entry: Array<AuditEntry>;
+};
+
+/**
+ * A record as AuditEvent (FHIR R4).
+ */
+export type AuditEvent = {
+    /**
+     * Always `AuditEvent`.
+     */
+    resourceType: string;
+    /**
+     * Guid of the record.
+     */
+    id: string;
+    /**
+     * Always `rest`.
+     */
+    type: AuditCoding;
+    /**
+     * The operation.
+     */
+    subtype: Array<AuditCoding>;
+    /**
+     * C, R, U, D or E. Absent for an operation that this version does not know.
+     */
+    action?: string;
+    /**
+     * When the response was ready.
+     */
+    recorded: string;
+    /**
+     * 0: success, 4: rejected, 8: the service failed.
+     */
+    outcome: string;
+    /**
+     * The rule that rejected the request. Absent for a success.
+     */
+    outcomeDesc?: string;
+    /**
+     * The client application, and its user if it named one.
+     */
+    agent: Array<AuditAgent>;
+    /**
+     * Who has recorded it.
+     */
+    source: AuditSource;
+    /**
+     * The patient, the objects, and the id of the request (`requestId`).
+     */
+    entity: Array<AuditEntity>;
+};
+
+/**
+ * A Coding of FHIR.
+ */
+export type AuditCoding = {
+    /**
+     * The code system.
+     */
+    system: string;
+    /**
+     * The code.
+     */
+    code: string;
+};
+
+/**
+ * A Reference of FHIR by an identifier.
+ */
+export type AuditReference = {
+    /**
+     * The identifier.
+     */
+    identifier: AuditIdentifier;
+};
+
+/**
+ * Why the request was rejected. `null` if it was not.
+ */
+export type AuditExplanation = {
+    /**
+     * The rule that rejected the request.
+     */
+    rule: string;
+    /**
+     * The rule in English. Empty for a rule that this version does not know.
+     */
+    title: string;
+    /**
+     * The message of the rule in Russian with its placeholders. Empty for a rule that this version does not know.
+     */
+    message: string;
+    /**
+     * Who can solve it: a value of `Mender`. Empty for a rule that this version does not know.
+     */
+    mender: string;
+    /**
+     * What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way.
+     */
+    compared: Array<AuditValue>;
+} | null;
+
+/**
+ * A link.
+ */
+export type AuditLink = {
+    /**
+     * Always `next`.
+     */
+    relation: string;
+    /**
+     * Address relative to the service.
+     */
+    url: string;
+};
+
+/**
+ * A record.
+ */
+export type AuditEntry = {
+    /**
+     * Name of the resource.
+     */
+    fullUrl: string;
+    resource: AuditEvent;
+};
+
+/**
+ * An agent.
+ */
+export type AuditAgent = {
+    /**
+     * The client application.
+     */
+    who?: AuditReference;
+    /**
+     * The user.
+     */
+    altId?: string;
+    /**
+     * Whether this agent has initiated the request: the user, if there is one.
+     */
+    requestor: boolean;
+};
+
+/**
+ * Who has recorded it.
+ */
+export type AuditSource = {
+    /**
+     * The service.
+     */
+    observer: AuditObserver;
+};
+
+/**
+ * The service.
+ */
+export type AuditObserver = {
+    /**
+     * Always `Talon`.
+     */
+    display: string;
+};
+
+/**
+ * An object.
+ */
+export type AuditEntity = {
+    /**
+     * Its identifier.
+     */
+    what: AuditReference;
+    /**
+     * 1: a person, 2: an object of the system.
+     */
+    type: AuditCoding;
+    /**
+     * 1: the patient. Absent for others.
+     */
+    role?: AuditCoding;
+    /**
+     * `person`, `requestId`, or the kind of the object.
+     */
+    name: string;
+};
+
+/**
+ * The identifier.
+ */
+export type AuditIdentifier = {
+    /**
+     * `urn:ietf:rfc:3986` for a guid, `urn:talon:slot-id` for the number of a cell.
+     */
+    system: string;
+    /**
+     * The guid as a URN, or the number.
+     */
+    value: string;
+};
+
+/**
  * The webhooks of a client application.
  */
 export type WebhookList = {
@@ -7290,6 +7596,146 @@ export type ListEventsResponses = {
 };
 
 export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type ListAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only requests that touched this patient's data. Not the zero guid.
+         */
+        personGuid?: Guid;
+        /**
+         * Only requests of this client application. Not the zero guid.
+         */
+        clientGuid?: Guid;
+        /**
+         * Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+         */
+        requestId?: Guid;
+        /**
+         * Only records of this moment or later.
+         */
+        from?: string;
+        /**
+         * Only records before this moment. Must be after `from`.
+         */
+        to?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/audit';
+};
+
+export type ListAuditErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListAuditError = ListAuditErrors[keyof ListAuditErrors];
+
+export type ListAuditResponses = {
+    /**
+     * The records.
+     */
+    200: AuditPage;
+};
+
+export type ListAuditResponse = ListAuditResponses[keyof ListAuditResponses];
+
+export type ExportAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only requests that touched this patient's data. Not the zero guid.
+         */
+        personGuid?: Guid;
+        /**
+         * Only requests of this client application. Not the zero guid.
+         */
+        clientGuid?: Guid;
+        /**
+         * Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+         */
+        requestId?: Guid;
+        /**
+         * Only records of this moment or later.
+         */
+        from?: string;
+        /**
+         * Only records before this moment. Must be after `from`.
+         */
+        to?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/audit/fhir';
+};
+
+export type ExportAuditErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ExportAuditError = ExportAuditErrors[keyof ExportAuditErrors];
+
+export type ExportAuditResponses = {
+    /**
+     * The records.
+     */
+    200: AuditBundle;
+};
+
+export type ExportAuditResponse = ExportAuditResponses[keyof ExportAuditResponses];
 
 export type ListWebhooksData = {
     body?: never;
