@@ -106,8 +106,12 @@ func (w *Writer) run(ctx context.Context) {
 	for first := range w.queue {
 		batch, records := w.collect(first)
 		err := w.try(ctx, records)
+		rejection := err
+		if passes := new(booking.Refusal); errors.As(err, &passes) {
+			rejection = booking.Reject(booking.DatabaseUnavailable).Because(errors.Join(errNotWritten, err))
+		}
 		for _, e := range batch {
-			e.done <- err
+			e.done <- rejection
 		}
 		if err != nil {
 			w.repeat(ctx, records, err)

@@ -22,6 +22,7 @@ const systemWebhook = 'de300000-0010-4000-8000-000000000001';
  * @type {Record<string, any>}
  */
 const lists = {
+  listAudit: { query: { limit: 50 } },
   listDirections: { query: { limit: 3 } },
   listAppointments: { query: { limit: 1 } },
   listDeliveries: { path: { webhookGuid: systemWebhook }, query: { limit: 1 } },
