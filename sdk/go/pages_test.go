@@ -76,6 +76,12 @@ var lists = map[string]list{
 		items := talon.AllResources(ctx, api, systemLpu, &client.ListResourcesParams{Limit: &size})
 		return guids(items, func(item client.RegisteredResource) uuid.UUID { return item.GUID })
 	},
+	"AllAudit": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		items := talon.AllAudit(ctx, api, &client.ListAuditParams{Limit: &size})
+		return guids(items, func(item client.AuditRecord) uuid.UUID { return item.GUID })
+	},
 	"AllSources": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
 	) iter.Seq2[uuid.UUID, error] {
