@@ -67,8 +67,8 @@ func (w *Writer) Available() error {
 	return nil
 }
 
-// Write returns nil after the records of a request are committed. It returns an error if that fails,
-// or has not happened when ctx is done: a *booking.Refusal if the same request may succeed later.
+// Write returns nil after the records of a request are committed. It returns an error if that
+// fails, or has not happened when ctx is done: a *booking.Refusal if the same request may succeed later.
 // The records are then written later, unless the process ends before.
 func (w *Writer) Write(ctx context.Context, records []Record) error {
 	e := &entry{records, make(chan error, 1)}
