@@ -60,7 +60,7 @@ func (s *Store) Record(ctx context.Context, now time.Time, most int) (recorded i
 		return 0, interpretError(ignoreAbsent(err))
 	}
 	var day time.Time
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = transact(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		last, err := queries.EventRecorderLock(ctx)
 		if err != nil {

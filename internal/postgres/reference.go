@@ -209,13 +209,17 @@ var errAway = errors.New("the database is away")
 
 func newReferenceCache(pool *pgxpool.Pool, maxAge time.Duration) *referenceCache {
 	return &referenceCache{
-		pool: pool, maxAge: maxAge,
-		breaker: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
-			Timeout:     awayPause,
-			ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures > 0 },
-			IsExcluded:  func(err error) bool { return errors.Is(err, errNoTime) },
-		}),
+		pool: pool, maxAge: maxAge, breaker: newAwayBreaker(),
 	}
+}
+
+// newAwayBreaker returns a breaker that the first failure opens, for awayPause.
+func newAwayBreaker() *gobreaker.CircuitBreaker[struct{}] {
+	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:     awayPause,
+		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures > 0 },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNoTime) },
+	})
 }
 
 // forget makes requests that arrive later read the reference data again, although they are not too
@@ -234,7 +238,7 @@ func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	}
 	// A read that was already running may be too old for this request. The next one is not.
 	for ; !known.isReadSince(oldest); known = c.current.Load() {
-		_, err := c.breaker.Execute(func() (struct{}, error) { return struct{}{}, c.wait(ctx) })
+		_, err := c.breaker.Execute(func() (struct{}, error) { return struct{}{}, waitFor(ctx, c.read()) })
 		switch {
 		case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
 			return nil, booking.Reject(booking.DatabaseUnavailable).Because(errAway)
@@ -245,13 +249,13 @@ func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	return known, nil
 }
 
-// errNoTime marks an error of a request that did not wait for the end of the read.
+// errNoTime marks an error of a request that ended before what it was waiting for.
 var errNoTime = errors.New("the request has ended")
 
-// wait waits for a read of the reference data.
-func (c *referenceCache) wait(ctx context.Context) error {
+// waitFor waits for the end of something that several requests wait for.
+func waitFor(ctx context.Context, end <-chan singleflight.Result) error {
 	select {
-	case done := <-c.read():
+	case done := <-end:
 		return done.Err
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", errNoTime, ctx.Err())

@@ -26,6 +26,7 @@ import (
 type Store struct {
 	pool      *pgxpool.Pool
 	writers   *semaphore.Weighted // places of the transactions that write
+	commits   *commitCheck
 	reference *referenceCache
 	dryRun    bool // write rolls back
 
@@ -36,8 +37,8 @@ type Store struct {
 // maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	return &Store{
-		pool: pool, writers: newWriters(pool), reference: newReferenceCache(pool, referenceAge),
-		partitions: new(atomic.Pointer[time.Time]),
+		pool: pool, writers: newWriters(pool), commits: newCommitCheck(pool),
+		reference: newReferenceCache(pool, referenceAge), partitions: new(atomic.Pointer[time.Time]),
 	}
 }
 
@@ -48,12 +49,22 @@ func newWriters(pool *pgxpool.Pool) *semaphore.Weighted {
 	return semaphore.NewWeighted(conns - conns/4)
 }
 
-// beginWriting waits for a place among the transactions that write. end gives it back.
+// beginWriting waits for a place among the transactions that write. end gives it back. It returns a
+// *booking.Refusal while commits hang.
 func (s *Store) beginWriting(ctx context.Context) (end func(), err error) {
 	if err := s.writers.Acquire(ctx, 1); err != nil {
 		return nil, fmt.Errorf("wait for other writes: %w", err)
 	}
-	return func() { s.writers.Release(1) }, nil
+	if err := s.commits.check(ctx); err != nil {
+		s.writers.Release(1)
+		return nil, err
+	}
+	return func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.commits.doubtful.Store(true)
+		}
+		s.writers.Release(1)
+	}, nil
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
@@ -64,7 +75,7 @@ func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool 
 // Over returns a store on another pool that shares the reference data.
 func (s *Store) Over(pool *pgxpool.Pool) *Store {
 	over := *s
-	over.pool, over.writers = pool, newWriters(pool)
+	over.pool, over.writers, over.commits = pool, newWriters(pool), newCommitCheck(pool)
 	return &over
 }
 
@@ -155,6 +166,7 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	// The service never pauses between the statements of a transaction. An idle transaction has
 	// lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
+	markConnections(config)
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		RegisterUUID(conn.TypeMap())
 		return nil
@@ -172,7 +184,7 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 const probe = `
 	CREATE TEMPORARY TABLE IF NOT EXISTS talon_ready (n int) ON COMMIT DELETE ROWS;
 	INSERT INTO talon_ready VALUES (1);
-	SELECT pg_logical_emit_message(true, 'talon_ready', '')`
+	` + commitMessage
 
 // Ready returns nil if the database can be reached, accepts and commits writes, and has the same
 // time as now, and otherwise a *booking.Refusal or the error. The store needs a pool of its own,
@@ -232,7 +244,7 @@ func (s *Store) createMkab(
 	}
 	defer end()
 	var mkab *booking.Mkab
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = transact(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		guid, err := queries.MkabCreate(ctx, db.MkabCreateParams{
 			LpuGuid:    lpu,

@@ -190,9 +190,10 @@ func (t *tx) send() (err error) {
 	return err
 }
 
-// commit commits the transaction. If the database did not respond, or ended the session (FATAL),
-// the outcome is unknown, and the error wraps errCommitUnknown.
+// commit commits the transaction. If the database did not respond in time, or ended the session
+// (FATAL), the outcome is unknown, and the error wraps errCommitUnknown.
 func (t *tx) commit() error {
+	startCommit(t.open.Conn())
 	err := t.open.Commit(t.ctx)
 	var pgErr *pgconn.PgError
 	switch {

@@ -159,16 +159,12 @@ func TestCommitsThatHangAreNotReady(t *testing.T) {
 	cluster := testdb.Cluster(t)
 	sc := harness.StartOn(t, cluster.URL("postgres")).Scene()
 	require.Equal(t, http.StatusOK, ready(sc.Service))
-	setStandby := func(name string) {
-		sc.Exec(`ALTER SYSTEM SET synchronous_standby_names = '` + name + `'`)
-		sc.Exec(`SELECT pg_reload_conf()`)
-	}
-	setStandby("nobody")
+	setStandby(sc, "nobody")
 	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusServiceUnavailable },
 		10*time.Second, 5*time.Millisecond)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
 	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/appointments").StatusCode)
-	setStandby("")
+	setStandby(sc, "")
 	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
 }
 
@@ -193,4 +189,50 @@ func TestFullDiskIsNotReady(t *testing.T) {
 	s.Exec(`ALTER SYSTEM RESET temp_tablespaces`)
 	s.Exec(`SELECT pg_reload_conf()`)
 	require.Eventually(t, func() bool { return ready(s) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+}
+
+// Promise: a booking whose commit waits for the standby is shown to nobody before it is safe. The
+// patient's other requests see the referral as not booked yet. When the standby is back, the visit
+// is there, once, and the repetition with the key gets the first response.
+func TestBookingIsNotShownBeforeItIsSafe(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	sc := harness.StartOn(t, cluster.URL("postgres")+"&lock_timeout=3s", func(c *app.Config) {
+		c.Timeout = 5 * time.Second
+	}).Scene()
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	first := make(chan harness.Answer, 1)
+	go func() { first <- sc.BookWithKey("k", sc.Person, harness.ClientGuid) }()
+	sc.WaitForBlocked(tx) // its key is taken; the next commit is that of the booking
+	setStandby(sc, "nobody")
+	require.NoError(t, tx.Rollback(t.Context()))
+	(<-first).RequireRefusal(t, "overloaded")
+
+	for range 3 {
+		require.Zero(t, sc.Count(`SELECT count(*) FROM appointment`))
+		list := sc.Get(sc.Person, "/directions")
+		require.Equal(t, http.StatusOK, list.StatusCode, list.Raw)
+		require.NotContains(t, list.Raw, `"Booked"`)
+		sc.TryBook().RequireRefusal(t, "database_unavailable")
+		sc.BookWithKey("k", sc.Person, harness.ClientGuid).RequireRefusal(t, "database_unavailable")
+	}
+	setStandby(sc, "")
+	var again harness.Answer
+	require.Eventually(t, func() bool {
+		again = sc.BookWithKey("k", sc.Person, harness.ClientGuid)
+		return again.StatusCode == http.StatusOK
+	}, 20*time.Second, 50*time.Millisecond)
+	require.Equal(t, "true", again.Header.Get("Idempotency-Replayed"))
+	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM appointment`))
+	sc.TryBook().RequireRefusal(t, "direction_already_booked")
+	sc.RequireInvariants()
+}
+
+// setStandby makes commits wait for a synchronous standby that does not exist, or for none.
+func setStandby(sc *harness.Scene, name string) {
+	sc.Exec(`ALTER SYSTEM SET synchronous_standby_names = '` + name + `'`)
+	sc.Exec(`SELECT pg_reload_conf()`)
 }
