@@ -140,7 +140,7 @@ func New(
 	store.ReadReferenceWith(facts)
 	ports := store.Ports()
 	if config.MipURL != "" {
-		if ports.Index, err = a.remoteIndex(); err != nil {
+		if ports.Index, err = a.remoteIndex(now); err != nil {
 			return nil, err
 		}
 	}
@@ -279,7 +279,7 @@ func audiences(config Config) []string {
 }
 
 // remoteIndex returns the remote master patient index.
-func (a *App) remoteIndex() (*mip.Remote, error) {
+func (a *App) remoteIndex(now func() time.Time) (*mip.Remote, error) {
 	remote, err := mip.NewRemote(mip.RemoteConfig{
 		URL:              string(a.config.MipURL),
 		IdentifierSystem: a.config.MipIdentifierSystem,
@@ -290,6 +290,7 @@ func (a *App) remoteIndex() (*mip.Remote, error) {
 		ClientSecret:     string(a.config.MipClientSecret),
 		Scopes:           a.config.MipScopes,
 		Timeout:          a.config.MipTimeout,
+		Now:              now,
 		Observe: func(next http.RoundTripper, purpose func(*http.Request) string) http.RoundTripper {
 			return a.traces.MipTransport(a.metrics.MipTransport(next, purpose), purpose)
 		},

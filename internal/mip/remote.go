@@ -74,6 +74,8 @@ type RemoteConfig struct {
 
 	Timeout time.Duration // of one call, including its ticket, tries and pauses; positive
 
+	Now func() time.Time // the current time, which no birth date is after
+
 	// Observe wraps the transport of all requests; nil: nothing does. Its function returns what a
 	// request is for: PurposeTicket or PurposeSearch.
 	Observe func(next http.RoundTripper, purpose func(*http.Request) string) http.RoundTripper
