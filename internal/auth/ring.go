@@ -79,10 +79,7 @@ func newKey(id, alg string, public any) (key, error) {
 }
 
 // ring is an immutable snapshot of all keys.
-type ring struct {
-	keys    []key
-	loadErr error // of a source that has never been read; nil if all have been
-}
+type ring struct{ keys []key }
 
 // verify reports whether a key of the ring verifies the signature, and whether the ring has a key
 // with the token's kid.

@@ -33,7 +33,7 @@ type source struct {
 	due      time.Time                 // of the next read
 	document []byte                    // the keys were parsed from it; nil if no document has been parsed yet
 	keys     []key
-	loadErr  error // of the last read if no document has been parsed yet
+	loadErr  error // of the last read
 }
 
 // load reads the source and reports whether its keys changed. After an error the source keeps its
@@ -44,16 +44,14 @@ func (s *source) load(ctx context.Context, now time.Time) (changed bool, err err
 	if err == nil && (s.document == nil || !bytes.Equal(document, s.document)) {
 		var keys []key
 		if keys, err = s.parse(document); err == nil {
-			s.document, s.keys, s.loadErr, changed = document, keys, nil, true
+			s.document, s.keys, changed = document, keys, true
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", s.name, err)
-		if s.document == nil {
-			s.loadErr = err
-		}
-		return false, err
+		s.loadErr = fmt.Errorf("%s: %w", s.name, err)
+		return false, s.loadErr
 	}
+	s.loadErr = nil
 	s.readAt.Store(&now)
 	if s.remote {
 		s.due = now.Add(fetchEvery)

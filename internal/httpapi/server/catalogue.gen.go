@@ -98,7 +98,7 @@ var TransportRules = []booking.Rule{
 		Retryable: true,
 		Ours:      true,
 		Message:   "Проверка токенов временно недоступна. Повторите попытку позже.",
-		Title:     "The keys that verify tokens are not loaded yet; retry after Retry-After seconds",
+		Title:     "The keys that verify tokens cannot be read; retry after Retry-After seconds",
 	},
 	{
 		Order: 95, Name: NotReady, Group: booking.GroupService, Status: 503, Code: "5030", Type: booking.TypeError, Mender: booking.MenderService,
