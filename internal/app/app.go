@@ -63,9 +63,9 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// lockTimeout is how long a statement of a request waits for a lock. Transactions last
-// milliseconds, so that a longer wait is that of a migration, a backup or a fault. It is longer
-// than migrations wait, which block the statements behind them.
+// lockTimeout is how long a statement waits for a lock. Transactions last milliseconds, so that a
+// longer wait is that of a migration, a backup or a fault. It is longer than migrations wait, which
+// block the statements behind them. So does the recorder of events when it drops a partition.
 const lockTimeout = time.Second
 
 // Wrappers wrap parts of the service. The zero value wraps nothing.
@@ -239,7 +239,9 @@ const recorderConns = 4
 
 // newFeed returns the feed of events.
 func (a *App) newFeed(ctx context.Context, store *postgres.Store, now func() time.Time) (*events.Feed, error) {
-	pool, err := a.openPool(ctx, "events", postgres.Options{MaxConns: recorderConns, StatementTimeout: a.longest})
+	pool, err := a.openPool(ctx, "events", postgres.Options{
+		MaxConns: recorderConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +256,7 @@ const delivererConns = 4
 // openWebhooks creates the use cases of webhooks, and the deliverer.
 func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func() time.Time) error {
 	pool, err := a.openPool(ctx, "webhooks", postgres.Options{
-		MaxConns: delivererConns, StatementTimeout: a.longest,
+		MaxConns: delivererConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 		AsynchronousCommit: true, // what is lost is sent again
 	})
 	if err != nil {

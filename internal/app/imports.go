@@ -32,7 +32,8 @@ func (a *App) newImports(
 
 // messagePool are the connections for the messages of imports. Their commits do not wait for the
 // disk: the progress of an import is stored after them by a commit that does, and messages without
-// stored progress are applied again.
+// stored progress are applied again. They have no lock_timeout: those of one institution wait for
+// each other, and a window of many cells takes longer than one. They block nobody while they wait.
 var messagePool = postgres.Options{
 	MaxConns: httpapi.ParallelMessages, StatementTimeout: messageTimeout, AsynchronousCommit: true,
 }
@@ -49,7 +50,7 @@ func OpenImports(
 	ctx context.Context, database string, log *slog.Logger, now func() time.Time,
 ) (_ *registry.Imports, closeAll func(), err error) {
 	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: database, MaxConns: adminConns, StatementTimeout: commandTimeout,
+		URL: database, MaxConns: adminConns, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)

@@ -84,6 +84,24 @@ func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
 	require.Error(t, <-migrated)
 }
 
+// Promise: the recorder of events gives way as well: it does not wait behind a long lock, where its
+// own locks would block the readers of the feed. It goes on by itself.
+func TestRecorderGivesWay(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE event_recorder`)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
+	require.Eventually(t, func() bool {
+		return strings.Contains(sc.Logs.String(), "record events") && strings.Contains(sc.Logs.String(), "55P03")
+	}, 20*time.Second, 10*time.Millisecond)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Eventually(t, func() bool { return sc.Count(`SELECT count(*) FROM event`) > 0 },
+		20*time.Second, 10*time.Millisecond)
+}
+
 // Promise: while the database does not respond, requests are rejected at once instead of queueing
 // for connections until their deadline. The service comes back by itself.
 func TestDatabaseIsAway(t *testing.T) {
