@@ -197,8 +197,8 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 	}
 }
 
-// Promise: a new key is accepted within five seconds, while a storm of tokens with unknown keys goes
-// on. The storm causes one read in five seconds, and the tokens of known keys do not wait.
+// Promise: a new key is accepted within five seconds, while a storm of tokens with unknown keys
+// goes on. The storm causes one read in five seconds, and the tokens of known keys do not wait.
 func TestNewKeyIsAcceptedDuringAStorm(t *testing.T) {
 	t.Parallel()
 	const rounds, pause = 5, 5 * time.Second
