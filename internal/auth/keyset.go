@@ -292,8 +292,8 @@ func signatureError(verified bool, alg, kid string) error {
 	return fmt.Errorf("%w: no %s key with kid %.64q verifies it", ErrSignature, alg, kid)
 }
 
-// refresh reads all sources, or waits for the refresh that is running. It returns nil at once if the
-// last one ended less than refreshGap ago, and an error if too many tokens wait already.
+// refresh reads all sources, or waits for the refresh that is running. It returns nil at once if
+// the last one ended less than refreshGap ago, and an error if too many tokens wait already.
 func (k *KeySet) refresh(ctx context.Context) error {
 	k.mu.Lock()
 	if k.running == nil {

@@ -192,7 +192,8 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 			f.tick()
 			require.Contains(t, f.log.String(), "keeping the old ones")
 			f.requireAccepted(t, goodDraft("ec").with("exp", f.clock.now().Unix()).signES256(ecKey()))
-			f.requireRejected(t, goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey()), ErrKeysUnavailable)
+			unknown := goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey())
+			f.requireRejected(t, unknown, ErrKeysUnavailable)
 		})
 	}
 }

@@ -132,7 +132,8 @@ func TestDatabaseIsAway(t *testing.T) {
 	group.Wait()
 	require.LessOrEqual(t, len(late), 3, "only one request at a time tries the database")
 	require.NoError(t, cluster.Continue())
-	require.Eventually(t, func() bool { return list().StatusCode == http.StatusOK }, 10*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return list().StatusCode == http.StatusOK },
+		10*time.Second, 50*time.Millisecond)
 }
 
 // Promise: a response at the deadline comes at the deadline, although the key of the request cannot
