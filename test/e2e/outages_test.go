@@ -201,7 +201,7 @@ func TestFullDiskIsNotReady(t *testing.T) {
 	s.Exec(`COPY (SELECT) TO PROGRAM 'rm -r ` + place + `'`)
 	s.Exec(`ALTER SYSTEM SET temp_tablespaces = 'gone'`)
 	s.Exec(`SELECT pg_reload_conf()`)
-	s.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%INTO talon_ready%' AND pid <> pg_backend_pid()`)
+	s.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'talon'`)
 	require.Eventually(t, func() bool {
 		return ready(s) == http.StatusServiceUnavailable && strings.Contains(s.Logs.String(), "try a write")
 	}, 10*time.Second, 5*time.Millisecond)

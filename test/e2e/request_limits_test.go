@@ -117,7 +117,7 @@ func TestBodyLimits(t *testing.T) {
 // respond.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	sc := harness.StartWithMaxInFlight(t, 1)
+	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 1 }).Scene()
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
