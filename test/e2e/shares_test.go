@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,6 +110,43 @@ func TestPlacesOfAClient(t *testing.T) {
 	require.Equal(t, 200, sc.GetAs(sc.SystemToken(other, scopes), "/webhooks").StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Equal(t, 200, (<-answers).StatusCode)
+}
+
+// Promise: a client application can upload ten files at once. One more is rejected as one import
+// too many, and another client application can still upload.
+func TestUploadsOfAClientAtOnce(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	const imports = 10
+	var (
+		uploads sync.WaitGroup
+		rests   []io.WriteCloser
+	)
+	defer func() {
+		for _, rest := range rests {
+			_, err := rest.Write([]byte(r.dayLine(1)))
+			require.NoError(t, errors.Join(err, rest.Close()))
+		}
+		uploads.Wait()
+	}()
+	for range imports {
+		body, rest := io.Pipe()
+		rests = append(rests, rest)
+		request := r.NewRequest(http.MethodPost, "/registry/imports", body)
+		request.Header.Set("Authorization", "Bearer "+r.token)
+		request.Header.Set("Content-Type", "application/x-ndjson")
+		uploads.Go(func() { require.Equal(t, http.StatusAccepted, r.Do(request).StatusCode) })
+	}
+	require.Eventually(t, func() bool {
+		return r.Count(`SELECT count(*) FROM import WHERE client_guid = $1`, r.client) == imports
+	}, 20*time.Second, 10*time.Millisecond)
+
+	r.upload("", "application/x-ndjson", "", []byte(r.dayLine(1))).RequireRefusal(t, "too_many_imports")
+	scopes := []string{"schedule:write"}
+	other := *r
+	other.client = r.AddSystemClient(scopes, r.To)
+	other.token = r.SystemToken(other.client, scopes, r.To)
+	require.Equal(t, http.StatusAccepted, other.upload("", "application/x-ndjson", "", []byte(r.dayLine(1))).StatusCode)
 }
 
 // Promise: one patient with 400 connections that search without a pause costs another patient of

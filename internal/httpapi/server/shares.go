@@ -95,13 +95,13 @@ func (s *shares) person(person uuid.UUID) *share {
 	return s.of(shareKey{person, ofPerson}, "person", s.limits.PersonRate, s.limits.PersonInFlight)
 }
 
-// client returns the share of a client application in the places of an operation: half of them, so
-// that others always find some.
+// client returns the share of a client application in the places of an operation. Others always find
+// some: it is half of the places, or clientStreams.
 func (s *shares) client(client uuid.UUID, route *route, places int) *share {
 	half := max(1, places/2)
 	switch {
 	case route.Stream:
-		return s.of(shareKey{client, ofStreams}, "", 0, half)
+		return s.of(shareKey{client, ofStreams}, "", 0, clientStreams)
 	case route.Wait:
 		return s.of(shareKey{client, ofWaiting}, "", 0, half)
 	default:
