@@ -113,11 +113,11 @@ func TestBodyLimits(t *testing.T) {
 }
 
 // Promise: requests above the limit are rejected within a second, before their token is verified,
-// with the texts of any other error, and they are counted in the log. The health checks still
-// respond.
+// with the texts of any other error, and they are counted in the log and in the metrics. The health
+// checks still respond.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 1 }).Scene()
+	sc := harness.Start(t, withAdmin, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 1 }).Scene()
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
@@ -135,6 +135,10 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	require.Eventually(t, func() bool { return strings.Contains(sc.Logs.String(), "requests rejected") },
 		10*time.Second, time.Millisecond)
 	require.NotContains(t, sc.Logs.String(), `"rule":"overloaded"`)
+	counted := scrape(t, sc.Service)
+	require.InDelta(t, 2, counted[`talon_refusals_total{rule="overloaded"}`], 0)
+	require.InDelta(t, 1, counted[`talon_requests_total{operation="listDirections",status="503"}`], 0)
+	require.InDelta(t, 1, counted[`talon_requests_total{operation="createAppointment",status="503"}`], 0)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))

@@ -69,7 +69,7 @@ func TestExplainIsDearer(t *testing.T) {
 // so that a page may send several.
 func TestRequestsOfAPatientAtOnce(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, func(c *app.Config) { c.PersonInFlight = 1 }).Scene()
+	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.PersonInFlight = 1 }).Scene()
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
@@ -95,7 +95,7 @@ func TestRequestsOfAPatientAtOnce(t *testing.T) {
 // finds some.
 func TestPlacesOfAClient(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, func(c *app.Config) { c.MaxInFlight = 2 }).Scene()
+	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 2 }).Scene()
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)

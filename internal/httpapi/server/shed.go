@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/telemetry"
 )
 
 // shedder rejects requests at the lowest cost while all places are taken. It is safe for concurrent
@@ -57,6 +58,7 @@ func (s *Server) shed(c *gin.Context) {
 	if route == nil || len(security(route)) == 0 || !s.isFull(route) {
 		return
 	}
+	started := time.Now()
 	retry := pause(c.Request.Context())
 	if !s.isFull(route) {
 		return
@@ -66,6 +68,10 @@ func (s *Server) shed(c *gin.Context) {
 		c.Header("Connection", "close") // otherwise net/http would read the body
 	}
 	s.shedder.reject(c, retry)
+	s.metrics.Count(&telemetry.Request{
+		Operation: route.Operation.OperationID, Status: http.StatusServiceUnavailable, Rule: string(booking.Overloaded),
+		Duration: time.Since(started),
+	})
 }
 
 // isFull reports whether all places that requests of the operation can take are taken.
