@@ -192,6 +192,7 @@ func New(
 			}
 			return ready.cached(ctx)
 		},
+		Metrics:    metrics,
 		Now:        now,
 		Docs:       config.Docs,
 		KeepTokens: config.KeepTokens,

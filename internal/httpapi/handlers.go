@@ -18,6 +18,7 @@ import (
 	"talon.example/internal/events"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/registry"
+	"talon.example/internal/telemetry"
 )
 
 // Config is what the handlers need from the rest of the service.
@@ -31,6 +32,7 @@ type Config struct {
 	Webhooks   *events.Webhooks
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
+	Metrics    *telemetry.Metrics          // nil: nothing is counted
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
 	Now        func() time.Time
 
@@ -51,6 +53,7 @@ type handlers struct {
 	webhooks    *events.Webhooks
 	issuer      *auth.Issuer
 	assertions  *auth.AssertionVerifier
+	metrics     *telemetry.Metrics
 	ready       func(context.Context) error
 	now         func() time.Time
 }
@@ -74,7 +77,8 @@ func newHandlers(config Config) *handlers {
 	return &handlers{
 		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, audit: config.Audit, imports: config.Imports,
 		feed: config.Feed, webhooks: config.Webhooks,
-		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
+		issuer: config.Issuer, assertions: config.Assertions, metrics: config.Metrics,
+		ready: config.Ready, now: config.Now,
 	}
 }
 

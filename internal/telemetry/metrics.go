@@ -13,7 +13,7 @@ import (
 const StatusClientGone = 499
 
 // Metrics are the metrics of an instance. Every label has few values: operations, rules, statements
-// and pools of the code, keys of the configuration. It is safe for concurrent use.
+// and pools of the code, keys of the configuration, client applications of the database. It is safe for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -33,6 +33,7 @@ type Metrics struct {
 	sweeps   *prometheus.GaugeVec
 	logLines prometheus.Counter
 	backlog  backlogMetrics
+	persons  *persons
 }
 
 // Bounds of the histograms, in seconds. Statements have few, because there are many statements.
@@ -71,6 +72,7 @@ func NewMetrics(version, commit string) *Metrics {
 	m.logLines = m.counters("talon_log_lines_omitted_total",
 		"Lines that were not logged because there were too many of their kind.").WithLabelValues()
 	m.backlog = newBacklogMetrics(m)
+	m.persons = newPersons(m)
 	m.gauges("talon_build_info", "1 for the build that runs.", "version", "commit").
 		WithLabelValues(version, commit).Set(1)
 	registry.MustRegister(collectors.NewGoCollector(),

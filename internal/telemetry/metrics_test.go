@@ -2,12 +2,14 @@ package telemetry
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -82,4 +84,25 @@ func TestKeyMetrics(t *testing.T) {
 	} {
 		require.Contains(t, text, line)
 	}
+}
+
+// Promise: a person counts once an hour for each client application, and only the number is shown.
+func TestPersonsOfClients(t *testing.T) {
+	t.Parallel()
+	m := NewMetrics("", "")
+	one, other, person, now := uuid.New(), uuid.New(), uuid.New(), time.Now()
+	m.CountPerson(one, person, now)
+	m.CountPerson(one, person, now.Add(personRepeats-1))
+	m.CountPerson(one, uuid.New(), now)
+	m.CountPerson(other, person, now)
+	m.CountPerson(other, person, now.Add(personRepeats))
+	m.CountPerson(other, person, now.Add(personRepeats+1))
+	for range 2 * maxPersons {
+		m.CountPerson(one, uuid.New(), now)
+	}
+	require.Equal(t, maxPersons, m.persons.recent.Len())
+	text := scrape(t, m)
+	require.Contains(t, text, fmt.Sprintf("talon_client_persons_total{client=%q} %d\n", one, 2*maxPersons+2))
+	require.Contains(t, text, fmt.Sprintf("talon_client_persons_total{client=%q} 2\n", other))
+	require.NotContains(t, text, person.String())
 }

@@ -115,6 +115,7 @@ func TestMetrics(t *testing.T) {
 		require.True(t, ok, name)
 		require.InDelta(t, want, got, 0, name)
 	}
+	require.InDelta(t, 1, values[`talon_client_persons_total{client="`+harness.ClientGuid.String()+`"}`], 0)
 	for name, value := range values {
 		require.NotContains(t, name, sc.Person.String())
 		require.NotContains(t, name, sc.Direction.String())
@@ -217,4 +218,17 @@ func TestEveryAlertIsExplained(t *testing.T) {
 	}
 	require.ElementsMatch(t, alerts, sections)
 	require.Equal(t, strings.ToLower(strings.Join(alerts, " ")), strings.Join(references, " "))
+}
+
+// Promise: a patient whom a client application identifies counts as a person that it asks for,
+// without any further request. One whom it does not identify does not count.
+func TestIdentifiedPersonsAreCounted(t *testing.T) {
+	t.Parallel()
+	sc := startWithAuthService(t, withAdmin)
+	persons := `talon_client_persons_total{client="` + harness.ClientGuid.String() + `"}`
+	sc.Identify(policyQuery("1980-01-01")).RequireRefusal(t, "patient_not_identified")
+	require.NotContains(t, scrape(t, sc.Service), persons)
+	requireToken(t, sc.Identify(policyQuery(sceneBirthDate)))
+	requireToken(t, sc.Identify(policyQuery(sceneBirthDate)))
+	require.InDelta(t, 1, scrape(t, sc.Service)[persons], 0)
 }

@@ -136,15 +136,6 @@ func StartEmpty(t testing.TB, configure ...func(*app.Config)) *Service {
 // migrated is the configuration for a database that has the newest schema.
 func migrated(c *app.Config) { c.MigrateAtStart = false }
 
-// WaitForLocks lets a request wait for a lock until its deadline, so that a test can keep it running.
-func WaitForLocks(c *app.Config) {
-	separator := "?"
-	if strings.Contains(string(c.DatabaseURL), separator) {
-		separator = "&"
-	}
-	c.DatabaseURL += app.Secret(separator + "lock_timeout=0")
-}
-
 // StartOn runs the service on the database with the given URL.
 func StartOn(t testing.TB, database string, configure ...func(*app.Config)) *Service {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -97,6 +98,8 @@ func (s *Server) authenticateClient(c *gin.Context) {
 			caller = restrict(caller, *rights)
 			err = authorize(c, route, caller)
 			setContext(c, callerKey, caller)
+		default:
+			s.metrics.CountPerson(caller.Client, caller.Person, time.Now())
 		}
 		if err != nil {
 			s.RenderError(c, err)
