@@ -13,7 +13,8 @@ import (
 const StatusClientGone = 499
 
 // Metrics are the metrics of an instance. Every label has few values: operations, rules, statements
-// and pools of the code, keys of the configuration, client applications of the database. It is safe for concurrent use.
+// and pools of the code, keys of the configuration, client applications of the database. It is safe
+// for concurrent use.
 type Metrics struct {
 	registry *prometheus.Registry
 

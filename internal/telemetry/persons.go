@@ -12,8 +12,8 @@ import (
 const (
 	// personRepeats is the time in which further requests for a person are not counted again.
 	personRepeats = time.Hour
-	// maxPersons is the number of persons that are remembered for it, the most recent ones. They take
-	// some 6 MB.
+	// maxPersons is the number of persons that are remembered for it, the most recent ones. They
+	// take some 6 MB.
 	maxPersons = 32_768
 )
 

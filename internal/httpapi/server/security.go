@@ -7,8 +7,8 @@ import "github.com/gin-gonic/gin"
 const DataPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // secure sets the headers that limit what a browser does with the response. Pages replace the
-// policy by their own. Strict-Transport-Security is for the proxy that terminates TLS: it applies to
-// all ports of its host name.
+// policy by their own. Strict-Transport-Security is for the proxy that terminates TLS: it applies
+// to all ports of its host name.
 func secure(c *gin.Context) {
 	c.Header("X-Content-Type-Options", "nosniff")
 	c.Header("Referrer-Policy", "no-referrer") // paths contain guids of referrals and visits

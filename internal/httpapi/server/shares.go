@@ -95,8 +95,8 @@ func (s *shares) person(person uuid.UUID) *share {
 	return s.of(shareKey{person, ofPerson}, "person", s.limits.PersonRate, s.limits.PersonInFlight)
 }
 
-// client returns the share of a client application in the places of an operation. Others always find
-// some: it is half of the places, or clientStreams.
+// client returns the share of a client application in the places of an operation. Others always
+// find some: it is half of the places, or clientStreams.
 func (s *shares) client(client uuid.UUID, route *route, places int) *share {
 	half := max(1, places/2)
 	switch {
