@@ -14,8 +14,8 @@ CREATE TABLE audit_record (
     operation   text NOT NULL,
     status      integer NOT NULL,
     rule        text NOT NULL,
-    objects     jsonb NOT NULL,
-    compared    jsonb NOT NULL,
+    objects     json NOT NULL,
+    compared    json NOT NULL,
     PRIMARY KEY (person_guid, at, guid)
 ) PARTITION BY RANGE (at);
 CREATE INDEX audit_record_of_client ON audit_record (client_guid, at, guid);
@@ -47,7 +47,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_record FOR EACH ROW 
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit_record FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only();
 
 -- +goose StatementBegin
-CREATE FUNCTION audit_partitions(today date, kept_days integer) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION audit_partitions(today date) RETURNS void LANGUAGE plpgsql
     SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     month date;
@@ -68,6 +68,22 @@ BEGIN
         EXECUTE format('ALTER TABLE audit_record ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
             name, month || ' 00:00Z', (month + interval '1 month')::date || ' 00:00Z');
     END LOOP;
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION audit_partitions IS 'Creates the partitions of the audit for the month of a day and the next one. The service calls it, and need not own the tables.';
+
+-- The owner decides who deletes records. A wrong clock must not delete them.
+-- +goose StatementBegin
+CREATE FUNCTION audit_drop_partitions(today date, kept_days integer) RETURNS void LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    name text;
+BEGIN
+    IF kept_days < 7 OR today > current_date + 1 THEN
+        RAISE EXCEPTION 'records of the audit are kept for at least 7 days, until today' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SET LOCAL lock_timeout = '1s';
     FOR name IN
         SELECT c.relname
         FROM pg_inherits i
@@ -80,10 +96,12 @@ BEGIN
 END
 $$;
 -- +goose StatementEnd
-COMMENT ON FUNCTION audit_partitions IS 'Creates the partitions of the audit for the month of a day and the next one, and drops those whose last day is more than kept_days ago. The service calls it, and need not own the tables.';
+COMMENT ON FUNCTION audit_drop_partitions IS 'Drops the partitions of the audit whose last day is more than kept_days before a day. Only the owner can call it, and roles that it grants this to.';
+REVOKE EXECUTE ON FUNCTION audit_drop_partitions FROM PUBLIC;
 
 -- +goose Down
 
+DROP FUNCTION audit_drop_partitions;
 DROP FUNCTION audit_partitions;
 DROP TABLE audit_record;
 DROP FUNCTION audit_is_append_only;

@@ -1,14 +1,17 @@
 -- name: AuditAdd :exec
--- Adds records. A record that is there already is left alone, so that the statement can be repeated.
+-- Adds records. If it is repeated after it has succeeded, the primary key rejects all of them.
 INSERT INTO audit_record (at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared)
 SELECT unnest(@at::timestamptz[]), unnest(@guid::uuid[]), unnest(@person_guid::uuid[]), unnest(@client_guid::uuid[]), unnest(@request_id::uuid[]),
-    unnest(@acting_user::text[]), unnest(@operation::text[]), unnest(@status::integer[]), unnest(@rule::text[]), unnest(@objects::jsonb[]),
-    unnest(@compared::jsonb[])
-ON CONFLICT DO NOTHING;
+    unnest(@acting_user::text[]), unnest(@operation::text[]), unnest(@status::integer[]), unnest(@rule::text[]), unnest(@objects::json[]),
+    unnest(@compared::json[]);
 
 -- name: AuditPartitions :exec
--- Creates the partitions of a day's month and of the next one, and drops those that are too old.
-SELECT audit_partitions(@today::date, @kept_days);
+-- Creates the partitions of a day's month and of the next one.
+SELECT audit_partitions(@today::date);
+
+-- name: AuditDropPartitions :exec
+-- Drops the partitions that need not be kept any more.
+SELECT audit_drop_partitions(@today::date, @kept_days);
 
 -- name: AuditOfPerson :many
 -- Returns records of a person from a time on, before a place, the newest first.

@@ -15,9 +15,8 @@ import (
 const auditAdd = `-- name: AuditAdd :exec
 INSERT INTO audit_record (at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared)
 SELECT unnest($1::timestamptz[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]),
-    unnest($6::text[]), unnest($7::text[]), unnest($8::integer[]), unnest($9::text[]), unnest($10::jsonb[]),
-    unnest($11::jsonb[])
-ON CONFLICT DO NOTHING
+    unnest($6::text[]), unnest($7::text[]), unnest($8::integer[]), unnest($9::text[]), unnest($10::json[]),
+    unnest($11::json[])
 `
 
 type AuditAddParams struct {
@@ -34,13 +33,12 @@ type AuditAddParams struct {
 	Compared   [][]byte
 }
 
-// Adds records. A record that is there already is left alone, so that the statement can be repeated.
+// Adds records. If it is repeated after it has succeeded, the primary key rejects all of them.
 //
 //	INSERT INTO audit_record (at, guid, person_guid, client_guid, request_id, acting_user, operation, status, rule, objects, compared)
 //	SELECT unnest($1::timestamptz[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::uuid[]), unnest($5::uuid[]),
-//	    unnest($6::text[]), unnest($7::text[]), unnest($8::integer[]), unnest($9::text[]), unnest($10::jsonb[]),
-//	    unnest($11::jsonb[])
-//	ON CONFLICT DO NOTHING
+//	    unnest($6::text[]), unnest($7::text[]), unnest($8::integer[]), unnest($9::text[]), unnest($10::json[]),
+//	    unnest($11::json[])
 func (q *Queries) AuditAdd(ctx context.Context, arg AuditAddParams) error {
 	_, err := q.db.Exec(ctx, auditAdd,
 		arg.At,
@@ -55,6 +53,18 @@ func (q *Queries) AuditAdd(ctx context.Context, arg AuditAddParams) error {
 		arg.Objects,
 		arg.Compared,
 	)
+	return err
+}
+
+const auditDropPartitions = `-- name: AuditDropPartitions :exec
+SELECT audit_drop_partitions($1::date, $2)
+`
+
+// Drops the partitions that need not be kept any more.
+//
+//	SELECT audit_drop_partitions($1::date, $2)
+func (q *Queries) AuditDropPartitions(ctx context.Context, today time.Time, keptDays int32) error {
+	_, err := q.db.Exec(ctx, auditDropPartitions, today, keptDays)
 	return err
 }
 
@@ -319,13 +329,13 @@ func (q *Queries) AuditOfRequest(ctx context.Context, arg AuditOfRequestParams) 
 }
 
 const auditPartitions = `-- name: AuditPartitions :exec
-SELECT audit_partitions($1::date, $2)
+SELECT audit_partitions($1::date)
 `
 
-// Creates the partitions of a day's month and of the next one, and drops those that are too old.
+// Creates the partitions of a day's month and of the next one.
 //
-//	SELECT audit_partitions($1::date, $2)
-func (q *Queries) AuditPartitions(ctx context.Context, today time.Time, keptDays int32) error {
-	_, err := q.db.Exec(ctx, auditPartitions, today, keptDays)
+//	SELECT audit_partitions($1::date)
+func (q *Queries) AuditPartitions(ctx context.Context, today time.Time) error {
+	_, err := q.db.Exec(ctx, auditPartitions, today)
 	return err
 }

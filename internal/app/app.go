@@ -190,7 +190,7 @@ func New(
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
 			}
-			return ready.cached(ctx)
+			return errors.Join(auditor.Available(), ready.cached(ctx))
 		},
 		Metrics:    metrics,
 		Now:        now,
@@ -222,15 +222,17 @@ func New(
 // openAudit creates the writer of the audit, which has a connection of its own: bookings that wait
 // for locks must not delay the responses of others.
 func (a *App) openAudit(ctx context.Context, store *postgres.Store) (*audit.Writer, error) {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(a.config.DatabaseURL), MaxConns: 1, StatementTimeout: a.longest,
-	})
+	pool, err := a.openPool(ctx, "audit", postgres.Options{MaxConns: 1, StatementTimeout: a.longest})
 	if err != nil {
-		return nil, fmt.Errorf("open the database for the audit: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
-	writer := audit.NewWriter(store.Over(pool), a.log, a.config.MaxInFlight)
+	writer := audit.NewWriter(store.Over(pool), a.log, a.config.MaxConns)
 	a.close = append(a.close, writer.Close)
+	a.metrics.GaugeFunc("talon_audit_waiting", "Requests whose records of the audit are not written yet.",
+		func() float64 { return float64(writer.Waiting()) })
+	a.metrics.GaugeFunc("talon_audit_oldest_waiting_seconds",
+		"Age of the oldest record of the audit that is not written yet; 0: all are written.",
+		func() float64 { return writer.Oldest(time.Now()).Seconds() })
 	return writer, nil
 }
 

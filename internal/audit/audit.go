@@ -50,11 +50,11 @@ type Place struct {
 
 // Store keeps the records.
 type Store interface {
-	// AddRecords commits records. It can be repeated if its outcome is unknown.
+	// AddRecords commits all records or none. It can be repeated if its outcome is unknown.
 	AddRecords(ctx context.Context, records []Record) error
 	// Records returns at most the given number of records after a place, the newest first.
 	Records(ctx context.Context, filter Filter, after Place, most int) ([]Record, error)
-	// SweepRecords prepares the storage for the month of now and the next one, and deletes the
-	// records of months that ended more than the given number of days ago.
+	// SweepRecords prepares the storage for the month of now and the next one. Unless keptDays is 0,
+	// it deletes the records of months that ended more than keptDays ago.
 	SweepRecords(ctx context.Context, now time.Time, keptDays int) error
 }

@@ -15,15 +15,9 @@ type Log struct {
 	keptDays int
 }
 
-// foreverDays is the number of days of an audit that is never deleted.
-const foreverDays = 400 * 366
-
 // NewLog returns the log of the records in store, which are kept for keptDays, or forever if it is
 // 0.
 func NewLog(store Store, now func() time.Time, keptDays int) *Log {
-	if keptDays == 0 {
-		keptDays = foreverDays
-	}
 	return &Log{store, now, keptDays}
 }
 
@@ -39,14 +33,15 @@ var endOfTime = time.Date(2200, time.January, 1, 0, 0, 0, 0, time.UTC)
 // Read returns the records that a filter selects, the newest first, after a place or from the
 // newest on. Records whose months were deleted are not among them.
 func (l *Log) Read(ctx context.Context, filter Filter, after *Place, limit int) (Page, error) {
-	if after == nil {
-		after = &Place{At: filter.To}
-		if filter.To.IsZero() {
-			after.At = endOfTime
-		}
+	place := Place{At: endOfTime}
+	if !filter.To.IsZero() {
+		place.At = filter.To
+	}
+	if after != nil && after.At.Before(place.At) {
+		place = *after
 	}
 	// One more, to know whether there is a next page.
-	found, err := l.store.Records(ctx, filter, *after, limit+1)
+	found, err := l.store.Records(ctx, filter, place, limit+1)
 	if err != nil {
 		return Page{}, fmt.Errorf("read the audit: %w", err)
 	}

@@ -27,28 +27,34 @@ const (
 // transaction commits share the next one, so that an instance commits the faster, the more requests
 // it has. It is safe for concurrent use.
 type Writer struct {
-	store  Store
-	log    *slog.Logger
-	queue  chan *entry
-	failed atomic.Bool // the last transaction failed
+	store   Store
+	log     *slog.Logger
+	queue   chan *entry
+	failed  atomic.Bool  // the last transaction failed
+	writing atomic.Int64 // requests whose records the current transaction writes
+	oldest  atomic.Int64 // when the first of them came, in nanoseconds since 1970; 0: there is none
 
-	stop    context.CancelFunc
-	stopped chan struct{}
 	closing sync.Once
+	stop    chan struct{} // closed by Close
+	stopped chan struct{} // closed when nothing is written any more
+	cancel  context.CancelFunc
 }
 
-// entry is the records of one request. done receives one result: nil after the commit, or the error
-// of the first try.
+// entry is the records of one request. done receives the result of the first try to write them.
 type entry struct {
 	records []Record
+	came    time.Time
 	done    chan error // of capacity 1
 }
 
 // NewWriter returns a writer. places is the number of requests that can wait for it. The caller
 // must call Close.
 func NewWriter(store Store, log *slog.Logger, places int) *Writer {
-	ctx, stop := context.WithCancel(context.Background())
-	w := &Writer{store: store, log: log, queue: make(chan *entry, places), stop: stop, stopped: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	w := &Writer{
+		store: store, log: log, queue: make(chan *entry, places),
+		stop: make(chan struct{}), stopped: make(chan struct{}), cancel: cancel,
+	}
 	go w.run(ctx)
 	return w
 }
@@ -56,6 +62,7 @@ func NewWriter(store Store, log *slog.Logger, places int) *Writer {
 var (
 	errNotWritten = errors.New("the audit record is not written")
 	errNotNow     = errors.New("audit records cannot be written now")
+	errStopped    = errors.New("the writer of the audit has stopped")
 )
 
 // Available returns nil, or a *booking.Refusal while records cannot be written. Then a request
@@ -67,15 +74,29 @@ func (w *Writer) Available() error {
 	return nil
 }
 
-// Write returns nil after the records of a request are committed. It returns an error if that
-// fails, or has not happened when ctx is done: a *booking.Refusal if the same request may succeed later.
-// The records are then written later, unless the process ends before.
+// Waiting returns the number of requests whose records are not written yet.
+func (w *Writer) Waiting() int { return len(w.queue) + int(w.writing.Load()) }
+
+// Oldest returns how long the oldest record has waited that is not written yet, or 0.
+func (w *Writer) Oldest(now time.Time) time.Duration {
+	came := w.oldest.Load()
+	if came == 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(0, came))
+}
+
+// Write returns nil after the records of a request are committed. It returns a *booking.Refusal if
+// that fails, or has not happened when ctx is done. The records are then written later, unless the
+// process ends before.
 func (w *Writer) Write(ctx context.Context, records []Record) error {
-	e := &entry{records, make(chan error, 1)}
+	e := &entry{records, time.Now(), make(chan error, 1)}
 	select {
 	case w.queue <- e:
 	case <-ctx.Done():
-		return booking.Reject(booking.DatabaseUnavailable).Because(errors.Join(errNotWritten, ctx.Err()))
+		return rejectBecause(ctx.Err())
+	case <-w.stopped:
+		return rejectBecause(errStopped)
 	}
 	if err := w.Available(); err != nil {
 		return err // it may take long
@@ -84,39 +105,82 @@ func (w *Writer) Write(ctx context.Context, records []Record) error {
 	case err := <-e.done:
 		return err
 	case <-ctx.Done():
-		return booking.Reject(booking.DatabaseUnavailable).Because(errors.Join(errNotWritten, ctx.Err()))
+		return rejectBecause(ctx.Err())
+	case <-w.stopped:
+		return rejectBecause(errStopped)
 	}
 }
 
-// Close writes the records that are left, for at most five seconds, and stops the writer. No
-// request may be running.
+func rejectBecause(err error) error {
+	return booking.Reject(booking.DatabaseUnavailable).Because(errors.Join(errNotWritten, err))
+}
+
+// Close writes the records that are left, for at most five seconds, and stops the writer. Write
+// then returns an error.
 func (w *Writer) Close() {
 	w.closing.Do(func() {
-		close(w.queue)
-		timer := time.AfterFunc(stopTimeout, w.stop)
+		close(w.stop)
+		timer := time.AfterFunc(stopTimeout, w.cancel)
 		<-w.stopped
 		timer.Stop()
-		w.stop()
+		w.cancel()
 	})
 }
 
-// run writes batches until the queue is closed and empty.
+// run writes batches until Close is called and the queue is empty.
 func (w *Writer) run(ctx context.Context) {
 	defer close(w.stopped)
-	for first := range w.queue {
-		batch, records := w.collect(first)
-		err := w.try(ctx, records)
-		rejection := err
-		if passes := new(booking.Refusal); errors.As(err, &passes) {
-			rejection = booking.Reject(booking.DatabaseUnavailable).Because(errors.Join(errNotWritten, err))
+	for {
+		select {
+		case first := <-w.queue:
+			w.write(ctx, first)
+			continue
+		case <-w.stop:
 		}
-		for _, e := range batch {
-			e.done <- rejection
-		}
-		if err != nil {
-			w.repeat(ctx, records, err)
+		select {
+		case first := <-w.queue:
+			w.write(ctx, first)
+		default:
+			return
 		}
 	}
+}
+
+// write writes the records of the requests that wait, from the first one on. It repeats that until
+// it succeeds or ctx is done, because the requests may have changed something. Their results are
+// sent after the first try.
+func (w *Writer) write(ctx context.Context, first *entry) {
+	batch, records := w.collect(first)
+	w.writing.Store(int64(len(batch)))
+	w.oldest.Store(first.came.UnixNano())
+	err := w.try(ctx, records)
+	if err != nil {
+		w.failed.Store(true)
+		w.log.Error("write the audit: requests for patients' data are rejected meanwhile",
+			"records", len(records), "error", err)
+	}
+	for _, e := range batch {
+		if err == nil {
+			e.done <- nil
+		} else {
+			e.done <- rejectBecause(err)
+		}
+	}
+	for err != nil && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(writePause):
+			err = w.try(ctx, records)
+		}
+	}
+	if err != nil {
+		w.log.Error("write the audit: records are lost, their requests were rejected",
+			"records", len(records), "error", err)
+	} else if w.failed.Swap(false) {
+		w.log.Info("wrote the audit again", "records", len(records))
+	}
+	w.oldest.Store(0)
+	w.writing.Store(0)
 }
 
 // collect returns the requests that wait, from the first one on, and their records.
@@ -124,10 +188,7 @@ func (w *Writer) collect(first *entry) (batch []*entry, records []Record) {
 	batch, records = []*entry{first}, slices.Clone(first.records)
 	for len(records) < maxBatch {
 		select {
-		case e, open := <-w.queue:
-			if !open {
-				return batch, records
-			}
+		case e := <-w.queue:
 			batch, records = append(batch, e), append(records, e.records...)
 		default:
 			return batch, records
@@ -141,24 +202,4 @@ func (w *Writer) try(ctx context.Context, records []Record) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	return w.store.AddRecords(ctx, records) //nolint:wrapcheck // the caller logs it
-}
-
-// repeat writes records whose requests have been rejected until it succeeds, because the requests
-// may have changed something. It gives up if the failure is none that passes, or when ctx is done.
-func (w *Writer) repeat(ctx context.Context, records []Record, err error) {
-	w.failed.Store(true)
-	defer w.failed.Store(false)
-	w.log.Error("write the audit: requests for patients' data are rejected meanwhile",
-		"records", len(records), "error", err)
-	for passes := new(booking.Refusal); err != nil; err = w.try(ctx, records) {
-		if !errors.As(err, &passes) || ctx.Err() != nil {
-			w.log.Error("write the audit: records are lost, their requests were rejected",
-				"records", len(records), "error", err)
-			return
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(writePause):
-		}
-	}
 }

@@ -14,7 +14,7 @@ import (
 	"talon.example/internal/booking"
 )
 
-// AddRecords implements audit.Store. One statement writes all records; several rows share its round
+// AddRecords implements audit.Store. One statement writes all records, so that they share its round
 // trip and its commit.
 func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 	params, err := auditParams(records)
@@ -22,7 +22,11 @@ func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 		return err
 	}
 	queries := db.New(s.pool)
-	if err = queries.AuditAdd(ctx, params); !isState(err, "23514") {
+	err = queries.AuditAdd(ctx, params)
+	if isState(err, uniqueViolation) {
+		return nil // an earlier try has committed, and only its response was lost
+	}
+	if !isState(err, checkViolation) {
 		return interpretError(err)
 	}
 	// There is no partition for the month: the first request after the installation, or after a
@@ -31,15 +35,18 @@ func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 		if i > 0 && sameMonth(records[i].At, records[i-1].At) {
 			continue
 		}
-		if err := queries.AuditPartitions(ctx, records[i].At.UTC(), keepAll); err != nil {
+		if err := queries.AuditPartitions(ctx, records[i].At.UTC()); err != nil {
 			return interpretError(err)
 		}
 	}
 	return interpretError(queries.AuditAdd(ctx, params))
 }
 
-// keepAll are more days than a record can be old.
-const keepAll = 400 * 366
+// SQLSTATEs of an insert into the audit.
+const (
+	uniqueViolation = "23505" // the guids of records are new, so that the records are there
+	checkViolation  = "23514" // there is no partition
+)
 
 func sameMonth(a, b time.Time) bool { return a.UTC().Format("200601") == b.UTC().Format("200601") }
 
@@ -136,5 +143,9 @@ func storedRecord(row *db.AuditRecord) (audit.Record, error) {
 
 // SweepRecords implements audit.Store.
 func (s *Store) SweepRecords(ctx context.Context, now time.Time, keptDays int) error {
-	return interpretError(db.New(s.pool).AuditPartitions(ctx, now.UTC(), int32(keptDays)))
+	queries, today := db.New(s.pool), now.UTC()
+	if err := queries.AuditPartitions(ctx, today); err != nil || keptDays == 0 {
+		return interpretError(err)
+	}
+	return interpretError(queries.AuditDropPartitions(ctx, today, int32(keptDays)))
 }

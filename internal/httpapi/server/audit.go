@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -72,10 +73,6 @@ func (s *Server) audit(c *gin.Context) {
 	if s.contract.route(c).audit.Action == notAudited {
 		return
 	}
-	if err := s.auditor.Available(); err != nil {
-		s.RenderError(c, err)
-		return
-	}
 	s.audited(c, func() {
 		if err := checkActingUser(c); err != nil {
 			s.RenderError(c, err)
@@ -87,14 +84,23 @@ func (s *Server) audit(c *gin.Context) {
 
 // audited runs a part of the chain, and holds its response back until the record of the request is
 // committed. If that fails, the response is an error, although the request may have changed
-// something: as after any commit whose outcome is unknown, the client repeats it.
+// something: as after any commit whose outcome is unknown, the client repeats it. While records
+// cannot be written, it rejects the request.
 func (s *Server) audited(c *gin.Context, run func()) {
+	if err := s.auditor.Available(); err != nil {
+		s.RenderError(c, err)
+		return
+	}
 	writer := c.Writer
 	held := &heldResponse{ResponseWriter: writer, status: http.StatusOK}
 	c.Writer = held
 	defer func() { c.Writer = writer }() // also for a panic, which recover turns into a response
 	run()
 	c.Writer = writer
+	if Caller(c.Request.Context()).Client == uuid.Nil { // it has not authenticated
+		held.release()
+		return
+	}
 
 	ctx, cancel := auditContext(c.Request.Context())
 	defer cancel()
@@ -205,7 +211,7 @@ func (s *Server) auditRecords(c *gin.Context, held *heldResponse) []audit.Record
 	if checkActingUser(c) == nil {
 		record.User = c.GetHeader(actingUser)
 	}
-	var found touched
+	found := touched{most: 1} // a request is about one patient: its caller if that is a patient
 	found.addPerson(caller.Person)
 	if outcome, _ := c.Get(outcomeKey); outcome != nil {
 		refusal := outcome.(*booking.Refusal) //nolint:forcetypeassert // nothing else is stored there
@@ -215,14 +221,16 @@ func (s *Server) auditRecords(c *gin.Context, held *heldResponse) []audit.Record
 	for _, parameter := range c.Params {
 		found.add(parameter.Key, parameter.Value)
 	}
-	for name, values := range c.Request.URL.Query() {
-		for _, value := range values {
-			found.add(name, value)
+	query := c.Request.URL.Query()
+	for _, parameter := range route.Operation.Parameters { // unknown ones are ignored
+		if parameter.Value.In == openapi3.ParameterInQuery {
+			found.add(parameter.Value.Name, query.Get(parameter.Value.Name))
 		}
 	}
 	if body, ok := c.Get(bodyKey); ok {
 		found.addBody(body.([]byte), "") //nolint:forcetypeassert // nothing else is stored there
 	}
+	found.most = maxPersons
 	if route.audit.Guid != "" && held.status < http.StatusBadRequest {
 		found.addBody(held.body.Bytes(), route.audit.Guid)
 	}
@@ -238,7 +246,7 @@ func (s *Server) auditRecords(c *gin.Context, held *heldResponse) []audit.Record
 	return records
 }
 
-// The most objects of a record, and the most persons of a request: the patients of a page.
+// The most objects of a record, and the most persons of a response: the patients of a page.
 const (
 	maxObjects = 40
 	maxPersons = 200
@@ -248,11 +256,12 @@ const (
 // and the numbers of cells, are collected.
 type touched struct {
 	persons []uuid.UUID
+	most    int // persons
 	objects []audit.Object
 }
 
 func (t *touched) addPerson(person uuid.UUID) {
-	if person != uuid.Nil && len(t.persons) < maxPersons && !slices.Contains(t.persons, person) {
+	if person != uuid.Nil && len(t.persons) < t.most && !slices.Contains(t.persons, person) {
 		t.persons = append(t.persons, person)
 	}
 }
@@ -328,22 +337,28 @@ func (t *touched) addBody(body []byte, top string) {
 				name = token.String()
 				continue
 			}
-			t.addField(names, name, token.String(), top)
+			if kind := kindOfField(names, name, top); kind != "" {
+				t.add(kind, token.String())
+			}
 		}
 	}
 }
 
-// addField adds the value of a field inside the named objects and arrays, the outermost first.
-func (t *touched) addField(names []string, name, value, top string) {
+// kindOfField returns the name or kind under which the value of a field inside the named objects
+// and arrays, the outermost first, is added, or an empty text if it is not.
+func kindOfField(names []string, name, top string) string {
 	switch {
 	case name == "personGuid", name == "PersonGuid":
-		t.add(name, value)
+		return name
 	case slices.Contains(names, "items"):
+		return ""
 	case name == "guid" && len(names) == 1:
-		t.add(cmp.Or(top, "object"), value)
+		return cmp.Or(top, "object")
 	case name == "guid":
-		t.add(names[len(names)-1], value)
+		return names[len(names)-1]
 	case strings.HasSuffix(name, "Guid"), strings.HasSuffix(name, "Guids"), name == "SlotId":
-		t.add(name, value)
+		return name
+	default:
+		return ""
 	}
 }
