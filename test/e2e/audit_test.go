@@ -258,7 +258,9 @@ func TestAuditIsAppendOnly(t *testing.T) {
 	before := owner.Count(`SELECT count(*) FROM audit_record`)
 	require.Equal(t, http.StatusOK, service.Get(owner.Person, "/directions").StatusCode)
 	require.Equal(t, before+1, owner.Count(`SELECT count(*) FROM audit_record`))
-	for _, statement := range []string{`UPDATE audit_record SET rule = 'x'`, `DELETE FROM audit_record`} {
+	for _, statement := range []string{
+		`UPDATE audit_record SET rule = 'x'`, `DELETE FROM audit_record`, `SELECT audit_drop_partitions(current_date, 7)`,
+	} {
 		_, err := service.DB.Exec(t.Context(), statement)
 		require.ErrorContains(t, err, "permission denied", statement)
 	}
@@ -330,17 +332,49 @@ func TestAuditUnavailable(t *testing.T) {
 	require.Eventually(t, func() bool { return sc.TryBook().StatusCode == http.StatusOK }, 20*time.Second, 50*time.Millisecond)
 }
 
-// Promise: months that ended more than the configured days ago are dropped.
+// Promise: a mistake in the grants loses no record. Requests get 503 until it is mended, and are
+// rejected before they change something.
+func TestAuditWithoutRights(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	before := sc.Count(`SELECT count(*) FROM audit_record`)
+	sc.Exec(`ALTER TABLE audit_record RENAME TO audit_record_elsewhere`)
+	sc.Get(sc.Person, "/directions").RequireRefusal(t, "database_unavailable")
+	sc.TryBook().RequireRefusal(t, "database_unavailable")
+	require.Zero(t, sc.Count(`SELECT count(*) FROM appointment`))
+	sc.Exec(`ALTER TABLE audit_record_elsewhere RENAME TO audit_record`)
+	require.Eventually(t, func() bool {
+		return sc.Count(`SELECT count(*) FROM audit_record`) == before+1
+	}, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return sc.TryBook().StatusCode == http.StatusOK }, 20*time.Second, 50*time.Millisecond)
+}
+
+// Promise: a request is recorded for its own patient only, whatever else it names.
+func TestAuditNamesNoOthers(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	a := r.startAuditor()
+	other := uuid.NewString()
+	query := r.Get(r.Person, "/directions?personGuid="+other+"&PersonGuid="+other)
+	require.Equal(t, r.Person, *a.only(query).PersonGUID)
+	body := r.Book(r.Person, `{"PersonGuid": "`+other+`", "x": {"PersonGuid": "`+uuid.NewString()+`"}}`)
+	require.Equal(t, r.Person, *a.only(body).PersonGUID)
+}
+
+// Promise: months that ended more than the configured days ago are dropped. A wrong clock drops
+// none.
 func TestAuditRetention(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, func(c *app.Config) { c.KeepAuditDays = 40 }).Scene()
 	sc.Get(sc.Person, "/directions")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM audit_record`))
 	sweep := func(days int) {
-		sc.Exec(`SELECT audit_partitions($1::date, 40)`, harness.Moment.AddDate(0, 0, days))
+		sc.Exec(`SELECT audit_drop_partitions($1::date, 40)`, harness.Moment.AddDate(0, 0, days))
 	}
 	sweep(50) // 9 October: August ended 39 days ago
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM audit_record`))
+	_, err := sc.DB.Exec(t.Context(), `SELECT audit_drop_partitions(current_date + 2, 40)`)
+	require.ErrorContains(t, err, "until today")
 	sweep(52)
 	require.Zero(t, sc.Count(`SELECT count(*) FROM audit_record`))
 }
