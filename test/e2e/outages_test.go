@@ -172,7 +172,8 @@ func ready(s *harness.Service) int {
 }
 
 // Promise: the instance is not ready while commits hang because there is no synchronous standby,
-// and is ready again when they are safe. It stays alive, and reads are answered.
+// and is ready again when they are safe. It stays alive. Reads are answered, except for those of
+// patients' data: their records in the audit would not be safe either.
 func TestCommitsThatHangAreNotReady(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
@@ -182,9 +183,11 @@ func TestCommitsThatHangAreNotReady(t *testing.T) {
 	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusServiceUnavailable },
 		10*time.Second, 5*time.Millisecond)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
-	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/appointments").StatusCode)
+	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/rules").StatusCode)
+	sc.Get(sc.Person, "/appointments").RequireRefusal(t, "database_unavailable")
 	setStandby(sc, "")
 	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusOK }, 10*time.Second, 5*time.Millisecond)
+	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/appointments").StatusCode)
 }
 
 // Promise: the instance is not ready while the database cannot write another page of a table, as

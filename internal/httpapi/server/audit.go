@@ -102,7 +102,7 @@ func (s *Server) audited(c *gin.Context, run func()) {
 		return
 	}
 
-	ctx, cancel := auditContext(c.Request.Context())
+	ctx, cancel := auditContext(c.Request.Context(), held.status)
 	defer cancel()
 	err := s.auditor.Write(ctx, s.auditRecords(c, held))
 	if err != nil && held.status != http.StatusServiceUnavailable {
@@ -118,17 +118,27 @@ func (s *Server) audited(c *gin.Context, run func()) {
 // successHeaders are the headers of successes that an error must not have.
 var successHeaders = []string{"ETag", "Location", "Idempotency-Replayed", "Content-Length"}
 
-// auditGrace is the time that a record has at least, also if the request has used up its own.
-const auditGrace = time.Second
+const (
+	// auditGrace is the time that a record has at least, also if the request has used up its own.
+	auditGrace = time.Second
+	// auditPatience is how long the error of a request waits for its record that has found
+	// something unavailable: probably the database, which the record needs, too.
+	auditPatience = 100 * time.Millisecond
+)
 
-// auditContext returns a context for the write of the record of a request. It ends at the deadline
-// of the request, but not when the client disconnects: what the request did must be recorded.
-func auditContext(request context.Context) (context.Context, context.CancelFunc) {
+// auditContext returns a context for the write of the record of a request whose response has the
+// given status. It ends at the deadline of the request, but not when the client disconnects: what
+// the request did must be recorded.
+func auditContext(request context.Context, status int) (context.Context, context.CancelFunc) {
+	detached := context.WithoutCancel(request)
+	if status == http.StatusServiceUnavailable {
+		return context.WithTimeout(detached, auditPatience)
+	}
 	deadline, ok := request.Deadline()
 	if least := time.Now().Add(auditGrace); !ok || deadline.Before(least) {
 		deadline = least
 	}
-	return context.WithDeadline(context.WithoutCancel(request), deadline)
+	return context.WithDeadline(detached, deadline)
 }
 
 // heldResponse keeps a response in memory until it is released.
