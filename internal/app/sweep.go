@@ -6,7 +6,8 @@ import (
 )
 
 // sweepEvery is the interval of sweeps of expired idempotency keys, failed identifications, used
-// assertions, imports, attempts to send events and months of the audit. sweepTimeout limits one sweep.
+// assertions, imports, attempts to send events and months of the audit. sweepTimeout limits one
+// sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second

@@ -54,7 +54,7 @@ type Store interface {
 	AddRecords(ctx context.Context, records []Record) error
 	// Records returns at most the given number of records after a place, the newest first.
 	Records(ctx context.Context, filter Filter, after Place, most int) ([]Record, error)
-	// SweepRecords prepares the storage for the month of now and the next one. Unless keptDays is 0,
-	// it deletes the records of months that ended more than keptDays ago.
+	// SweepRecords prepares the storage for the month of now and the next one. Unless keptDays is
+	// 0, it deletes the records of months that ended more than keptDays ago.
 	SweepRecords(ctx context.Context, now time.Time, keptDays int) error
 }

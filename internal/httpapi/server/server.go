@@ -2,8 +2,8 @@
 // non-2xx response.
 //
 // The order is: compress, shed the load, observe, recover, CORS, route, authenticate, limit the
-// rate, read the body, limit the requests at once, audit, authenticate the client application, validate
-// against the contract. Then the generated code binds the request and calls the handler.
+// rate, read the body, limit the requests at once, audit, authenticate the client application,
+// validate against the contract. Then the generated code binds the request and calls the handler.
 package server
 
 import (
