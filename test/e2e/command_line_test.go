@@ -92,6 +92,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		origins    = "TALON_CORS_ORIGINS: must be * or origins"
 		mipTimeout = "TALON_MIP_TIMEOUT: must be above 0 and at most "
 		keptDays   = "TALON_KEEP_VISITS_DAYS: must be 0, or from 7 to 36525"
+		auditDays  = "TALON_KEEP_AUDIT_DAYS: must be 0, or from 7 to 36525"
 		referrals  = "TALON_KEEP_REFERRALS_DAYS: must be 0 or at least TALON_KEEP_VISITS_DAYS"
 	)
 	for _, c := range []struct{ name, value, timeout, problem string }{
@@ -119,6 +120,11 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"TALON_KEEP_VISITS_DAYS", "-1", "0s", keptDays},
 		{"TALON_KEEP_VISITS_DAYS", "40000", "0s", keptDays},
 		{"TALON_KEEP_VISITS_DAYS", "7", "0s", ""},
+		{"TALON_KEEP_AUDIT_DAYS", "6", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "-1", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "40000", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "0", "0s", ""},
+		{"TALON_KEEP_AUDIT_DAYS", "7", "0s", ""},
 		{"TALON_KEEP_REFERRALS_DAYS", "30", "0s", referrals}, // visits are kept forever
 	} {
 		settings := minimalSettings(map[string]string{c.name: c.value, "TALON_REQUEST_TIMEOUT": c.timeout})
