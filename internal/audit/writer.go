@@ -17,6 +17,10 @@ const (
 	maxBatch = 1000
 	// writeTimeout limits one try to write a batch.
 	writeTimeout = 3 * time.Second
+	// writeInterval is the time from the begin of one transaction to the next, at least. Under load
+	// each transaction has so many records that its commit costs a request little. A request alone
+	// does not wait.
+	writeInterval = 4 * time.Millisecond
 	// writePause is the pause before a failed batch is written again, and stopTimeout is how long
 	// Close waits for the records that are left.
 	writePause  = 200 * time.Millisecond
@@ -33,6 +37,8 @@ type Writer struct {
 	failed  atomic.Bool  // the last transaction failed
 	writing atomic.Int64 // requests whose records the current transaction writes
 	oldest  atomic.Int64 // when the first of them came, in nanoseconds since 1970; 0: there is none
+
+	began time.Time // of the last transaction; only run uses it
 
 	closing sync.Once
 	stop    chan struct{} // closed by Close
@@ -150,6 +156,8 @@ func (w *Writer) run(ctx context.Context) {
 // it succeeds or ctx is done, because the requests may have changed something. Their results are
 // sent after the first try.
 func (w *Writer) write(ctx context.Context, first *entry) {
+	time.Sleep(time.Until(w.began.Add(writeInterval)))
+	w.began = time.Now()
 	batch, records := w.collect(first)
 	w.writing.Store(int64(len(batch)))
 	w.oldest.Store(first.came.UnixNano())
