@@ -5,6 +5,18 @@ SELECT unnest(@at::timestamptz[]), unnest(@guid::uuid[]), unnest(@person_guid::u
     unnest(@acting_user::text[]), unnest(@operation::text[]), unnest(@status::integer[]), unnest(@rule::text[]), unnest(@objects::json[]),
     unnest(@compared::json[]);
 
+-- name: AuditPersons :many
+-- Returns the patients of cards, referrals and cases of treatment, by institution and guid.
+WITH object AS (SELECT unnest(@lpu_guid::uuid[]) AS lpu_guid, unnest(@guid::uuid[]) AS guid), card AS (
+    SELECT lpu_guid, guid, guid AS mkab_guid FROM object
+    UNION ALL
+    SELECT o.lpu_guid, o.guid, d.mkab_guid FROM object o JOIN direction d ON d.lpu_guid = o.lpu_guid AND d.guid = o.guid WHERE d.lpu_guid = ANY(@lpu_guid::uuid[])
+    UNION ALL
+    SELECT o.lpu_guid, o.guid, t.mkab_guid FROM object o JOIN tap t ON t.lpu_guid = o.lpu_guid AND t.guid = o.guid WHERE t.lpu_guid = ANY(@lpu_guid::uuid[])
+)
+SELECT c.lpu_guid::uuid AS lpu_guid, c.guid::uuid AS guid, m.person_guid FROM card c JOIN mkab m ON m.lpu_guid = c.lpu_guid AND m.guid = c.mkab_guid
+WHERE m.lpu_guid = ANY(@lpu_guid::uuid[]);
+
 -- name: AuditPartitions :exec
 -- Creates the partitions of a day's month and of the next one.
 SELECT audit_partitions(@today::date);

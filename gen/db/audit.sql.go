@@ -339,3 +339,52 @@ func (q *Queries) AuditPartitions(ctx context.Context, today time.Time) error {
 	_, err := q.db.Exec(ctx, auditPartitions, today)
 	return err
 }
+
+const auditPersons = `-- name: AuditPersons :many
+WITH object AS (SELECT unnest($1::uuid[]) AS lpu_guid, unnest($2::uuid[]) AS guid), card AS (
+    SELECT lpu_guid, guid, guid AS mkab_guid FROM object
+    UNION ALL
+    SELECT o.lpu_guid, o.guid, d.mkab_guid FROM object o JOIN direction d ON d.lpu_guid = o.lpu_guid AND d.guid = o.guid WHERE d.lpu_guid = ANY($1::uuid[])
+    UNION ALL
+    SELECT o.lpu_guid, o.guid, t.mkab_guid FROM object o JOIN tap t ON t.lpu_guid = o.lpu_guid AND t.guid = o.guid WHERE t.lpu_guid = ANY($1::uuid[])
+)
+SELECT c.lpu_guid::uuid AS lpu_guid, c.guid::uuid AS guid, m.person_guid FROM card c JOIN mkab m ON m.lpu_guid = c.lpu_guid AND m.guid = c.mkab_guid
+WHERE m.lpu_guid = ANY($1::uuid[])
+`
+
+type AuditPersonsRow struct {
+	LpuGuid    uuid.UUID
+	Guid       uuid.UUID
+	PersonGuid uuid.UUID
+}
+
+// Returns the patients of cards, referrals and cases of treatment, by institution and guid.
+//
+//	WITH object AS (SELECT unnest($1::uuid[]) AS lpu_guid, unnest($2::uuid[]) AS guid), card AS (
+//	    SELECT lpu_guid, guid, guid AS mkab_guid FROM object
+//	    UNION ALL
+//	    SELECT o.lpu_guid, o.guid, d.mkab_guid FROM object o JOIN direction d ON d.lpu_guid = o.lpu_guid AND d.guid = o.guid WHERE d.lpu_guid = ANY($1::uuid[])
+//	    UNION ALL
+//	    SELECT o.lpu_guid, o.guid, t.mkab_guid FROM object o JOIN tap t ON t.lpu_guid = o.lpu_guid AND t.guid = o.guid WHERE t.lpu_guid = ANY($1::uuid[])
+//	)
+//	SELECT c.lpu_guid::uuid AS lpu_guid, c.guid::uuid AS guid, m.person_guid FROM card c JOIN mkab m ON m.lpu_guid = c.lpu_guid AND m.guid = c.mkab_guid
+//	WHERE m.lpu_guid = ANY($1::uuid[])
+func (q *Queries) AuditPersons(ctx context.Context, lpuGuid []uuid.UUID, guid []uuid.UUID) ([]AuditPersonsRow, error) {
+	rows, err := q.db.Query(ctx, auditPersons, lpuGuid, guid)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []AuditPersonsRow{}
+	for rows.Next() {
+		var i AuditPersonsRow
+		if err := rows.Scan(&i.LpuGuid, &i.Guid, &i.PersonGuid); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}

@@ -33,6 +33,16 @@ type Object struct {
 	ID   string `json:"id"`   // a guid, or the number of a cell
 }
 
+// Object returns the guid of the first object of a kind, or the zero guid.
+func (r *Record) Object(kind string) uuid.UUID {
+	for _, o := range r.Objects {
+		if guid, err := uuid.Parse(o.ID); o.Kind == kind && err == nil {
+			return guid
+		}
+	}
+	return uuid.Nil
+}
+
 // SlotID is the kind of an object that is a cell's number.
 const SlotID = "slotId"
 
@@ -50,7 +60,8 @@ type Place struct {
 
 // Store keeps the records.
 type Store interface {
-	// AddRecords commits all records or none. It can be repeated if its outcome is unknown.
+	// AddRecords commits all records or none. It can be repeated if its outcome is unknown. It sets
+	// the persons of records that name only an object of theirs.
 	AddRecords(ctx context.Context, records []Record) error
 	// Records returns at most the given number of records after a place, the newest first.
 	Records(ctx context.Context, filter Filter, after Place, most int) ([]Record, error)

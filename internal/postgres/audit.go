@@ -1,9 +1,11 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,6 +19,9 @@ import (
 // AddRecords implements audit.Store. One statement writes all records, so that they share its round
 // trip and its commit.
 func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
+	if err := s.findPersons(ctx, records); err != nil {
+		return interpretError(err)
+	}
 	params, err := auditParams(records)
 	if err != nil {
 		return err
@@ -40,6 +45,36 @@ func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 		}
 	}
 	return interpretError(queries.AuditAdd(ctx, params))
+}
+
+// findPersons sets the persons of records that name an object of a patient in an institution, and
+// not the patient: the messages of the registry. A booking needs no statement here.
+func (s *Store) findPersons(ctx context.Context, records []audit.Record) error {
+	type object struct{ lpu, guid uuid.UUID }
+	unknown := map[object][]*audit.Record{}
+	var lpus, guids []uuid.UUID
+	for i := range records {
+		r := &records[i]
+		if r.Person != uuid.Nil || r.Status == http.StatusForbidden {
+			continue
+		}
+		named := object{r.Object("lpu"), cmp.Or(r.Object("card"), r.Object("direction"), r.Object("case"))}
+		if named.lpu == uuid.Nil || named.guid == uuid.Nil {
+			continue
+		}
+		lpus, guids = append(lpus, named.lpu), append(guids, named.guid)
+		unknown[named] = append(unknown[named], r)
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	found, err := db.New(s.pool).AuditPersons(ctx, lpus, guids)
+	for _, row := range found {
+		for _, r := range unknown[object{row.LpuGuid, row.Guid}] {
+			r.Person = row.PersonGuid
+		}
+	}
+	return err
 }
 
 // SQLSTATEs of an insert into the audit.
