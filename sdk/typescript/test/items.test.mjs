@@ -8,9 +8,10 @@ import { dayAhead, direction, startTalon, systemClient } from './service.mjs';
 
 const contract = parse(await readFile(new URL('../../../openapi.yaml', import.meta.url), 'utf8'));
 
-/** The operations with a cursor. */
+/** The operations with a cursor, without the one whose pages are bundles of FHIR. */
 const paged = Object.values(contract.paths)
   .flatMap((item) => Object.values(item))
+  .filter(({ operationId }) => operationId !== 'exportAudit')
   .filter(({ parameters = [] }) => parameters.some(({ $ref = '' }) => $ref.endsWith('/Cursor')));
 
 /** Institution Б, of the system client. */
