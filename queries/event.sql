@@ -42,7 +42,7 @@ ORDER BY number
 LIMIT @most;
 
 -- name: EventRecord :exec
--- Gives waiting events their places after the last ones of the region and of their institutions.
+-- Gives waiting events their places, those of the region after @last_position.
 INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 SELECT sqlc.arg(recorded_at)::timestamptz, row_number() OVER (ORDER BY o.number) + sqlc.arg(last_position)::bigint, o.lpu_guid,
     coalesce(s.sequence, 0) + row_number() OVER (PARTITION BY o.lpu_guid ORDER BY o.number),
@@ -72,6 +72,10 @@ UPDATE event_recorder SET position = @position, recorded_at = @recorded_at;
 -- Returns the last place in the feed, and the last one whose event is not kept any more.
 SELECT position, recorded_at, dropped
 FROM event_recorder;
+
+-- name: EventIsPlace :one
+-- Returns whether the feed has an event at a place.
+SELECT EXISTS (SELECT FROM event WHERE recorded_at = @recorded_at AND position = @position);
 
 -- name: EventList :many
 -- Returns the events of all institutions after a place, in order.

@@ -56,6 +56,20 @@ func (q *Queries) EventEnds(ctx context.Context) (EventEndsRow, error) {
 	return i, err
 }
 
+const eventIsPlace = `-- name: EventIsPlace :one
+SELECT EXISTS (SELECT FROM event WHERE recorded_at = $1 AND position = $2)
+`
+
+// Returns whether the feed has an event at a place.
+//
+//	SELECT EXISTS (SELECT FROM event WHERE recorded_at = $1 AND position = $2)
+func (q *Queries) EventIsPlace(ctx context.Context, recordedAt time.Time, position int64) (bool, error) {
+	row := q.db.QueryRow(ctx, eventIsPlace, recordedAt, position)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const eventList = `-- name: EventList :many
 SELECT recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version
 FROM event
@@ -245,7 +259,7 @@ LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid
 WHERE o.number = ANY($3::bigint[])
 `
 
-// Gives waiting events their places after the last ones of the region and of their institutions.
+// Gives waiting events their places, those of the region after @last_position.
 //
 //	INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 //	SELECT $1::timestamptz, row_number() OVER (ORDER BY o.number) + $2::bigint, o.lpu_guid,

@@ -52,6 +52,7 @@ var fanOut = map[string]string{
 	"AuditOfRequest":            "the id of a request does not tell its person",
 	"ClientAssertionSweep":      "a sweep",
 	"EventBacklog":              "a metric, read twice a minute by each instance",
+	"EventIsPlace":              "where a reader of the feed goes on",
 	"EventList":                 "the feed of a system of the region",
 	"EventsAt":                  "events that are sent to a webhook again",
 	"EventOutboxDelete":         "the recorder, of which there is one",

@@ -5976,7 +5976,7 @@ type ClientInterface interface {
 	//
 	// **Order.** An event never appears at a place before a `next` that was already returned, even if
 	// its transaction ends late. Events of one object are in the order of its changes. An event can
-	// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+	// be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
 	// institution without gaps from 1, so that a reader of all types can check it.
 	//
 	// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -5998,7 +5998,9 @@ type ClientInterface interface {
 	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 	//
 	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
-	// begin anew.
+	// begin anew. The same happens if the service had to go back to a backup, and the events up to
+	// `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+	// and accept a lower `sequence`.
 	//
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -8155,7 +8157,7 @@ func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID Direction
 //
 // **Order.** An event never appears at a place before a `next` that was already returned, even if
 // its transaction ends late. Events of one object are in the order of its changes. An event can
-// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+// be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
 // institution without gaps from 1, so that a reader of all types can check it.
 //
 // **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -8177,7 +8179,9 @@ func (c *Client) ListDirectionSlots(ctx context.Context, directionGUID Direction
 // | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 //
 // **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
-// begin anew.
+// begin anew. The same happens if the service had to go back to a backup, and the events up to
+// `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+// and accept a lower `sequence`.
 //
 // Corresponds with GET /events (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15505,7 +15509,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// **Order.** An event never appears at a place before a `next` that was already returned, even if
 	// its transaction ends late. Events of one object are in the order of its changes. An event can
-	// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+	// be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
 	// institution without gaps from 1, so that a reader of all types can check it.
 	//
 	// **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -15527,7 +15531,9 @@ type ClientWithResponsesInterface interface {
 	// | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 	//
 	// **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
-	// begin anew.
+	// begin anew. The same happens if the service had to go back to a backup, and the events up to
+	// `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+	// and accept a lower `sequence`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -30661,7 +30667,7 @@ func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context
 //
 // **Order.** An event never appears at a place before a `next` that was already returned, even if
 // its transaction ends late. Events of one object are in the order of its changes. An event can
-// be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+// be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
 // institution without gaps from 1, so that a reader of all types can check it.
 //
 // **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -30683,7 +30689,9 @@ func (c *ClientWithResponses) ListDirectionSlotsWithResponse(ctx context.Context
 // | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
 //
 // **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
-// begin anew.
+// begin anew. The same happens if the service had to go back to a backup, and the events up to
+// `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+// and accept a lower `sequence`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -1122,7 +1122,7 @@ export const listImportErrors = (
  *
  * **Order.** An event never appears at a place before a `next` that was already returned, even if
  * its transaction ends late. Events of one object are in the order of its changes. An event can
- * be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+ * be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
  * institution without gaps from 1, so that a reader of all types can check it.
  *
  * **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -1144,7 +1144,9 @@ export const listImportErrors = (
  * | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
  *
  * **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
- * begin anew.
+ * begin anew. The same happens if the service had to go back to a backup, and the events up to
+ * `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+ * and accept a lower `sequence`.
  */
 export const listEvents = (
   talon: Talon,
