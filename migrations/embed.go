@@ -16,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"talon.example/internal/pooler"
 )
 
 // FS contains the migrations: files NNNNN_name.sql, each with its Up and Down.
@@ -39,6 +41,11 @@ var ErrBeforeBaseline = errors.New("the database was created by a build before t
 // because they would break its guarantees.
 var ErrBuildTooOld = errors.New("this build is too old for the database")
 
+// ErrPooler is returned by Up for the address of a pooler such as PgBouncer, which would give its
+// statements and its session lock to different sessions.
+var ErrPooler = errors.New("migrations cannot run through a pooler such as PgBouncer: set TALON_MIGRATE=false, " +
+	"and run talon migrate with the address of the database itself")
+
 // A migration that waits for a lock blocks all later requests for the lock. Therefore it fails
 // after lockTimeout, which is shorter than the service waits for locks, and Up retries it after
 // lockPause, at most lockTries times in total.
@@ -51,9 +58,10 @@ const (
 
 // Up migrates the database to the newest schema. It holds a session lock, so that several instances
 // may call it at once: one migrates, and the others wait for at most five minutes and then find an
-// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline.
+// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline, and
+// for the address of a pooler ErrPooler.
 func Up(ctx context.Context, databaseURL string) error {
-	current, err := Current(ctx, databaseURL)
+	current, err := startOf(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
@@ -106,16 +114,42 @@ func Latest() (int64, error) {
 
 // Current returns the schema version of the database, or 0 if it was never migrated. It only reads.
 func Current(ctx context.Context, databaseURL string) (int64, error) {
-	config, err := connConfig(databaseURL)
+	conn, err := connect(ctx, databaseURL)
 	if err != nil {
 		return 0, err
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return 0, fmt.Errorf("open the database: %w", err)
-	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return CurrentOf(ctx, conn)
+}
+
+// startOf is Current for a database that is going to be migrated. The error wraps ErrPooler if the
+// address is that of a pooler.
+func startOf(ctx context.Context, databaseURL string) (int64, error) {
+	conn, err := connect(ctx, databaseURL)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	behind, err := pooler.Behind(ctx, conn)
+	if err != nil {
+		return 0, fmt.Errorf("connect to the database: %w", err)
+	}
+	if behind {
+		return 0, ErrPooler
+	}
+	return CurrentOf(ctx, conn)
+}
+
+func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+	config, err := connConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	return conn, nil
 }
 
 // Database is an open database.

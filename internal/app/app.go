@@ -23,6 +23,7 @@ import (
 	"talon.example/internal/httpapi"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/mip"
+	"talon.example/internal/pooler"
 	"talon.example/internal/postgres"
 	"talon.example/internal/registry"
 	"talon.example/internal/telemetry"
@@ -104,6 +105,9 @@ func New(
 		MaxConns: config.DatabaseConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := pooler.Check(ctx, pool); err != nil {
 		return nil, err
 	}
 	if err := prepareSchema(ctx, config, pool, log); err != nil {
