@@ -206,6 +206,7 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 		return err
 	}
 	config.RuntimeParams["lock_timeout"] = lockTimeout
+	config.RuntimeParams["statement_timeout"] = "0" // the role may have that of requests
 	conn := stdlib.OpenDB(*config)
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {

@@ -33,8 +33,8 @@ const (
 	afterRestore = 80
 )
 
-// Promise: a base backup and the archived log restore the database of any moment: exactly the visits
-// that were confirmed by then. The service starts, and books. A client that holds a later
+// Promise: a base backup and the archived log restore the database of any moment: exactly the
+// visits that were confirmed by then. The service starts, and books. A client that holds a later
 // confirmation is told by a documented response that its visit is gone, its Idempotency-Key books
 // anew, and a reader of events that are lost gets events_expired.
 func TestRestoreOfABackup(t *testing.T) {
