@@ -94,7 +94,7 @@ func newRegion(t *testing.T, database string, patients int) *region {
 func build(t *testing.T, sources string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "talon")
-	compile := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", binary, "./cmd/talon")
+	compile := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/talon")
 	compile.Dir, compile.Env = sources, append(os.Environ(), "GOFLAGS=-buildvcs=false")
 	output, err := compile.CombinedOutput()
 	require.NoError(t, err, "%s", output)

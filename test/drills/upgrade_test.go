@@ -26,8 +26,8 @@ const longestWait = time.Second
 
 // Promise: the release before and this one run side by side on one database, before, during and
 // after the migrations, while bookings run: every booking is confirmed and stored, and no statement
-// waits longer than a second. The release before is that before the newest migration, or each of
-// the commits in TALON_DRILL_BASES.
+// waits longer than a second. Afterwards the release before starts again. It is that before the
+// newest migration, or each of the commits in TALON_DRILL_BASES.
 func TestUpgradeUnderLoad(t *testing.T) {
 	requireHistory(t)
 	newer := build(t, "../..")
@@ -125,11 +125,13 @@ func upgrade(t *testing.T, base, newer string) {
 	counts = append(counts, phase(patients*3/4, []*instance{second}, func() { time.Sleep(period) }))
 	second.stop()
 	waits.end()
+	back := r.startReady(older, database) // as after an upgrade that is undone
+	back.stop()
 
 	r.requireStored(all...)
 	after, err := migrations.Current(t.Context(), database)
 	require.NoError(t, err)
-	for _, i := range []*instance{first, second} {
+	for _, i := range []*instance{first, second, back} {
 		require.NotContains(t, i.logs.String(), `"level":"ERROR"`)
 	}
 	require.Less(t, waits.lock, longestWait, "a statement of the service has waited for a lock")
