@@ -38,15 +38,16 @@ func Check(ctx context.Context, pool *pgxpool.Pool) error {
 	config := pool.Config().ConnConfig
 	mode := config.DefaultQueryExecMode
 	if mode == pgx.QueryExecModeExec || mode == pgx.QueryExecModeSimpleProtocol {
-		return errors.New("DATABASE_URL: default_query_exec_mode=exec and simple_protocol cannot send lists of guids: " +
-			"remove it, or set cache_describe for PgBouncer")
+		return errors.New("DATABASE_URL: default_query_exec_mode=exec and simple_protocol cannot send " +
+			"lists of guids: remove it, or set cache_describe for PgBouncer")
 	}
 	conn, err := pool.Acquire(ctx)
 	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == protocolViolation && strings.HasPrefix(refused.Message, refusedParameter) {
-		names := slices.Sorted(maps.Keys(config.RuntimeParams))
-		return fmt.Errorf("PgBouncer refuses start-up parameters: set ignore_startup_parameters = %s in pgbouncer.ini: %w",
-			strings.Join(names, ","), err)
+	if errors.As(err, &refused) && refused.Code == protocolViolation &&
+		strings.HasPrefix(refused.Message, refusedParameter) {
+		names := strings.Join(slices.Sorted(maps.Keys(config.RuntimeParams)), ",")
+		return fmt.Errorf("PgBouncer refuses start-up parameters: "+
+			"set ignore_startup_parameters = %s in pgbouncer.ini: %w", names, err)
 	}
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -80,8 +81,8 @@ func checkParameters(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("the pooler ignores parameters that the service needs. Set them in the database, and let the "+
-			"pooler reconnect: %s", strings.Join(missing, " "))
+		return fmt.Errorf("the pooler ignores parameters that the service needs: "+
+			"set them in the database, and let the pooler reconnect: %s", strings.Join(missing, " "))
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ func TestWithoutPooler(t *testing.T) {
 	t.Parallel()
 	database := testdb.Fresh(t)
 	for mode, refused := range map[string]bool{
-		"cache_statement": false, "cache_describe": false, "describe_exec": false, "exec": true, "simple_protocol": true,
+		"cache_statement": false, "cache_describe": false, "describe_exec": false,
+		"exec": true, "simple_protocol": true,
 	} {
 		config, err := pgxpool.ParseConfig(database + "&default_query_exec_mode=" + mode)
 		require.NoError(t, err)

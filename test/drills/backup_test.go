@@ -84,10 +84,12 @@ func TestRestoreOfABackup(t *testing.T) {
 	first, second := beforeMoment+1, beforeMoment+2
 	token := r.Token(person(first))
 	path := "/appointments/" + lost[first].String()
-	talon.must(http.MethodDelete, path, token, "", harness.Fields{"ReasonCode": 1}).RequireRefusal(t, "appointment_absent")
-	talon.must(http.MethodPost, path+"/move", token, "", harness.Fields{"SlotId": afterRestore}).RequireRefusal(t, "appointment_absent")
+	a := talon.must(http.MethodDelete, path, token, "", harness.Fields{"ReasonCode": 1})
+	a.RequireRefusal(t, "appointment_absent")
+	a = talon.must(http.MethodPost, path+"/move", token, "", harness.Fields{"SlotId": afterRestore})
+	a.RequireRefusal(t, "appointment_absent")
 	require.NotContains(t, talon.must(http.MethodGet, "/appointments", token, "", nil).Raw, lost[first].String())
-	a := talon.must(http.MethodPost, "/appointments", token, keyOf(first), body(first, first))
+	a = talon.must(http.MethodPost, "/appointments", token, keyOf(first), body(first, first))
 	require.Equal(t, http.StatusOK, a.StatusCode, a.Raw)
 	require.Empty(t, a.Header.Get("Idempotency-Replayed"), "the key was lost with its visit")
 	kept[first] = harness.AppointmentOf(a).GUID
@@ -113,8 +115,8 @@ func TestRestoreOfABackup(t *testing.T) {
 	feed.followTo(2*afterMoment + 2*(afterRestore-afterMoment+1))
 	refused = talon.must(http.MethodGet, "/events?after="+url.QueryEscape(lostPlace), feed.token, "", nil)
 	refused.RequireRefusal(t, "events_expired")
-	t.Logf("backup in %s; %d visits confirmed by the moment of the recovery, %d later; restored in %s, exactly the %d were there; "+
-		"the service was ready after %s, and %d more were booked",
+	t.Logf("backup in %s; %d visits confirmed by the moment of the recovery, %d later; restored in %s, "+
+		"exactly the %d were there; the service was ready after %s, and %d more were booked",
 		backup.Round(time.Millisecond), beforeMoment, len(lost), restore.Round(time.Millisecond), beforeMoment,
 		start.Round(time.Millisecond), len(kept)-beforeMoment)
 	t.Logf("lost visits: cancel and move got appointment_absent, a repeated key booked anew or got slot_full; "+
@@ -216,7 +218,8 @@ func (s *server) restore(moment time.Time) {
 	require.NoError(t, os.RemoveAll(s.data))
 	require.NoError(t, os.Rename(filepath.Join(s.folder, "base"), s.data))
 	require.NoError(t, os.Chmod(s.data, 0o700))
-	settings := fmt.Sprintf("restore_command = 'cp %s/%%f %%p'\nrecovery_target_time = '%s'\nrecovery_target_action = promote\n",
+	settings := fmt.Sprintf("restore_command = 'cp %s/%%f %%p'\nrecovery_target_time = '%s'\n"+
+		"recovery_target_action = promote\n",
 		filepath.Join(s.folder, "wal"), moment.UTC().Format("2006-01-02 15:04:05.999999-07"))
 	file, err := os.OpenFile(filepath.Join(s.data, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(t, err)

@@ -42,7 +42,8 @@ func TestPgBouncer(t *testing.T) {
 	bouncer.start("")
 	r.start(binary, bouncer.url, "TALON_MIGRATE=false").refuses("set ignore_startup_parameters = " + ignored)
 	bouncer.start(ignored)
-	r.start(binary, bouncer.url, "TALON_MIGRATE=false").refuses("add default_query_exec_mode=cache_describe to DATABASE_URL")
+	r.start(binary, bouncer.url, "TALON_MIGRATE=false").
+		refuses("add default_query_exec_mode=cache_describe to DATABASE_URL")
 	for _, mode := range []string{"exec", "simple_protocol"} {
 		r.start(binary, bouncer.url+"&default_query_exec_mode="+mode, "TALON_MIGRATE=false").
 			refuses("default_query_exec_mode=exec and simple_protocol cannot send lists of guids")

@@ -226,7 +226,8 @@ func (i *instance) must(method, path, token, key string, body any) harness.Answe
 // body is the booking of a patient in a cell.
 func body(patient, cell int) harness.Fields {
 	return harness.Fields{
-		"DirectionGuid": guid(2, patient), "DirectionType": "consult", "LpuFromGuid": from, "LpuToGuid": to, "SlotId": cell,
+		"DirectionGuid": guid(2, patient), "DirectionType": "consult", "LpuFromGuid": from, "LpuToGuid": to,
+		"SlotId": cell,
 	}
 }
 
@@ -257,7 +258,9 @@ func (c *tally) count() int {
 
 // load books for patients from first on until stop is closed, each of the clients at its instance,
 // with a pause after each booking.
-func load(first, clients int, pause time.Duration, stop <-chan struct{}, instances ...*instance) (*tally, *sync.WaitGroup) {
+func load(
+	first, clients int, pause time.Duration, stop <-chan struct{}, instances ...*instance,
+) (*tally, *sync.WaitGroup) {
 	c := &tally{visits: map[int]uuid.UUID{}}
 	var next atomic.Int64
 	next.Store(int64(first))
@@ -273,7 +276,8 @@ func load(first, clients int, pause time.Duration, stop <-chan struct{}, instanc
 				case <-ticker.C:
 				}
 				patient := int(next.Add(1) - 1)
-				a, took, err := at.send(http.MethodPost, "/appointments", at.Token(person(patient)), keyOf(patient), body(patient, patient))
+				token := at.Token(person(patient))
+				a, took, err := at.send(http.MethodPost, "/appointments", token, keyOf(patient), body(patient, patient))
 				c.mu.Lock()
 				switch c.longest = max(c.longest, took); {
 				case err != nil:

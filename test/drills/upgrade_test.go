@@ -31,7 +31,7 @@ const longestWait = time.Second
 func TestUpgradeUnderLoad(t *testing.T) {
 	requireHistory(t)
 	newer := build(t, "../..")
-	for _, base := range strings.Fields(cmp.Or(os.Getenv("TALON_DRILL_BASES"), beforeNewestMigration(t))) {
+	for base := range strings.FieldsSeq(cmp.Or(os.Getenv("TALON_DRILL_BASES"), beforeNewestMigration(t))) {
 		t.Run(base, func(t *testing.T) { upgrade(t, base, newer) })
 	}
 }
@@ -140,7 +140,8 @@ func upgrade(t *testing.T, base, newer string) {
 		"%d, %d and %d bookings before and during the migrations, side by side, and after; 0 not confirmed, 0 lost; "+
 		"the longest booking took %s, the longest wait for a lock %s, the longest of %d probes of all tables %s",
 		base, before, after, migrated.Round(time.Millisecond), counts[0], counts[1], counts[2],
-		longest.Round(time.Millisecond), waits.lock.Round(time.Millisecond), waits.probes, waits.probe.Round(time.Millisecond))
+		longest.Round(time.Millisecond), waits.lock.Round(time.Millisecond), waits.probes,
+		waits.probe.Round(time.Millisecond))
 }
 
 // waits are the longest waits in the database until end is called.
