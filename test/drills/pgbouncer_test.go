@@ -124,7 +124,7 @@ max_client_conn = 200
 ignore_startup_parameters = %s
 `, b.host, b.folder, users, ignore)
 	require.NoError(b.t, os.WriteFile(ini, []byte(text), 0o644))
-	b.process = exec.Command("pgbouncer", ini)
+	b.process = exec.Command("pgbouncer", "--quiet", ini)
 	b.process.Stderr = b.t.Output()
 	if os.Geteuid() == 0 { // it does not run as root
 		account, err := user.Lookup("postgres")
