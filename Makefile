@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -122,6 +122,10 @@ drills: postgres ## Practise the restore of a backup, an upgrade under load, and
 		{ echo "make drills needs pgbouncer (Debian: apt-get install pgbouncer)"; exit 1; }
 	go test -tags drills -count 1 -timeout 20m -v ./test/drills 2>&1 | grep -v '^=== '; exit $${PIPESTATUS[0]}
 
+failover: postgres ## Kill, freeze and switch over nodes of a PostgreSQL cluster (Patroni, etcd, HAProxy) under load, and count lost bookings
+	test/failover/install.sh
+	go test -tags failover -count 1 -timeout 20m -v -run TestFailover ./test/failover
+
 # A number of executions, not a duration: go test may report an expired duration as a failure.
 FUZZTIME ?= 100000x
 fuzz: ## Fuzz the parsers of untrusted input: bodies, dates, tokens, key sets (FUZZTIME=100000x each)
@@ -189,7 +193,7 @@ alerts: ## Check and test the alerts for Prometheus with promtool, which is inst
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width
-	$(LINT) run --build-tags chaos,drills,packaged ./...
+	$(LINT) run --build-tags chaos,drills,failover,packaged ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
 		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done
