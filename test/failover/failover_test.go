@@ -89,7 +89,8 @@ func newDrill(t *testing.T) *drill {
 	t.Cleanup(pool.Close)
 	d.service = &harness.Service{T: t, DB: pool, Key: key, Logs: new(harness.Logs), ClockOffset: new(atomic.Int64)}
 	d.service.AdvanceClock(time.Since(harness.Moment)) // the processes use the real clock
-	throughHAProxy := fmt.Sprintf("postgres://talon:%s@%s/talon?sslmode=disable&connect_timeout=2", d.password, haproxyAt)
+	throughHAProxy := fmt.Sprintf("postgres://talon:%s@%s/talon?sslmode=disable&connect_timeout=2",
+		d.password, haproxyAt)
 	for n, by := range []struct{ address, url string }{
 		{"multi-host", d.url("talon", "talon")}, {"HAProxy", throughHAProxy},
 	} {
@@ -133,10 +134,18 @@ func (d *drill) createDatabase() {
 // waitReady waits until the instance is ready by itself.
 func (i *instance) waitReady() {
 	i.t.Helper()
-	require.Eventually(i.t, func() bool {
-		response, err := harness.HTTPClient.Do(i.NewRequest(http.MethodGet, "/health/ready", nil))
-		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
-	}, startTime, pollTime, "the service by %s is not ready; its log is in %s", i.address, logs)
+	require.Eventually(i.t, func() bool { return i.readiness() == http.StatusOK }, startTime, pollTime,
+		"the service by %s is not ready; its log is in %s", i.address, logs)
+}
+
+// readiness returns the status of the check, or 0 if the instance does not listen yet.
+func (i *instance) readiness() int {
+	response, err := harness.HTTPClient.Do(i.NewRequest(http.MethodGet, "/health/ready", nil))
+	if err != nil {
+		return 0
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }
 
 // blow strikes the complete cluster under load, and appends what the clients saw to the table.
@@ -243,12 +252,17 @@ func (d *drill) freezePrimary() time.Duration {
 	return took
 }
 
-// freezeStandby suspends the synchronous standby and its Patroni.
+// freezeStandby suspends the synchronous standby and its Patroni. Readiness notices that commits
+// hang.
 func (d *drill) freezeStandby() time.Duration {
-	standby := d.standby()
+	struck, standby := time.Now(), d.standby()
 	standby.freeze()
 	defer standby.thaw()
-	time.Sleep(frozenFor)
+	for _, i := range d.instances {
+		require.Eventually(d.t, func() bool { return i.readiness() == http.StatusServiceUnavailable },
+			frozenFor, pollTime, "the service by %s stays ready", i.address)
+	}
+	time.Sleep(frozenFor - time.Since(struck))
 	return 0
 }
 
