@@ -194,8 +194,8 @@ func (d *drill) found(i *instance) (confirmed, found int) {
 	return len(guids), d.service.Count(`SELECT count(*) FROM appointment WHERE guid = ANY($1)`, guids)
 }
 
-// check requires that the tables are whole, and that each appointment was confirmed once. It returns
-// the number of confirmed appointments.
+// check requires that the tables are whole, and that each appointment was confirmed once. It
+// returns the number of confirmed appointments.
 func (d *drill) check() int {
 	d.t.Helper()
 	d.service.AdvanceClock(time.Since(d.service.Now()))
