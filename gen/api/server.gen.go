@@ -69,7 +69,7 @@ type ServerInterface interface {
 	PutCancellation(c *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID)
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt)
-	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID)
+	PutReceipt(c *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID)
 	// PutVisitSlot Move a visit to another cell (Перенос записи медицинской организацией)
 	// (PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/slot)
 	PutVisitSlot(c *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID)
@@ -1076,7 +1076,7 @@ func (siw *ServerInterfaceWrapper) PutReceipt(c *gin.Context) {
 	}
 
 	// ------------- Path parameter "appointmentGuid" -------------
-	var appointmentGUID VisitGUID
+	var appointmentGUID BookedVisitGUID
 
 	err = runtime.BindStyledParameterWithOptions("simple", "appointmentGuid", c.Param("appointmentGuid"), &appointmentGUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: true})
 	if err != nil {
@@ -6018,8 +6018,8 @@ func (response PutCancellation503JSONResponse) VisitPutCancellationResponse(w ht
 }
 
 type PutReceiptRequestObject struct {
-	LpuGUID         LpuGUID   `json:"lpuGuid"`
-	AppointmentGUID VisitGUID `json:"appointmentGuid"`
+	LpuGUID         LpuGUID         `json:"lpuGuid"`
+	AppointmentGUID BookedVisitGUID `json:"appointmentGuid"`
 	Body            *PutReceiptJSONRequestBody
 }
 
@@ -15511,7 +15511,7 @@ func (sh *strictHandler) PutCancellation(ctx *gin.Context, lpuGUID LpuGUID, appo
 }
 
 // PutReceipt operation middleware
-func (sh *strictHandler) PutReceipt(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID) {
+func (sh *strictHandler) PutReceipt(ctx *gin.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID) {
 	var request PutReceiptRequestObject
 
 	request.LpuGUID = lpuGUID

@@ -5764,7 +5764,7 @@ type ClientInterface interface {
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutReceipt Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -5780,7 +5780,7 @@ type ClientInterface interface {
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutVisitSlotWithBody Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -7855,7 +7855,7 @@ func (c *Client) PutCancellation(ctx context.Context, lpuGUID LpuGUID, appointme
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReceiptRequestWithBody(c.Server, lpuGUID, appointmentGUID, contentType, body)
 	if err != nil {
 		return nil, err
@@ -7881,7 +7881,7 @@ func (c *Client) PutReceiptWithBody(ctx context.Context, lpuGUID LpuGUID, appoin
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) PutReceipt(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPutReceiptRequest(c.Server, lpuGUID, appointmentGUID, body)
 	if err != nil {
 		return nil, err
@@ -11136,7 +11136,7 @@ func NewPutCancellationRequestWithBody(server string, lpuGUID LpuGUID, appointme
 }
 
 // NewPutReceiptRequest calls the generic PutReceipt builder with application/json body
-func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody) (*http.Request, error) {
+func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
@@ -11147,7 +11147,7 @@ func NewPutReceiptRequest(server string, lpuGUID LpuGUID, appointmentGUID VisitG
 }
 
 // NewPutReceiptRequestWithBody constructs an http.Request for the PutReceipt method, with any body, and a specified content type
-func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewPutReceiptRequestWithBody(server string, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -15287,7 +15287,7 @@ type ClientWithResponsesInterface interface {
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+	PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
 
 	// PutReceiptWithResponse Confirm that a visit is in the institution's books (Квитанция о записи)
 	//
@@ -15303,7 +15303,7 @@ type ClientWithResponsesInterface interface {
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
+	PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error)
 
 	// PutVisitSlotWithBodyWithResponse Move a visit to another cell (Перенос записи медицинской организацией)
 	//
@@ -30391,7 +30391,7 @@ func (c *ClientWithResponses) PutCancellationWithResponse(ctx context.Context, l
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
 	rsp, err := c.PutReceiptWithBody(ctx, lpuGUID, appointmentGUID, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
@@ -30413,7 +30413,7 @@ func (c *ClientWithResponses) PutReceiptWithBodyWithResponse(ctx context.Context
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /clinic/lpus/{lpuGuid}/appointments/{appointmentGuid}/receipt (the `PutReceipt` operationId).
-func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID VisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
+func (c *ClientWithResponses) PutReceiptWithResponse(ctx context.Context, lpuGUID LpuGUID, appointmentGUID BookedVisitGUID, body PutReceiptJSONRequestBody, reqEditors ...RequestEditorFn) (*PutReceiptResponse, error) {
 	rsp, err := c.PutReceipt(ctx, lpuGUID, appointmentGUID, body, reqEditors...)
 	if err != nil {
 		return nil, err
