@@ -93,11 +93,7 @@ func command(ctx context.Context, args []string) (err error) {
 		}
 		return errors.Join(report.markdown(os.Stdout), report.save(*results))
 	case "events", "audit":
-		measured := eventPart
-		if args[0] == "audit" {
-			measured = auditPart
-		}
-		report, err := runPart(ctx, server, measured, *rounds, os.Stderr)
+		report, err := runPart(ctx, server, parts[args[0]], *rounds, os.Stderr)
 		if err != nil {
 			return err
 		}

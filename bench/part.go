@@ -28,20 +28,21 @@ type part struct {
 	bound     string         // on the figures of the report
 }
 
-// eventPart are the functions that queue the events of a transaction. A measurement ends when all
-// its events are in the feed.
-var eventPart = part{
-	name: "events", file: "internal/postgres/event.go",
-	functions: regexp.MustCompile(`(?m)^func \(t \*tx\) tell.*\{$`),
-	pending:   "SELECT EXISTS (SELECT 1 FROM event_outbox)",
-	bound:     "The rate with events must be at least 0.92 of that without.",
-}
-
-// auditPart is the step of the chain that records requests.
-var auditPart = part{
-	name: "audit", file: "internal/httpapi/server/audit.go",
-	functions: regexp.MustCompile(`(?m)^func \(s \*Server\) audit\(.*\{$`),
-	bound:     "The processor time of both with the audit must be at most 1.05 of that without.",
+// parts are the parts that can be measured, by their subcommands: the functions that queue the
+// events of a transaction, until all its events are in the feed, and the step of the chain that
+// records requests.
+var parts = map[string]part{
+	"events": {
+		name: "events", file: "internal/postgres/event.go",
+		functions: regexp.MustCompile(`(?m)^func \(t \*tx\) tell.*\{$`),
+		pending:   "SELECT EXISTS (SELECT 1 FROM event_outbox)",
+		bound:     "The rate with events must be at least 0.92 of that without.",
+	},
+	"audit": {
+		name: "audit", file: "internal/httpapi/server/audit.go",
+		functions: regexp.MustCompile(`(?m)^func \(s \*Server\) audit\(.*\{$`),
+		bound:     "The processor time of both with the audit must be at most 1.05 of that without.",
+	},
 }
 
 // partReport is the result of the benchmark of a part.

@@ -109,6 +109,12 @@ func (a Address) String() string {
 	return parsed.Redacted()
 }
 
+// isHTTP reports whether it is an absolute address of http or https.
+func (a Address) isHTTP() bool {
+	parsed, err := url.Parse(string(a))
+	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
+}
+
 // ReadConfig reads the settings from environment variables. Its error lists all problems, without
 // the values.
 func ReadConfig(environment map[string]string) (Config, error) {
@@ -207,9 +213,7 @@ func (c *Config) validate(unreadable map[string]string) error {
 		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL}, {"TALON_AUTH_TOKEN_URL", c.AuthTokenURL},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.OtelEndpoint}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.OtelTracesEndpoint},
 	} {
-		parsed, err := url.Parse(string(address.value))
-		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
-		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
+		require(address.value == "" || address.value.isHTTP(), address.name, "must be an http or https address")
 	}
 	require(c.OtelExporter == "otlp" || c.OtelExporter == "none", "OTEL_TRACES_EXPORTER", "must be otlp or none")
 	require(c.OtelProtocol == "http/protobuf", "OTEL_EXPORTER_OTLP_PROTOCOL", "must be http/protobuf")

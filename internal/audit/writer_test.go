@@ -44,8 +44,8 @@ func (m *memory) fail(err error) {
 	m.err = err
 }
 
-func newWriter(m *memory, places int) *audit.Writer {
-	return audit.NewWriter(m, slog.New(slog.DiscardHandler), places)
+func newWriter(m *memory) *audit.Writer {
+	return audit.NewWriter(m, slog.New(slog.DiscardHandler), 100)
 }
 
 func records(n int) []audit.Record { return make([]audit.Record, n) }
@@ -64,7 +64,7 @@ func TestRequestsShareATransaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{}
-		w := newWriter(store, 100)
+		w := newWriter(store)
 		defer w.Close()
 		start := time.Now()
 		var group sync.WaitGroup
@@ -91,7 +91,7 @@ func TestFailedRecordsAreRepeated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{err: errors.New("permission denied")}
-		w := newWriter(store, 100)
+		w := newWriter(store)
 		defer w.Close()
 		requireUnavailable(t, w.Write(t.Context(), records(1)))
 		requireUnavailable(t, w.Available())
@@ -112,7 +112,7 @@ func TestWaitForARecordIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{}
-		w := newWriter(store, 100)
+		w := newWriter(store)
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		start := time.Now()
@@ -128,7 +128,7 @@ func TestCloseOfTheWriter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := &memory{err: errors.New("the disk is full")}
-		w := newWriter(store, 100)
+		w := newWriter(store)
 		requireUnavailable(t, w.Write(t.Context(), records(1)))
 		start := time.Now()
 		w.Close()

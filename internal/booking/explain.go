@@ -57,6 +57,7 @@ func (f *Facts) explain(refusal *Refusal) *Refusal {
 		if active := f.activeInSpeciality(); active != nil {
 			list.visit(comparedVisit, &active.ExistingAppointment)
 		}
+	default: // other rules compare no visit
 	}
 	refusal.Compared = list.values
 	return refusal

@@ -75,8 +75,8 @@ func Register(s *server.Server, config Config) {
 
 func newHandlers(config Config) *handlers {
 	return &handlers{
-		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, audit: config.Audit, imports: config.Imports,
-		feed: config.Feed, webhooks: config.Webhooks,
+		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, audit: config.Audit,
+		imports: config.Imports, feed: config.Feed, webhooks: config.Webhooks,
 		issuer: config.Issuer, assertions: config.Assertions, metrics: config.Metrics,
 		ready: config.Ready, now: config.Now,
 	}

@@ -134,7 +134,8 @@ ignore_startup_parameters = %s
 		gid, err := strconv.Atoi(account.Gid)
 		require.NoError(b.t, err)
 		require.NoError(b.t, os.Chown(b.folder, uid, gid))
-		b.process.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		credential := &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		b.process.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	}
 	require.NoError(b.t, b.process.Start())
 	process, ended := b.process, make(chan struct{})

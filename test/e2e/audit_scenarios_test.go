@@ -71,7 +71,7 @@ func TestAuditOfEveryOperation(t *testing.T) {
 		scenario.Request.Headers["X-Acting-User"] = "operator-17"
 		a := s.SendScenario(scenario)
 		where := scenario.Name + " of " + id
-		require.Equal(t, id, a.Header.Get("X-Request-Id"), where)
+		require.Equal(t, id, a.Header.Get("X-Request-ID"), where)
 		require.EqualValues(t, scenario.Status, a.StatusCode, "%s: %s", where, a.Raw)
 		records := auditedRows(t, s, id)
 		rule := booking.Name("")
@@ -90,7 +90,7 @@ func TestAuditOfEveryOperation(t *testing.T) {
 		}
 		for _, record := range records {
 			require.Equal(t, *scenario.Operation, record.Operation, where)
-			require.EqualValues(t, scenario.Status, record.Status, where)
+			require.Equal(t, scenario.Status, record.Status, where)
 			require.EqualValues(t, rule, record.Rule, where)
 			require.Equal(t, "operator-17", record.ActingUser, where)
 			require.NotEqual(t, uuid.Nil, record.ClientGuid, where)

@@ -46,7 +46,7 @@ func (a *auditor) read(query string) api.AuditPage {
 // only returns the only record of a response.
 func (a *auditor) only(response harness.Answer) api.AuditRecord {
 	a.T.Helper()
-	page := a.read("requestId=" + response.Header.Get("X-Request-Id"))
+	page := a.read("requestId=" + response.Header.Get("X-Request-ID"))
 	require.Len(a.T, page.Items, 1)
 	return page.Items[0]
 }
@@ -85,7 +85,8 @@ func TestAuditOfABooking(t *testing.T) {
 	require.Nil(t, record.Explanation)
 	require.Contains(t, record.Objects, api.AuditObject{Kind: "direction", ID: r.Direction.String()})
 	require.Contains(t, record.Objects, api.AuditObject{Kind: "lpuTo", ID: r.To.String()})
-	require.Contains(t, record.Objects, api.AuditObject{Kind: "appointment", ID: harness.AppointmentOf(booked).GUID.String()})
+	visit := harness.AppointmentOf(booked).GUID.String()
+	require.Contains(t, record.Objects, api.AuditObject{Kind: "appointment", ID: visit})
 }
 
 // Promise: the record of a refused booking has what the rule compared, and nothing personal.
@@ -165,7 +166,7 @@ func TestAuditOfRejections(t *testing.T) {
 
 	anonymous := r.Send("/appointments", "{}")
 	anonymous.RequireRefusal(t, "token_missing")
-	require.Empty(t, a.read("requestId="+anonymous.Header.Get("X-Request-Id")).Items)
+	require.Empty(t, a.read("requestId="+anonymous.Header.Get("X-Request-ID")).Items)
 }
 
 // Promise: a page of an institution's visits leaves a record for each of its patients.
@@ -193,7 +194,7 @@ func TestAuditOfOthersIsNotRead(t *testing.T) {
 	booked := r.TryBook()
 	require.Len(t, region.read("").Items, 1)
 	require.Empty(t, clinic.read("personGuid="+r.Person.String()).Items)
-	require.Empty(t, clinic.read("requestId="+booked.Header.Get("X-Request-Id")).Items)
+	require.Empty(t, clinic.read("requestId="+booked.Header.Get("X-Request-ID")).Items)
 	require.Empty(t, clinic.read("clientGuid="+harness.ClientGuid.String()).Items)
 	own := clinic.read("").Items
 	require.Len(t, own, 3)
@@ -292,7 +293,7 @@ func TestAuditSurvivesKill(t *testing.T) {
 				_ = response.Body.Close()
 				if response.StatusCode == http.StatusOK {
 					mu.Lock()
-					answered = append(answered, response.Header.Get("X-Request-Id"))
+					answered = append(answered, response.Header.Get("X-Request-ID"))
 					mu.Unlock()
 				}
 			}
@@ -329,7 +330,8 @@ func TestAuditUnavailable(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return sc.Count(`SELECT count(*) FROM audit_record`) == before+1
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return sc.TryBook().StatusCode == http.StatusOK }, 20*time.Second, 50*time.Millisecond)
+	books := func() bool { return sc.TryBook().StatusCode == http.StatusOK }
+	require.Eventually(t, books, 20*time.Second, 50*time.Millisecond)
 }
 
 // Promise: a mistake in the grants loses no record. Requests get 503 until it is mended, and are
@@ -346,7 +348,8 @@ func TestAuditWithoutRights(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return sc.Count(`SELECT count(*) FROM audit_record`) == before+1
 	}, 20*time.Second, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return sc.TryBook().StatusCode == http.StatusOK }, 20*time.Second, 50*time.Millisecond)
+	books := func() bool { return sc.TryBook().StatusCode == http.StatusOK }
+	require.Eventually(t, books, 20*time.Second, 50*time.Millisecond)
 }
 
 // Promise: a request is recorded for its own patient only, whatever else it names.
@@ -410,7 +413,8 @@ func startServe(t *testing.T, sc *harness.Scene) *served {
 }
 
 func (s *served) token(person uuid.UUID) string {
-	signed, err := s.key.Sign(auth.Caller{Person: person, Client: harness.ClientGuid}, "issuer", "talon", time.Now(), time.Hour)
+	caller := auth.Caller{Person: person, Client: harness.ClientGuid}
+	signed, err := s.key.Sign(caller, "issuer", "talon", time.Now(), time.Hour)
 	require.NoError(s.t, err)
 	return signed
 }

@@ -350,6 +350,7 @@ func (t *touched) addBody(body []byte, top string) {
 			if kind := kindOfField(names, name, top); kind != "" {
 				t.add(kind, token.String())
 			}
+		default: // true, false and null are no guids
 		}
 	}
 }
