@@ -18,9 +18,15 @@ type Compared struct {
 // comparedVisit is the name of the visit that prevents a booking. It may be in any institution.
 const comparedVisit = "appointment"
 
-// Elsewhere reports whether the value is about a visit that may be in another institution than the
+// comparedPerson is the name of the patient of a referral, who may be another one than that of the
 // request.
-func (c Compared) Elsewhere() bool { return strings.HasPrefix(c.Name, comparedVisit+".") }
+const comparedPerson = "direction.personGuid"
+
+// Elsewhere reports whether the value is about another patient, or about a visit that may be in
+// another institution than the request.
+func (c Compared) Elsewhere() bool {
+	return c.Name == comparedPerson || strings.HasPrefix(c.Name, comparedVisit+".")
+}
 
 // explain sets what the rule of a refusal compared, and whose request it was. It returns the
 // refusal.
@@ -65,7 +71,10 @@ func (f *Facts) explain(refusal *Refusal) *Refusal {
 
 func (f *Facts) compareDirection(c *comparison) {
 	d := f.Direction
-	c.guid("direction.personGuid", d.Person)
+	c.guid(comparedPerson, d.Person)
+	if d.Person != f.Patient.Person {
+		return // the rule compares nothing else of another patient's referral
+	}
 	c.text("direction.specialityCode", d.SpecialityCode)
 	c.text("direction.dateEnd", d.DateEnd.Format(time.DateOnly))
 	c.guid("direction.holderLegalEntityGuid", d.HolderLegalEntity)

@@ -204,6 +204,26 @@ func TestAuditOfOthersIsNotRead(t *testing.T) {
 	require.Len(t, region.read("personGuid="+r.Person.String()).Items, 2, "the booking, and who has asked for it")
 }
 
+// Promise: whose referral another guid is, only a client application of every institution learns.
+func TestAuditHidesOtherPatients(t *testing.T) {
+	t.Parallel()
+	c := startBookingDesk(t)
+	other, direction := c.AddPatient()
+	refused := c.bookFor(c.Person, harness.Fields{"DirectionGuid": direction})
+	refused.RequireRefusal(t, "direction_not_patients")
+	record := c.startAuditor().only(refused)
+	require.Equal(t, c.Person, *record.PersonGUID)
+	require.Equal(t, other.String(), compared(t, record)["direction.personGuid"])
+	require.NotContains(t, compared(t, record), "direction.specialityCode")
+
+	scopes := []string{booking.ScopeAuditRead}
+	c.Exec(`UPDATE client_application SET scopes = scopes || $1::text[] WHERE guid = $2`, scopes, c.client)
+	clinic := &auditor{c.registrar, c.SystemToken(c.client, scopes, c.To)}
+	record = clinic.only(refused)
+	require.Equal(t, "direction_not_patients", record.Explanation.Rule)
+	require.NotContains(t, compared(t, record), "direction.personGuid")
+}
+
 // Promise: the export has the same records as AuditEvents, page by page.
 func TestAuditExport(t *testing.T) {
 	t.Parallel()

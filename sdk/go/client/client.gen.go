@@ -1069,7 +1069,7 @@ type AuditExplanation struct {
 	// Example: patient
 	Mender string `json:"mender"`
 
-	// Compared What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way.
+	// Compared What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way, and not whose referral was given.
 	Compared []AuditValue `json:"compared"`
 }
 

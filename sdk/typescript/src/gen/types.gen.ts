@@ -1715,7 +1715,7 @@ export type AuditExplanation = {
      */
     mender: string;
     /**
-     * What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way.
+     * What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way, and not whose referral was given.
      */
     compared: Array<AuditValue>;
 } | null;
