@@ -169,6 +169,23 @@ func TestAuditOfRejections(t *testing.T) {
 	require.Empty(t, a.read("requestId="+anonymous.Header.Get("X-Request-ID")).Items)
 }
 
+// Promise: requests without the scope count for the rate of their client application, so that they
+// cannot fill the audit.
+func TestAuditOfRejectionsIsLimited(t *testing.T) {
+	t.Parallel()
+	r := harness.Start(t, func(c *app.Config) { c.ClientRate = 1 }).Scene()
+	scopes := []string{booking.ScopeAuditRead}
+	client := r.AddSystemClient(scopes)
+	token, path := r.SystemToken(client, scopes), "/clinic/lpus/"+r.To.String()+"/appointments"
+	rejected := 0
+	for r.GetAs(token, path).Refusal.Rule == "scope_missing" {
+		rejected++
+		require.Less(t, rejected, 50)
+	}
+	r.GetAs(token, path).RequireRefusal(t, "too_many_requests")
+	require.Equal(t, rejected, r.Count(`SELECT count(*) FROM audit_record WHERE client_guid = $1`, client))
+}
+
 // Promise: a page of an institution's visits leaves a record for each of its patients.
 func TestAuditOfAList(t *testing.T) {
 	t.Parallel()

@@ -2,8 +2,9 @@
 // non-2xx response.
 //
 // The order is: compress, shed the load, observe, recover, CORS, route, authenticate, limit the
-// rate, read the body, limit the requests at once, audit, authenticate the client application,
-// validate against the contract. Then the generated code binds the request and calls the handler.
+// rate, check the rights, read the body, limit the requests at once, audit, authenticate the client
+// application, validate against the contract. Then the generated code binds the request and calls
+// the handler.
 package server
 
 import (
@@ -111,8 +112,8 @@ func New(config Config) (*Server, error) {
 	}
 	s.engine = s.newRouter(secure, s.shed, s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.protect, s.authenticate, s.throttle, s.readBody, s.limit, s.audit, s.recover,
-		s.authenticateClient, s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.throttle, s.checkRights, s.readBody, s.limit, s.audit,
+		s.recover, s.authenticateClient, s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
 	if err != nil {
 		return nil, fmt.Errorf("set up the compression: %w", err)
