@@ -341,7 +341,7 @@ func (t *touched) addBody(body []byte, top string) {
 		case '{', '[':
 			names = append(names, name)
 		case '}', ']':
-			names = names[:len(names)-1]
+			name, names = names[len(names)-1], names[:len(names)-1] // the next item of a list has it, too
 		case '"', '0':
 			if kind, length := decoder.StackIndex(decoder.StackDepth()); kind == '{' && length%2 == 1 {
 				name = token.String()
