@@ -94,15 +94,15 @@ func (w *Writer) Oldest(now time.Time) time.Duration {
 
 // Write returns nil after the records of a request are committed. It returns a *booking.Refusal if
 // that fails, or has not happened when ctx is done. The records are then written later, unless the
-// process ends before.
+// process ends before. They are lost, and logged, if no place became free for them.
 func (w *Writer) Write(ctx context.Context, records []Record) error {
 	e := &entry{records, time.Now(), make(chan error, 1)}
 	select {
 	case w.queue <- e:
 	case <-ctx.Done():
-		return rejectBecause(ctx.Err())
+		return w.lose(records, ctx.Err())
 	case <-w.stopped:
-		return rejectBecause(errStopped)
+		return w.lose(records, errStopped)
 	}
 	if err := w.Available(); err != nil {
 		return err // it may take long
@@ -115,6 +115,13 @@ func (w *Writer) Write(ctx context.Context, records []Record) error {
 	case <-w.stopped:
 		return rejectBecause(errStopped)
 	}
+}
+
+// lose logs that records have found no place.
+func (w *Writer) lose(records []Record, err error) error {
+	w.log.Error("write the audit: records are lost, their requests were rejected",
+		"records", len(records), "error", err)
+	return rejectBecause(err)
 }
 
 func rejectBecause(err error) error {

@@ -1,9 +1,11 @@
 package audit_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -134,5 +136,24 @@ func TestCloseOfTheWriter(t *testing.T) {
 		w.Close()
 		require.Equal(t, 5*time.Second, time.Since(start))
 		requireUnavailable(t, w.Write(t.Context(), records(1)))
+	})
+}
+
+// Promise: a record that finds no place is logged.
+func TestRecordWithoutAPlaceIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		w := audit.NewWriter(&memory{}, slog.New(slog.NewTextHandler(&lines, nil)), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		for range 3 { // one is being written, and one waits
+			group.Go(func() { requireUnavailable(t, w.Write(ctx, records(1))) })
+			synctest.Wait()
+		}
+		group.Wait()
+		require.Equal(t, 1, strings.Count(lines.String(), "records are lost"))
+		w.Close()
 	})
 }
