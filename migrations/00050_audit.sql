@@ -91,7 +91,7 @@ BEGIN
         WHERE i.inhparent = 'audit_record'::regclass AND c.relname < 'audit_record_' || to_char(today - kept_days, 'YYYYMM')
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE %I', name);
+        EXECUTE format('DROP TABLE IF EXISTS %I', name); -- another instance may drop it at the same time
     END LOOP;
 END
 $$;
