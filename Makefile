@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos fuzz bench-data bench bench-import profile gen gen-check versions release package package-test lint postgres
+.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -117,6 +117,15 @@ test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the m
 chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos
 
+drills: postgres ## Practise the restore of a backup, an upgrade under load, and PgBouncer, which is installed if it is missing (TALON_DRILL_BASES="commit …": releases before)
+	@command -v pgbouncer >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends pgbouncer; } || \
+		{ echo "make drills needs pgbouncer (Debian: apt-get install pgbouncer)"; exit 1; }
+	go test -tags drills -count 1 -timeout 20m -v ./test/drills 2>&1 | grep -v '^=== '; exit $${PIPESTATUS[0]}
+
+failover: postgres ## Kill, freeze and switch over nodes of a PostgreSQL cluster (Patroni, etcd, HAProxy) under load, and count lost bookings
+	test/failover/install.sh
+	go test -tags failover -count 1 -timeout 20m -v -run TestFailover ./test/failover
+
 # A number of executions, not a duration: go test may report an expired duration as a failure.
 FUZZTIME ?= 100000x
 fuzz: ## Fuzz the parsers of untrusted input: bodies, dates, tokens, key sets (FUZZTIME=100000x each)
@@ -177,9 +186,14 @@ package: ## Build the binary, deb, rpm, image and SBOM of the last commit into d
 package-test: postgres ## Install the deb of dist/, book through the installed service, and remove it (as root, on Debian)
 	go test -tags packaged -count 1 -timeout 10m -v ./test/packaged
 
+alerts: ## Check and test the alerts for Prometheus with promtool, which is installed if it is missing (as root, on Debian)
+	@command -v promtool >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends prometheus; }
+	promtool check rules deploy/monitoring/alerts.yml
+	promtool test rules deploy/monitoring/alerts_test.yml
+
 lint: ## Lint Go code, migrations and queries
 	.ci/width
-	$(LINT) run --build-tags chaos,packaged ./...
+	$(LINT) run --build-tags chaos,drills,failover,packaged ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
 		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done

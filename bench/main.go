@@ -7,6 +7,7 @@
 //	go run ./bench profile -scale 0.01
 //	go run ./bench import  -cells 1000000 -rounds 3
 //	go run ./bench events  -rounds 9
+//	go run ./bench audit   -rounds 9
 //	go run ./bench feed    -readers 1000
 //	go run ./bench webhooks -river
 //	go run ./bench years
@@ -39,7 +40,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|feed|webhooks|years [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|audit|feed|webhooks|years [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -91,8 +92,8 @@ func command(ctx context.Context, args []string) (err error) {
 			return err
 		}
 		return errors.Join(report.markdown(os.Stdout), report.save(*results))
-	case "events":
-		report, err := runEvents(ctx, server, *rounds, os.Stderr)
+	case "events", "audit":
+		report, err := runPart(ctx, server, parts[args[0]], *rounds, os.Stderr)
 		if err != nil {
 			return err
 		}

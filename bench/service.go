@@ -62,6 +62,10 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 		"TALON_AUTH_KEY_FILE":     keyFile,
 		"TALON_SHUTDOWN_DELAY":    "0s",
 		"TALON_WEBHOOK_ADDRESSES": "loopback",
+		// The load has fewer patients and client applications than a region.
+		"TALON_PERSON_RATE":          "0",
+		"TALON_PERSON_MAX_IN_FLIGHT": "0",
+		"TALON_CLIENT_RATE":          "0",
 	}, key, nil
 }
 

@@ -20,7 +20,7 @@ export async function startTamperingProxy(target, change) {
     const headers = { ...incoming.headers, 'accept-encoding': 'identity' }; // to read the response
     const forwarded = request(new URL(path, target), { method, headers }, async (received) => {
       const text = Buffer.concat(await received.toArray()).toString();
-      const isJson = /^application\/json/.test(received.headers['content-type'] ?? '');
+      const isJson = /^application\/(\w+\+)?json/.test(received.headers['content-type'] ?? '');
       const response = {
         method,
         path,

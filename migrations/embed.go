@@ -2,6 +2,7 @@
 package migrations
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"talon.example/internal/pooler"
 )
 
 // FS contains the migrations: files NNNNN_name.sql, each with its Up and Down.
@@ -34,10 +37,20 @@ const baseline = 20
 // data cannot be migrated.
 var ErrBeforeBaseline = errors.New("the database was created by a build before the first release: create an empty one")
 
+// ErrBuildTooOld is returned for a database whose schema does not allow builds as old as this one,
+// because they would break its guarantees.
+var ErrBuildTooOld = errors.New("this build is too old for the database")
+
+// ErrPooler is returned by Up for the address of a pooler such as PgBouncer, which would give its
+// statements and its session lock to different sessions.
+var ErrPooler = errors.New("migrations cannot run through a pooler such as PgBouncer: set TALON_MIGRATE=false, " +
+	"and run talon migrate with the address of the database itself")
+
 // A migration that waits for a lock blocks all later requests for the lock. Therefore it fails
-// after lockTimeout, and Up retries it after lockPause, at most lockTries times in total.
+// after lockTimeout, which is shorter than the service waits for locks, and Up retries it after
+// lockPause, at most lockTries times in total.
 const (
-	lockTimeout      = "1s"
+	lockTimeout      = "500ms"
 	lockPause        = 2 * time.Second
 	lockTries        = 30
 	lockNotAvailable = "55P03"
@@ -45,9 +58,10 @@ const (
 
 // Up migrates the database to the newest schema. It holds a session lock, so that several instances
 // may call it at once: one migrates, and the others wait for at most five minutes and then find an
-// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline.
+// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline, and
+// for the address of a pooler ErrPooler.
 func Up(ctx context.Context, databaseURL string) error {
-	current, err := Current(ctx, databaseURL)
+	current, err := startOf(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
@@ -100,23 +114,76 @@ func Latest() (int64, error) {
 
 // Current returns the schema version of the database, or 0 if it was never migrated. It only reads.
 func Current(ctx context.Context, databaseURL string) (int64, error) {
-	config, err := connConfig(databaseURL)
+	conn, err := connect(ctx, databaseURL)
 	if err != nil {
 		return 0, err
-	}
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
-		return 0, fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return CurrentOf(ctx, conn)
 }
 
-// CurrentOf is Current for a database that is already open.
-func CurrentOf(ctx context.Context, db interface {
+// startOf is Current for a database that is going to be migrated. The error wraps ErrPooler if the
+// address is that of a pooler.
+func startOf(ctx context.Context, databaseURL string) (int64, error) {
+	conn, err := connect(ctx, databaseURL)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	behind, err := pooler.Behind(ctx, conn)
+	if err != nil {
+		return 0, fmt.Errorf("connect to the database: %w", err)
+	}
+	if behind {
+		return 0, ErrPooler
+	}
+	return CurrentOf(ctx, conn)
+}
+
+func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+	config, err := connConfig(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	return conn, nil
+}
+
+// Database is an open database.
+type Database interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-},
-) (int64, error) {
+}
+
+// CheckBuild returns an error that wraps ErrBuildTooOld if the schema of the database does not
+// allow builds as old as this one. It only reads.
+func CheckBuild(ctx context.Context, db Database) error {
+	latest, err := Latest()
+	if err != nil {
+		return err
+	}
+	var stored bool
+	if err := db.QueryRow(ctx, "SELECT to_regproc('oldest_build') IS NOT NULL").Scan(&stored); err != nil {
+		return fmt.Errorf("find the oldest build: %w", err)
+	}
+	if !stored {
+		return nil // the schema is older than the check
+	}
+	var oldest int64
+	if err := db.QueryRow(ctx, "SELECT oldest_build()").Scan(&oldest); err != nil {
+		return fmt.Errorf("read the oldest build: %w", err)
+	}
+	if latest < oldest {
+		return fmt.Errorf("%w: it knows the schema up to version %d, and must know version %d: install a newer release",
+			ErrBuildTooOld, latest, oldest)
+	}
+	return nil
+}
+
+// CurrentOf is Current for a database that is already open.
+func CurrentOf(ctx context.Context, db Database) (int64, error) {
 	var migrated bool
 	if err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&migrated); err != nil {
 		return 0, fmt.Errorf("find the version table: %w", err)
@@ -139,6 +206,7 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 		return err
 	}
 	config.RuntimeParams["lock_timeout"] = lockTimeout
+	config.RuntimeParams["statement_timeout"] = "0" // the role may have that of requests
 	conn := stdlib.OpenDB(*config)
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {
@@ -159,6 +227,9 @@ func withProvider(databaseURL string, do func(*goose.Provider) error) (err error
 	return do(provider)
 }
 
+// connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
+const connectTimeout = 2 * time.Second
+
 // connConfig parses the database URL as the service does. It also accepts the parameters of the
 // pool.
 func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
@@ -166,5 +237,6 @@ func connConfig(databaseURL string) (*pgx.ConnConfig, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the database's address: %w", err)
 	}
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
 	return config.ConnConfig, nil
 }

@@ -17,6 +17,12 @@ VALUES
 -- index it passes events that were deleted only once; EXISTS would read them all each time.
 SELECT number FROM event_outbox ORDER BY number LIMIT 1;
 
+-- name: EventBacklog :one
+-- Returns how many events wait for a place in the feed, at most @most, and the time of the oldest,
+-- which is @at if none waits.
+SELECT count(*) AS waiting, coalesce(min(o.at), @at)::timestamptz AS oldest
+FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT @most) o;
+
 -- name: EventRecorderLock :one
 -- Makes this transaction the recorder, and returns the last place in the feed. Returns no row if
 -- another one is the recorder.
@@ -36,7 +42,7 @@ ORDER BY number
 LIMIT @most;
 
 -- name: EventRecord :exec
--- Gives waiting events their places after the last ones of the region and of their institutions.
+-- Gives waiting events their places, those of the region after @last_position.
 INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 SELECT sqlc.arg(recorded_at)::timestamptz, row_number() OVER (ORDER BY o.number) + sqlc.arg(last_position)::bigint, o.lpu_guid,
     coalesce(s.sequence, 0) + row_number() OVER (PARTITION BY o.lpu_guid ORDER BY o.number),
@@ -66,6 +72,10 @@ UPDATE event_recorder SET position = @position, recorded_at = @recorded_at;
 -- Returns the last place in the feed, and the last one whose event is not kept any more.
 SELECT position, recorded_at, dropped
 FROM event_recorder;
+
+-- name: EventIsPlace :one
+-- Returns whether the feed has an event at a place.
+SELECT EXISTS (SELECT FROM event WHERE recorded_at = @recorded_at AND position = @position);
 
 -- name: EventList :many
 -- Returns the events of all institutions after a place, in order.

@@ -149,6 +149,13 @@ SELECT count(*)::integer AS resources, coalesce(min(confirmed_at), @at)::timesta
 FROM schedule_source
 WHERE lpu_guid = @lpu_guid AND version > 0;
 
+-- name: ScheduleSourceConfirmed :batchone
+-- Returns how many schedules an institution has, and when they were confirmed: the one that has
+-- waited for it longest, and the last one. Both are @at if there are none.
+SELECT count(*) AS schedules, coalesce(min(confirmed_at), @at)::timestamptz AS oldest, coalesce(max(confirmed_at), @at)::timestamptz AS newest
+FROM schedule_source
+WHERE lpu_guid = @lpu_guid AND version > 0;
+
 -- name: ScheduleConflictCounts :batchmany
 -- Returns for each resource how many of its cells have visits although they are withdrawn or the
 -- resource is absent. It counts among the closed cells of the institution that begin at @at or

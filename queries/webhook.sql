@@ -187,3 +187,13 @@ RETURNING until;
 
 -- name: WebhookDelivererRelease :exec
 UPDATE webhook_deliverer SET until = @at WHERE instance = @instance;
+
+-- name: WebhookBacklog :one
+-- Returns how many events have to be sent again, at most @most of each webhook, since when the oldest
+-- of them has been tried, which is @at if there is none, and how many webhooks fail, or were
+-- switched off because they did.
+SELECT count(*) AS waiting, coalesce(min(r.since), @at)::timestamptz AS oldest,
+    (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,
+    (SELECT count(*) FROM webhook w WHERE w.status IN ('gone', 'failed')) AS disabled
+FROM webhook one
+CROSS JOIN LATERAL (SELECT retry.since FROM webhook_retry retry WHERE retry.webhook_guid = one.guid LIMIT @most) r;

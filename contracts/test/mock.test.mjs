@@ -18,7 +18,7 @@ let returned = 0;
 for (const operation of operations) {
   test(operation.operationId, async (t) => {
     for (const [status, response] of Object.entries(operation.responses)) {
-      const content = resolve(response).content?.['application/json'];
+      const content = jsonOf(response);
       if (content === undefined) {
         await t.test(status, async () => {
           const received = await fetch(...request(operation, `code=${status}`));
@@ -33,7 +33,7 @@ for (const operation of operations) {
         await t.test(`${status} ${name}`, async () => {
           const received = await fetch(...request(operation, `code=${status}, example=${name}`));
           assert.equal(received.status, Number(status));
-          assert.match(received.headers.get('Content-Type'), /^application\/json/);
+          assert.match(received.headers.get('Content-Type'), /^application\/(\w+\+)?json/);
           assert.deepEqual(await received.json(), resolve(example).value);
           returned++;
         });
@@ -45,12 +45,18 @@ for (const operation of operations) {
 test('the mock returns every example by its name', (t) => {
   const all = operations.flatMap(({ responses }) =>
     Object.values(responses).flatMap((response) =>
-      Object.keys(resolve(response).content?.['application/json'].examples ?? {}),
+      Object.keys(jsonOf(response)?.examples ?? {}),
     ),
   );
   assert.equal(returned, all.length);
   t.diagnostic(`${returned} examples of ${operations.length} operations returned by their names`);
 });
+
+/** Returns what the contract says of a response in JSON or a format that is JSON, or undefined. */
+function jsonOf(response) {
+  const types = Object.entries(resolve(response).content ?? {});
+  return types.find(([type]) => /^application\/(\w+\+)?json$/.test(type))?.[1];
+}
 
 /** Returns a valid request from the contract's examples. Prism ignores `Prefer` in invalid ones. */
 function request({ path, method, parameters = [], requestBody, security = contract.security }, prefer) {

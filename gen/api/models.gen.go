@@ -914,6 +914,280 @@ type AttendanceRequest struct {
 // Example: fulfilled
 type AttendanceRequestAttendance string
 
+// AuditAgent An agent.
+type AuditAgent struct {
+	// Who The client application.
+	Who *AuditReference `json:"who,omitempty"`
+
+	// AltID The user.
+	//
+	// Example: operator-17
+	AltID *string `json:"altId,omitempty"`
+
+	// Requestor Whether this agent has initiated the request: the user, if there is one.
+	//
+	// Example: true
+	Requestor bool `json:"requestor"`
+}
+
+// AuditBundle A Bundle (FHIR R4) of a page of the audit.
+type AuditBundle struct {
+	// ResourceType Always `Bundle`.
+	//
+	// Example: Bundle
+	ResourceType string `json:"resourceType"`
+
+	// Type Always `searchset`.
+	//
+	// Example: searchset
+	Type string `json:"type"`
+
+	// Link The next page. Empty on the last page.
+	Link []AuditLink `json:"link"`
+
+	// Entry The records.
+	Entry []AuditEntry `json:"entry"`
+}
+
+// AuditCoding A Coding of FHIR.
+type AuditCoding struct {
+	// System The code system.
+	//
+	// Example: http://terminology.hl7.org/CodeSystem/audit-entity-type
+	System string `json:"system"`
+
+	// Code The code.
+	//
+	// Example: 1
+	Code string `json:"code"`
+}
+
+// AuditEntity An object.
+type AuditEntity struct {
+	// What Its identifier.
+	What AuditReference `json:"what"`
+
+	// Type 1: a person, 2: an object of the system.
+	Type AuditCoding `json:"type"`
+
+	// Role 1: the patient. Absent for others.
+	Role *AuditCoding `json:"role,omitempty"`
+
+	// Name `person`, `requestId`, or the kind of the object.
+	//
+	// Example: person
+	Name string `json:"name"`
+}
+
+// AuditEntry A record.
+type AuditEntry struct {
+	// FullURL Name of the resource.
+	//
+	// Example: urn:uuid:0198c5a2-5a80-7d10-8c1e-2b6f0a9d7e31
+	FullURL string `json:"fullUrl"`
+
+	// Resource A record as AuditEvent (FHIR R4).
+	Resource AuditEvent `json:"resource"`
+}
+
+// AuditEvent A record as AuditEvent (FHIR R4).
+type AuditEvent struct {
+	// ResourceType Always `AuditEvent`.
+	//
+	// Example: AuditEvent
+	ResourceType string `json:"resourceType"`
+
+	// ID Guid of the record.
+	//
+	// Example: 0198c5a2-5a80-7d10-8c1e-2b6f0a9d7e31
+	ID string `json:"id"`
+
+	// Type Always `rest`.
+	Type AuditCoding `json:"type"`
+
+	// Subtype The operation.
+	Subtype []AuditCoding `json:"subtype"`
+
+	// Action C, R, U, D or E. Absent for an operation that this version does not know.
+	//
+	// Example: C
+	Action *string `json:"action,omitempty"`
+
+	// Recorded When the response was ready.
+	//
+	// Example: 2019-08-20T14:52:14Z
+	Recorded time.Time `json:"recorded"`
+
+	// Outcome 0: success, 4: rejected, 8: the service failed.
+	//
+	// Example: 4
+	Outcome string `json:"outcome"`
+
+	// OutcomeDesc The rule that rejected the request. Absent for a success.
+	//
+	// Example: slot_full
+	OutcomeDesc *string `json:"outcomeDesc,omitempty"`
+
+	// Agent The client application, and its user if it named one.
+	Agent []AuditAgent `json:"agent"`
+
+	// Source Who has recorded it.
+	Source AuditSource `json:"source"`
+
+	// Entity The patient, the objects, and the id of the request (`requestId`).
+	Entity []AuditEntity `json:"entity"`
+}
+
+// AuditExplanation Why the request was rejected. `null` if it was not.
+type AuditExplanation struct {
+	// Rule The rule that rejected the request.
+	//
+	// Example: slot_full
+	Rule string `json:"rule"`
+
+	// Title The rule in English. Empty for a rule that this version does not know.
+	//
+	// Example: The cell has no free place
+	Title string `json:"title"`
+
+	// Message The message of the rule in Russian with its placeholders. Empty for a rule that this version does not know.
+	//
+	// Example: Выбранная ячейка расписания уже занята.
+	Message string `json:"message"`
+
+	// Mender Who can solve it: a value of `Mender`. Empty for a rule that this version does not know.
+	//
+	// Example: patient
+	Mender string `json:"mender"`
+
+	// Compared What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way, and not whose referral was given.
+	Compared []AuditValue `json:"compared"`
+}
+
+// AuditIdentifier The identifier.
+type AuditIdentifier struct {
+	// System `urn:ietf:rfc:3986` for a guid, `urn:talon:slot-id` for the number of a cell.
+	//
+	// Example: urn:ietf:rfc:3986
+	System string `json:"system"`
+
+	// Value The guid as a URN, or the number.
+	//
+	// Example: urn:uuid:7d9c3e0a-1b1f-4b43-9a55-0d6d4f5f2a10
+	Value string `json:"value"`
+}
+
+// AuditLink A link.
+type AuditLink struct {
+	// Relation Always `next`.
+	//
+	// Example: next
+	Relation string `json:"relation"`
+
+	// URL Address relative to the service.
+	//
+	// Example: /audit/fhir?cursor=eyJhdCI6MX0
+	URL string `json:"url"`
+}
+
+// AuditObject An object that a request names.
+type AuditObject struct {
+	// Kind Name of the field or parameter without Guid, such as `direction`, `appointment`, `slot`, `lpuTo`, `mkab`; or `slotId`.
+	//
+	// Example: direction
+	Kind string `json:"kind"`
+
+	// ID Its guid, or the number of a cell.
+	//
+	// Example: e714e964-d8a0-4776-b163-c708371c39a5
+	ID string `json:"id"`
+}
+
+// AuditObserver The service.
+type AuditObserver struct {
+	// Display Always `Talon`.
+	//
+	// Example: Talon
+	Display string `json:"display"`
+}
+
+// AuditPage A page of the audit.
+type AuditPage struct {
+	// Items The records, the newest first.
+	Items []AuditRecord `json:"items"`
+
+	// Next `cursor` of the next page. `null` on the last page.
+	Next *string `json:"next"`
+}
+
+// AuditRecord What one request did to the data of one patient.
+type AuditRecord struct {
+	// GUID Guid of the record.
+	GUID GUID `json:"guid"`
+
+	// At When the response was ready, in UTC.
+	//
+	// Example: 2019-08-20T14:52:14Z
+	At time.Time `json:"at"`
+
+	// RequestID Id of the request.
+	RequestID GUID `json:"requestId"`
+
+	// ClientGUID Guid of the client application that sent it.
+	ClientGUID GUID `json:"clientGuid"`
+
+	// ActingUser The user of the client application, from `X-Acting-User`. `null` if not given.
+	//
+	// Example: operator-17
+	ActingUser *string `json:"actingUser"`
+
+	// Operation The `operationId` of this contract.
+	//
+	// Example: createAppointment
+	Operation string `json:"operation"`
+
+	// PersonGUID The patient. `null` if the request did not reach one.
+	//
+	// Example: 7d9c3e0a-1b1f-4b43-9a55-0d6d4f5f2a10
+	PersonGUID *openapi_types.UUID `json:"personGuid"`
+
+	// Objects The objects that the request and its response name.
+	Objects []AuditObject `json:"objects"`
+
+	// Status HTTP status of the response. It is that of the operation if the record was written late and the client received `database_unavailable`.
+	//
+	// Example: 400
+	Status int32 `json:"status"`
+
+	// Explanation Why the request was rejected. `null` if it was not.
+	Explanation *AuditExplanation `json:"explanation"`
+}
+
+// AuditReference A Reference of FHIR by an identifier.
+type AuditReference struct {
+	// Identifier The identifier.
+	Identifier AuditIdentifier `json:"identifier"`
+}
+
+// AuditSource Who has recorded it.
+type AuditSource struct {
+	// Observer The service.
+	Observer AuditObserver `json:"observer"`
+}
+
+// AuditValue A value that a rule compared.
+type AuditValue struct {
+	// Name Object and field: `slot.…`, `direction.…`, `resource.…`, `mkab.…`, `appointment.…` (the visit that is in the way), `client.…` (its rights), `setting.…`, `now`. A name occurs once for each cell of a complex slot.
+	//
+	// Example: slot.taken
+	Name string `json:"name"`
+
+	// Value A guid, code, number, day, or moment in the zone of the institution.
+	//
+	// Example: 1
+	Value string `json:"value"`
+}
+
 // Booker Who has booked a visit.
 type Booker struct {
 	// Initiator `patient` if the patient has booked it through a client application, `institution` if the institution has (`bookVisit`).
@@ -4136,6 +4410,9 @@ type TooManyHolds = Error
 // TooManyImports The body of every error response.
 type TooManyImports = Error
 
+// TooManyRequests The body of every error response.
+type TooManyRequests = Error
+
 // TooManyWebhooks The body of every error response.
 type TooManyWebhooks = Error
 
@@ -4206,6 +4483,54 @@ type GetAppointmentParams struct {
 type MoveAppointmentParams struct {
 	// IdempotencyKey Makes the request safe to repeat. Use a new random guid for each new request, such as `5f1b7f5e-0a3c-4a57-8d2e-6a1f0b9f4c11`, and the same one for its repetitions. Visible characters, compared exactly.
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
+}
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// PersonGUID Only requests that touched this patient's data. Not the zero guid.
+	PersonGUID *GUID `form:"personGuid,omitempty" json:"personGuid,omitempty"`
+
+	// ClientGUID Only requests of this client application. Not the zero guid.
+	ClientGUID *GUID `form:"clientGuid,omitempty" json:"clientGuid,omitempty"`
+
+	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
+
+	// From Only records of this moment or later.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only records before this moment. Must be after `from`.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ExportAuditParams defines parameters for ExportAudit.
+type ExportAuditParams struct {
+	// PersonGUID Only requests that touched this patient's data. Not the zero guid.
+	PersonGUID *GUID `form:"personGuid,omitempty" json:"personGuid,omitempty"`
+
+	// ClientGUID Only requests of this client application. Not the zero guid.
+	ClientGUID *GUID `form:"clientGuid,omitempty" json:"clientGuid,omitempty"`
+
+	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
+
+	// From Only records of this moment or later.
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Only records before this moment. Must be after `from`.
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Limit Maximum number of items in a page.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor `next` of the previous page. Default: the first page.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // GetCodTokenParams defines parameters for GetCodToken.

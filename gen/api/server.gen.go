@@ -40,6 +40,12 @@ type ServerInterface interface {
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	// (POST /appointments/{appointmentGuid}/move)
 	MoveAppointment(c *gin.Context, appointmentGUID AppointmentGUID, params MoveAppointmentParams)
+	// ListAudit Read who has touched a patient's data (Аудит)
+	// (GET /audit)
+	ListAudit(c *gin.Context, params ListAuditParams)
+	// ExportAudit Read the audit as FHIR AuditEvents (Аудит в FHIR)
+	// (GET /audit/fhir)
+	ExportAudit(c *gin.Context, params ExportAuditParams)
 	// GetCodToken Get a COD token for a patient (Получение токена ЦОД)
 	// (GET /auth/cod/token)
 	GetCodToken(c *gin.Context, params GetCodTokenParams)
@@ -555,6 +561,156 @@ func (siw *ServerInterfaceWrapper) MoveAppointment(c *gin.Context) {
 	}
 
 	siw.Handler.MoveAppointment(c, appointmentGUID, params)
+}
+
+// ListAudit operation middleware
+func (siw *ServerInterfaceWrapper) ListAudit(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListAuditParams
+
+	// ------------- Optional query parameter "personGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "personGuid", c.Request.URL.Query(), &params.PersonGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "clientGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "clientGuid", c.Request.URL.Query(), &params.ClientGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "requestId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "requestId", c.Request.URL.Query(), &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter requestId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", c.Request.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter from: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", c.Request.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter to: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ListAudit(c, params)
+}
+
+// ExportAudit operation middleware
+func (siw *ServerInterfaceWrapper) ExportAudit(c *gin.Context) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ExportAuditParams
+
+	// ------------- Optional query parameter "personGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "personGuid", c.Request.URL.Query(), &params.PersonGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter personGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "clientGuid" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "clientGuid", c.Request.URL.Query(), &params.ClientGUID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter clientGuid: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "requestId" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "requestId", c.Request.URL.Query(), &params.RequestID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter requestId: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", c.Request.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter from: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", c.Request.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter to: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", c.Request.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter limit: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", c.Request.URL.Query(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		siw.ErrorHandler(c, fmt.Errorf("Invalid format for parameter cursor: %w", err), http.StatusBadRequest)
+		return
+	}
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		middleware(c)
+		if c.IsAborted() {
+			return
+		}
+	}
+
+	siw.Handler.ExportAudit(c, params)
 }
 
 // GetCodToken operation middleware
@@ -3093,6 +3249,8 @@ func RegisterHandlersWithOptions(router gin.IRouter, si ServerInterface, options
 	router.GET(options.BaseURL+"/appointments/:appointmentGuid", wrapper.GetAppointment)
 	router.POST(options.BaseURL+"/appointments/:appointmentGuid/move", wrapper.MoveAppointment)
 	router.POST(options.BaseURL+"/appointments/check", wrapper.CheckAppointment)
+	router.GET(options.BaseURL+"/audit", wrapper.ListAudit)
+	router.GET(options.BaseURL+"/audit/fhir", wrapper.ExportAudit)
 	router.GET(options.BaseURL+"/auth/cod/token", wrapper.GetCodToken)
 	router.POST(options.BaseURL+"/auth/token", wrapper.GetSystemToken)
 	router.GET(options.BaseURL+"/clinic/lpus/:lpuGuid/appointments", wrapper.ListVisits)
@@ -3510,6 +3668,15 @@ type TooManyImportsJSONResponse struct {
 	Headers TooManyImportsResponseHeaders
 }
 
+type TooManyRequestsResponseHeaders struct {
+	RetryAfter int32
+}
+type TooManyRequestsJSONResponse struct {
+	Body Error
+
+	Headers TooManyRequestsResponseHeaders
+}
+
 type TooManyWebhooksJSONResponse Error
 
 type UnavailableResponseHeaders struct {
@@ -3657,6 +3824,21 @@ func (response ListAppointments405JSONResponse) VisitListAppointmentsResponse(w 
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAppointments429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListAppointments429JSONResponse) VisitListAppointmentsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -3842,6 +4024,21 @@ func (response CreateAppointment422JSONResponse) VisitCreateAppointmentResponse(
 	return err
 }
 
+type CreateAppointment429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CreateAppointment429JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response CreateAppointment500JSONResponse) VisitCreateAppointmentResponse(w http.ResponseWriter) error {
@@ -3965,6 +4162,21 @@ func (response CheckAppointment415JSONResponse) VisitCheckAppointmentResponse(w 
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CheckAppointment429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CheckAppointment429JSONResponse) VisitCheckAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4151,6 +4363,21 @@ func (response CancelAppointment422JSONResponse) VisitCancelAppointmentResponse(
 	return err
 }
 
+type CancelAppointment429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CancelAppointment429JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelAppointment500JSONResponse struct{ FailureJSONResponse }
 
 func (response CancelAppointment500JSONResponse) VisitCancelAppointmentResponse(w http.ResponseWriter) error {
@@ -4281,6 +4508,21 @@ func (response GetAppointment405JSONResponse) VisitGetAppointmentResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAppointment429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetAppointment429JSONResponse) VisitGetAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -4467,6 +4709,21 @@ func (response MoveAppointment422JSONResponse) VisitMoveAppointmentResponse(w ht
 	return err
 }
 
+type MoveAppointment429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response MoveAppointment429JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MoveAppointment500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response MoveAppointment500JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
@@ -4484,6 +4741,200 @@ func (response MoveAppointment500JSONResponse) VisitMoveAppointmentResponse(w ht
 type MoveAppointment503JSONResponse struct{ MoveUnavailableJSONResponse }
 
 func (response MoveAppointment503JSONResponse) VisitMoveAppointmentResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAuditRequestObject struct {
+	Params ListAuditParams
+}
+
+type ListAuditResponseObject interface {
+	VisitListAuditResponse(w http.ResponseWriter) error
+}
+
+type ListAudit200JSONResponse AuditPage
+
+func (response ListAudit200JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ListAudit400JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ListAudit403JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ListAudit405JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit500JSONResponse struct{ FailureJSONResponse }
+
+func (response ListAudit500JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAudit503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ListAudit503JSONResponse) VisitListAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAuditRequestObject struct {
+	Params ExportAuditParams
+}
+
+type ExportAuditResponseObject interface {
+	VisitExportAuditResponse(w http.ResponseWriter) error
+}
+
+type ExportAudit200ApplicationFhirPlusJSONResponse AuditBundle
+
+func (response ExportAudit200ApplicationFhirPlusJSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/fhir+json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit400JSONResponse struct{ ParameterInvalidJSONResponse }
+
+func (response ExportAudit400JSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit403JSONResponse struct{ CallerRefusedJSONResponse }
+
+func (response ExportAudit403JSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if response.Headers.WWWAuthenticate != nil {
+		w.Header().Set("WWW-Authenticate", fmt.Sprint(*response.Headers.WWWAuthenticate))
+	}
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit405JSONResponse struct{ MethodNotAllowedJSONResponse }
+
+func (response ExportAudit405JSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
+	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit500JSONResponse struct{ FailureJSONResponse }
+
+func (response ExportAudit500JSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ExportAudit503JSONResponse struct{ ReadUnavailableJSONResponse }
+
+func (response ExportAudit503JSONResponse) VisitExportAuditResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -4850,6 +5301,21 @@ func (response ListVisits405JSONResponse) VisitListVisitsResponse(w http.Respons
 	return err
 }
 
+type ListVisits429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListVisits429JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListVisits500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListVisits500JSONResponse) VisitListVisitsResponse(w http.ResponseWriter) error {
@@ -5032,6 +5498,21 @@ func (response BookVisit422JSONResponse) VisitBookVisitResponse(w http.ResponseW
 	return err
 }
 
+type BookVisit429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response BookVisit429JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type BookVisit500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response BookVisit500JSONResponse) VisitBookVisitResponse(w http.ResponseWriter) error {
@@ -5140,6 +5621,21 @@ func (response GetVisit405JSONResponse) VisitGetVisitResponse(w http.ResponseWri
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetVisit429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetVisit429JSONResponse) VisitGetVisitResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5297,6 +5793,21 @@ func (response PutAttendance415JSONResponse) VisitPutAttendanceResponse(w http.R
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutAttendance429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutAttendance429JSONResponse) VisitPutAttendanceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5462,6 +5973,21 @@ func (response PutCancellation415JSONResponse) VisitPutCancellationResponse(w ht
 	return err
 }
 
+type PutCancellation429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutCancellation429JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCancellation500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutCancellation500JSONResponse) VisitPutCancellationResponse(w http.ResponseWriter) error {
@@ -5615,6 +6141,21 @@ func (response PutReceipt415JSONResponse) VisitPutReceiptResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutReceipt429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutReceipt429JSONResponse) VisitPutReceiptResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5776,6 +6317,21 @@ func (response PutVisitSlot415JSONResponse) VisitPutVisitSlotResponse(w http.Res
 	return err
 }
 
+type PutVisitSlot429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutVisitSlot429JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutVisitSlot500JSONResponse struct{ InternalErrorJSONResponse }
 
 func (response PutVisitSlot500JSONResponse) VisitPutVisitSlotResponse(w http.ResponseWriter) error {
@@ -5869,6 +6425,21 @@ func (response ListDirections405JSONResponse) VisitListDirectionsResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirections429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListDirections429JSONResponse) VisitListDirectionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5984,6 +6555,21 @@ func (response GetDirectionByNumber405JSONResponse) VisitGetDirectionByNumberRes
 	return err
 }
 
+type GetDirectionByNumber429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetDirectionByNumber429JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetDirectionByNumber500JSONResponse struct{ FailureJSONResponse }
 
 func (response GetDirectionByNumber500JSONResponse) VisitGetDirectionByNumberResponse(w http.ResponseWriter) error {
@@ -6091,6 +6677,21 @@ func (response GetDirection405JSONResponse) VisitGetDirectionResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetDirection429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetDirection429JSONResponse) VisitGetDirectionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6207,6 +6808,21 @@ func (response ListDirectionInstitutions405JSONResponse) VisitListDirectionInsti
 	return err
 }
 
+type ListDirectionInstitutions429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListDirectionInstitutions429JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListDirectionInstitutions500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListDirectionInstitutions500JSONResponse) VisitListDirectionInstitutionsResponse(w http.ResponseWriter) error {
@@ -6315,6 +6931,21 @@ func (response ListDirectionSlots405JSONResponse) VisitListDirectionSlotsRespons
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDirectionSlots429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListDirectionSlots429JSONResponse) VisitListDirectionSlotsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6440,6 +7071,21 @@ func (response ListEvents410JSONResponse) VisitListEventsResponse(w http.Respons
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(410)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListEvents429JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -6670,6 +7316,21 @@ func (response GetClientRights405JSONResponse) VisitGetClientRightsResponse(w ht
 	return err
 }
 
+type GetClientRights429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetClientRights429JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetClientRights500JSONResponse struct{ FailureJSONResponse }
 
 func (response GetClientRights500JSONResponse) VisitGetClientRightsResponse(w http.ResponseWriter) error {
@@ -6826,6 +7487,21 @@ func (response PutClientRights415JSONResponse) VisitPutClientRightsResponse(w ht
 	return err
 }
 
+type PutClientRights429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutClientRights429JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutClientRights500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutClientRights500JSONResponse) VisitPutClientRightsResponse(w http.ResponseWriter) error {
@@ -6933,6 +7609,21 @@ func (response GetClientSettings405JSONResponse) VisitGetClientSettingsResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetClientSettings429JSONResponse) VisitGetClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7093,6 +7784,21 @@ func (response PutClientSettings415JSONResponse) VisitPutClientSettingsResponse(
 	return err
 }
 
+type PutClientSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutClientSettings429JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutClientSettings500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutClientSettings500JSONResponse) VisitPutClientSettingsResponse(w http.ResponseWriter) error {
@@ -7244,6 +7950,21 @@ func (response CreateImport415JSONResponse) VisitCreateImportResponse(w http.Res
 	return err
 }
 
+type CreateImport429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CreateImport429JSONResponse) VisitCreateImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateImport500JSONResponse struct{ FailureJSONResponse }
 
 func (response CreateImport500JSONResponse) VisitCreateImportResponse(w http.ResponseWriter) error {
@@ -7355,6 +8076,21 @@ func (response CancelImport405JSONResponse) VisitCancelImportResponse(w http.Res
 	return err
 }
 
+type CancelImport429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response CancelImport429JSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CancelImport500JSONResponse struct{ FailureJSONResponse }
 
 func (response CancelImport500JSONResponse) VisitCancelImportResponse(w http.ResponseWriter) error {
@@ -7462,6 +8198,21 @@ func (response GetImport405JSONResponse) VisitGetImportResponse(w http.ResponseW
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetImport429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetImport429JSONResponse) VisitGetImportResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7578,6 +8329,21 @@ func (response ListImportErrors405JSONResponse) VisitListImportErrorsResponse(w 
 	return err
 }
 
+type ListImportErrors429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListImportErrors429JSONResponse) VisitListImportErrorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListImportErrors500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListImportErrors500JSONResponse) VisitListImportErrorsResponse(w http.ResponseWriter) error {
@@ -7690,6 +8456,21 @@ func (response DeleteLegalEntity409JSONResponse) VisitDeleteLegalEntityResponse(
 	return err
 }
 
+type DeleteLegalEntity429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteLegalEntity429JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteLegalEntity500JSONResponse struct{ FailureJSONResponse }
 
 func (response DeleteLegalEntity500JSONResponse) VisitDeleteLegalEntityResponse(w http.ResponseWriter) error {
@@ -7797,6 +8578,21 @@ func (response GetLegalEntity405JSONResponse) VisitGetLegalEntityResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLegalEntity429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetLegalEntity429JSONResponse) VisitGetLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7943,6 +8739,21 @@ func (response PutLegalEntity415JSONResponse) VisitPutLegalEntityResponse(w http
 	return err
 }
 
+type PutLegalEntity429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutLegalEntity429JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutLegalEntity500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutLegalEntity500JSONResponse) VisitPutLegalEntityResponse(w http.ResponseWriter) error {
@@ -8055,6 +8866,21 @@ func (response DeleteLpu409JSONResponse) VisitDeleteLpuResponse(w http.ResponseW
 	return err
 }
 
+type DeleteLpu429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteLpu429JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteLpu500JSONResponse struct{ FailureJSONResponse }
 
 func (response DeleteLpu500JSONResponse) VisitDeleteLpuResponse(w http.ResponseWriter) error {
@@ -8162,6 +8988,21 @@ func (response GetLpu405JSONResponse) VisitGetLpuResponse(w http.ResponseWriter)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpu429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetLpu429JSONResponse) VisitGetLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8308,6 +9149,21 @@ func (response PutLpu415JSONResponse) VisitPutLpuResponse(w http.ResponseWriter)
 	return err
 }
 
+type PutLpu429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutLpu429JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutLpu500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutLpu500JSONResponse) VisitPutLpuResponse(w http.ResponseWriter) error {
@@ -8416,6 +9272,21 @@ func (response GetCard405JSONResponse) VisitGetCardResponse(w http.ResponseWrite
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCard429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetCard429JSONResponse) VisitGetCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -8577,6 +9448,21 @@ func (response PutCard415JSONResponse) VisitPutCardResponse(w http.ResponseWrite
 	return err
 }
 
+type PutCard429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutCard429JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCard500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutCard500JSONResponse) VisitPutCardResponse(w http.ResponseWriter) error {
@@ -8734,6 +9620,21 @@ func (response MergeCard415JSONResponse) VisitMergeCardResponse(w http.ResponseW
 	return err
 }
 
+type MergeCard429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response MergeCard429JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type MergeCard500JSONResponse struct{ FailureJSONResponse }
 
 func (response MergeCard500JSONResponse) VisitMergeCardResponse(w http.ResponseWriter) error {
@@ -8847,6 +9748,21 @@ func (response DeleteCase409JSONResponse) VisitDeleteCaseResponse(w http.Respons
 	return err
 }
 
+type DeleteCase429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteCase429JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteCase500JSONResponse struct{ FailureJSONResponse }
 
 func (response DeleteCase500JSONResponse) VisitDeleteCaseResponse(w http.ResponseWriter) error {
@@ -8955,6 +9871,21 @@ func (response GetCase405JSONResponse) VisitGetCaseResponse(w http.ResponseWrite
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetCase429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetCase429JSONResponse) VisitGetCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9102,6 +10033,21 @@ func (response PutCase415JSONResponse) VisitPutCaseResponse(w http.ResponseWrite
 	return err
 }
 
+type PutCase429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutCase429JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutCase500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutCase500JSONResponse) VisitPutCaseResponse(w http.ResponseWriter) error {
@@ -9215,6 +10161,21 @@ func (response WithdrawReferral409JSONResponse) VisitWithdrawReferralResponse(w 
 	return err
 }
 
+type WithdrawReferral429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response WithdrawReferral429JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type WithdrawReferral500JSONResponse struct{ FailureJSONResponse }
 
 func (response WithdrawReferral500JSONResponse) VisitWithdrawReferralResponse(w http.ResponseWriter) error {
@@ -9323,6 +10284,21 @@ func (response GetReferral405JSONResponse) VisitGetReferralResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetReferral429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetReferral429JSONResponse) VisitGetReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9470,6 +10446,21 @@ func (response PutReferral415JSONResponse) VisitPutReferralResponse(w http.Respo
 	return err
 }
 
+type PutReferral429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutReferral429JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutReferral500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutReferral500JSONResponse) VisitPutReferralResponse(w http.ResponseWriter) error {
@@ -9578,6 +10569,21 @@ func (response ListResources405JSONResponse) VisitListResourcesResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListResources429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListResources429JSONResponse) VisitListResourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9709,6 +10715,21 @@ func (response DeleteResource409JSONResponse) VisitDeleteResourceResponse(w http
 	return err
 }
 
+type DeleteResource429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteResource429JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeleteResource500JSONResponse struct{ FailureJSONResponse }
 
 func (response DeleteResource500JSONResponse) VisitDeleteResourceResponse(w http.ResponseWriter) error {
@@ -9817,6 +10838,21 @@ func (response GetResource405JSONResponse) VisitGetResourceResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetResource429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetResource429JSONResponse) VisitGetResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -9978,6 +11014,21 @@ func (response PutResource415JSONResponse) VisitPutResourceResponse(w http.Respo
 	return err
 }
 
+type PutResource429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutResource429JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutResource500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutResource500JSONResponse) VisitPutResourceResponse(w http.ResponseWriter) error {
@@ -10087,6 +11138,21 @@ func (response ListAbsences405JSONResponse) VisitListAbsencesResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAbsences429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListAbsences429JSONResponse) VisitListAbsencesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10248,6 +11314,21 @@ func (response AddAbsence415JSONResponse) VisitAddAbsenceResponse(w http.Respons
 	return err
 }
 
+type AddAbsence429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response AddAbsence429JSONResponse) VisitAddAbsenceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddAbsence500JSONResponse struct{ FailureJSONResponse }
 
 func (response AddAbsence500JSONResponse) VisitAddAbsenceResponse(w http.ResponseWriter) error {
@@ -10361,6 +11442,21 @@ func (response LiftAbsence405JSONResponse) VisitLiftAbsenceResponse(w http.Respo
 	return err
 }
 
+type LiftAbsence429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response LiftAbsence429JSONResponse) VisitLiftAbsenceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type LiftAbsence500JSONResponse struct{ FailureJSONResponse }
 
 func (response LiftAbsence500JSONResponse) VisitLiftAbsenceResponse(w http.ResponseWriter) error {
@@ -10470,6 +11566,21 @@ func (response GetSchedule405JSONResponse) VisitGetScheduleResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetSchedule429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetSchedule429JSONResponse) VisitGetScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10632,6 +11743,21 @@ func (response PutSchedule415JSONResponse) VisitPutScheduleResponse(w http.Respo
 	return err
 }
 
+type PutSchedule429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutSchedule429JSONResponse) VisitPutScheduleResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutSchedule500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutSchedule500JSONResponse) VisitPutScheduleResponse(w http.ResponseWriter) error {
@@ -10739,6 +11865,21 @@ func (response GetLpuSettings405JSONResponse) VisitGetLpuSettingsResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetLpuSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetLpuSettings429JSONResponse) VisitGetLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -10895,6 +12036,21 @@ func (response PutLpuSettings415JSONResponse) VisitPutLpuSettingsResponse(w http
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PutLpuSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutLpuSettings429JSONResponse) VisitPutLpuSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11056,6 +12212,21 @@ func (response PatchSlot415JSONResponse) VisitPatchSlotResponse(w http.ResponseW
 	return err
 }
 
+type PatchSlot429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PatchSlot429JSONResponse) VisitPatchSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PatchSlot500JSONResponse struct{ FailureJSONResponse }
 
 func (response PatchSlot500JSONResponse) VisitPatchSlotResponse(w http.ResponseWriter) error {
@@ -11164,6 +12335,21 @@ func (response ListSources405JSONResponse) VisitListSourcesResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSources429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListSources429JSONResponse) VisitListSourcesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11280,6 +12466,21 @@ func (response ListWork405JSONResponse) VisitListWorkResponse(w http.ResponseWri
 	return err
 }
 
+type ListWork429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListWork429JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListWork500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListWork500JSONResponse) VisitListWorkResponse(w http.ResponseWriter) error {
@@ -11392,6 +12593,21 @@ func (response DeletePerson409JSONResponse) VisitDeletePersonResponse(w http.Res
 	return err
 }
 
+type DeletePerson429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeletePerson429JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type DeletePerson500JSONResponse struct{ FailureJSONResponse }
 
 func (response DeletePerson500JSONResponse) VisitDeletePersonResponse(w http.ResponseWriter) error {
@@ -11499,6 +12715,21 @@ func (response GetPerson405JSONResponse) VisitGetPersonResponse(w http.ResponseW
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetPerson429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetPerson429JSONResponse) VisitGetPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11645,6 +12876,21 @@ func (response PutPerson415JSONResponse) VisitPutPersonResponse(w http.ResponseW
 	return err
 }
 
+type PutPerson429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutPerson429JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutPerson500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutPerson500JSONResponse) VisitPutPersonResponse(w http.ResponseWriter) error {
@@ -11737,6 +12983,21 @@ func (response GetRegionSettings405JSONResponse) VisitGetRegionSettingsResponse(
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetRegionSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetRegionSettings429JSONResponse) VisitGetRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -11882,6 +13143,21 @@ func (response PutRegionSettings415JSONResponse) VisitPutRegionSettingsResponse(
 	return err
 }
 
+type PutRegionSettings429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutRegionSettings429JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutRegionSettings500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutRegionSettings500JSONResponse) VisitPutRegionSettingsResponse(w http.ResponseWriter) error {
@@ -11993,6 +13269,21 @@ func (response ListRules405JSONResponse) VisitListRulesResponse(w http.ResponseW
 	return err
 }
 
+type ListRules429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListRules429JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListRules500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListRules500JSONResponse) VisitListRulesResponse(w http.ResponseWriter) error {
@@ -12087,6 +13378,21 @@ func (response ReleaseSlot405JSONResponse) VisitReleaseSlotResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReleaseSlot429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ReleaseSlot429JSONResponse) VisitReleaseSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12248,6 +13554,21 @@ func (response HoldSlot415JSONResponse) VisitHoldSlotResponse(w http.ResponseWri
 	return err
 }
 
+type HoldSlot429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response HoldSlot429JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type HoldSlot500JSONResponse struct{ HoldFailureJSONResponse }
 
 func (response HoldSlot500JSONResponse) VisitHoldSlotResponse(w http.ResponseWriter) error {
@@ -12340,6 +13661,21 @@ func (response ListWebhooks405JSONResponse) VisitListWebhooksResponse(w http.Res
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListWebhooks429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListWebhooks429JSONResponse) VisitListWebhooksResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12437,6 +13773,21 @@ func (response DeleteWebhook405JSONResponse) VisitDeleteWebhookResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteWebhook429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response DeleteWebhook429JSONResponse) VisitDeleteWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12548,6 +13899,21 @@ func (response GetWebhook405JSONResponse) VisitGetWebhookResponse(w http.Respons
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetWebhook429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response GetWebhook429JSONResponse) VisitGetWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12708,6 +14074,21 @@ func (response PutWebhook415JSONResponse) VisitPutWebhookResponse(w http.Respons
 	return err
 }
 
+type PutWebhook429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response PutWebhook429JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PutWebhook500JSONResponse struct{ FailureJSONResponse }
 
 func (response PutWebhook500JSONResponse) VisitPutWebhookResponse(w http.ResponseWriter) error {
@@ -12816,6 +14197,21 @@ func (response ListDeliveries405JSONResponse) VisitListDeliveriesResponse(w http
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDeliveries429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListDeliveries429JSONResponse) VisitListDeliveriesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -12931,6 +14327,21 @@ func (response ListWebhookKeys405JSONResponse) VisitListWebhookKeysResponse(w ht
 	return err
 }
 
+type ListWebhookKeys429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response ListWebhookKeys429JSONResponse) VisitListWebhookKeysResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListWebhookKeys500JSONResponse struct{ FailureJSONResponse }
 
 func (response ListWebhookKeys500JSONResponse) VisitListWebhookKeysResponse(w http.ResponseWriter) error {
@@ -13038,6 +14449,21 @@ func (response AddWebhookKey405JSONResponse) VisitAddWebhookKeyResponse(w http.R
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Allow", fmt.Sprint(response.Headers.Allow))
 	w.WriteHeader(405)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddWebhookKey429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response AddWebhookKey429JSONResponse) VisitAddWebhookKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -13184,6 +14610,21 @@ func (response Redeliver415JSONResponse) VisitRedeliverResponse(w http.ResponseW
 	return err
 }
 
+type Redeliver429JSONResponse struct{ TooManyRequestsJSONResponse }
+
+func (response Redeliver429JSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type Redeliver500JSONResponse struct{ FailureJSONResponse }
 
 func (response Redeliver500JSONResponse) VisitRedeliverResponse(w http.ResponseWriter) error {
@@ -13236,6 +14677,12 @@ type StrictServerInterface interface {
 	// MoveAppointment Move an appointment to another cell (Перенос записи на прием)
 	// (POST /appointments/{appointmentGuid}/move)
 	MoveAppointment(ctx context.Context, request MoveAppointmentRequestObject) (MoveAppointmentResponseObject, error)
+	// ListAudit Read who has touched a patient's data (Аудит)
+	// (GET /audit)
+	ListAudit(ctx context.Context, request ListAuditRequestObject) (ListAuditResponseObject, error)
+	// ExportAudit Read the audit as FHIR AuditEvents (Аудит в FHIR)
+	// (GET /audit/fhir)
+	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
 	// GetCodToken Get a COD token for a patient (Получение токена ЦОД)
 	// (GET /auth/cod/token)
 	GetCodToken(ctx context.Context, request GetCodTokenRequestObject) (GetCodTokenResponseObject, error)
@@ -13754,6 +15201,58 @@ func (sh *strictHandler) MoveAppointment(ctx *gin.Context, appointmentGUID Appoi
 		sh.options.HandlerErrorFunc(ctx, err)
 	} else if validResponse, ok := response.(MoveAppointmentResponseObject); ok {
 		if err := validResponse.VisitMoveAppointmentResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListAudit operation middleware
+func (sh *strictHandler) ListAudit(ctx *gin.Context, params ListAuditParams) {
+	var request ListAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAudit(ctx, request.(ListAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ListAuditResponseObject); ok {
+		if err := validResponse.VisitListAuditResponse(ctx.Writer); err != nil {
+			sh.options.ResponseErrorHandlerFunc(ctx, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(ctx, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ExportAudit operation middleware
+func (sh *strictHandler) ExportAudit(ctx *gin.Context, params ExportAuditParams) {
+	var request ExportAuditRequestObject
+
+	request.Params = params
+
+	handler := func(ctx *gin.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ExportAudit(ctx, request.(ExportAuditRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ExportAudit")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		sh.options.HandlerErrorFunc(ctx, err)
+	} else if validResponse, ok := response.(ExportAuditResponseObject); ok {
+		if err := validResponse.VisitExportAuditResponse(ctx.Writer); err != nil {
 			sh.options.ResponseErrorHandlerFunc(ctx, err)
 		}
 	} else if response != nil {

@@ -2635,6 +2635,152 @@ func (b *FailedIdentificationCountBatchResults) Close() error {
 	return b.br.Close()
 }
 
+const heldCellsCount = `-- name: HeldCellsCount :batchone
+INSERT INTO held_cells AS h (lpu_guid, resource_guid, holder_guid, cells, since)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (lpu_guid, resource_guid, holder_guid) DO UPDATE
+SET cells = CASE WHEN h.since <= $6 THEN excluded.cells ELSE h.cells + excluded.cells END,
+    since = CASE WHEN h.since <= $6 THEN excluded.since ELSE h.since END
+RETURNING cells, since
+`
+
+type HeldCellsCountBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HeldCellsCountParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	HolderGuid   uuid.UUID
+	Cells        int32
+	At           time.Time
+	Forgotten    time.Time
+}
+
+type HeldCellsCountRow struct {
+	Cells int32
+	Since time.Time
+}
+
+// Counts cells of a resource as held by a person or through a client application. The row stays
+// locked until the commit, so that concurrent holds see each other.
+//
+//	INSERT INTO held_cells AS h (lpu_guid, resource_guid, holder_guid, cells, since)
+//	VALUES ($1, $2, $3, $4, $5)
+//	ON CONFLICT (lpu_guid, resource_guid, holder_guid) DO UPDATE
+//	SET cells = CASE WHEN h.since <= $6 THEN excluded.cells ELSE h.cells + excluded.cells END,
+//	    since = CASE WHEN h.since <= $6 THEN excluded.since ELSE h.since END
+//	RETURNING cells, since
+func (q *Queries) HeldCellsCount(ctx context.Context, arg []HeldCellsCountParams) *HeldCellsCountBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.HolderGuid,
+			a.Cells,
+			a.At,
+			a.Forgotten,
+		}
+		batch.Queue(heldCellsCount, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HeldCellsCountBatchResults{br, len(arg), false}
+}
+
+func (b *HeldCellsCountBatchResults) QueryRow(f func(int, HeldCellsCountRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i HeldCellsCountRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Cells, &i.Since)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *HeldCellsCountBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const heldCellsForget = `-- name: HeldCellsForget :batchexec
+DELETE FROM held_cells h
+USING (
+    SELECT old.holder_guid FROM held_cells old
+    WHERE old.lpu_guid = $1 AND old.resource_guid = $2 AND old.since <= $3
+    LIMIT 100
+    FOR UPDATE SKIP LOCKED
+) forgotten
+WHERE h.lpu_guid = $1 AND h.resource_guid = $2 AND h.holder_guid = forgotten.holder_guid
+`
+
+type HeldCellsForgetBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type HeldCellsForgetParams struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	Forgotten    time.Time
+}
+
+// Deletes up to 100 old counts of a resource, except those that are in use.
+//
+//	DELETE FROM held_cells h
+//	USING (
+//	    SELECT old.holder_guid FROM held_cells old
+//	    WHERE old.lpu_guid = $1 AND old.resource_guid = $2 AND old.since <= $3
+//	    LIMIT 100
+//	    FOR UPDATE SKIP LOCKED
+//	) forgotten
+//	WHERE h.lpu_guid = $1 AND h.resource_guid = $2 AND h.holder_guid = forgotten.holder_guid
+func (q *Queries) HeldCellsForget(ctx context.Context, arg []HeldCellsForgetParams) *HeldCellsForgetBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.LpuGuid,
+			a.ResourceGuid,
+			a.Forgotten,
+		}
+		batch.Queue(heldCellsForget, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &HeldCellsForgetBatchResults{br, len(arg), false}
+}
+
+func (b *HeldCellsForgetBatchResults) Exec(f func(int, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		if b.closed {
+			if f != nil {
+				f(t, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		_, err := b.br.Exec()
+		if f != nil {
+			f(t, err)
+		}
+	}
+}
+
+func (b *HeldCellsForgetBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
 const holdDelete = `-- name: HoldDelete :batchexec
 DELETE FROM hold
 WHERE person_guid = $1 AND guid = $2
@@ -7783,6 +7929,71 @@ func (b *ScheduleSlotsRenumberBatchResults) Exec(f func(int, error)) {
 }
 
 func (b *ScheduleSlotsRenumberBatchResults) Close() error {
+	b.closed = true
+	return b.br.Close()
+}
+
+const scheduleSourceConfirmed = `-- name: ScheduleSourceConfirmed :batchone
+SELECT count(*) AS schedules, coalesce(min(confirmed_at), $1)::timestamptz AS oldest, coalesce(max(confirmed_at), $1)::timestamptz AS newest
+FROM schedule_source
+WHERE lpu_guid = $2 AND version > 0
+`
+
+type ScheduleSourceConfirmedBatchResults struct {
+	br     pgx.BatchResults
+	tot    int
+	closed bool
+}
+
+type ScheduleSourceConfirmedParams struct {
+	At      time.Time
+	LpuGuid uuid.UUID
+}
+
+type ScheduleSourceConfirmedRow struct {
+	Schedules int64
+	Oldest    time.Time
+	Newest    time.Time
+}
+
+// Returns how many schedules an institution has, and when they were confirmed: the one that has
+// waited for it longest, and the last one. Both are @at if there are none.
+//
+//	SELECT count(*) AS schedules, coalesce(min(confirmed_at), $1)::timestamptz AS oldest, coalesce(max(confirmed_at), $1)::timestamptz AS newest
+//	FROM schedule_source
+//	WHERE lpu_guid = $2 AND version > 0
+func (q *Queries) ScheduleSourceConfirmed(ctx context.Context, arg []ScheduleSourceConfirmedParams) *ScheduleSourceConfirmedBatchResults {
+	batch := &pgx.Batch{}
+	for _, a := range arg {
+		vals := []interface{}{
+			a.At,
+			a.LpuGuid,
+		}
+		batch.Queue(scheduleSourceConfirmed, vals...)
+	}
+	br := q.db.SendBatch(ctx, batch)
+	return &ScheduleSourceConfirmedBatchResults{br, len(arg), false}
+}
+
+func (b *ScheduleSourceConfirmedBatchResults) QueryRow(f func(int, ScheduleSourceConfirmedRow, error)) {
+	defer b.br.Close()
+	for t := 0; t < b.tot; t++ {
+		var i ScheduleSourceConfirmedRow
+		if b.closed {
+			if f != nil {
+				f(t, i, ErrBatchAlreadyClosed)
+			}
+			continue
+		}
+		row := b.br.QueryRow()
+		err := row.Scan(&i.Schedules, &i.Oldest, &i.Newest)
+		if f != nil {
+			f(t, i, err)
+		}
+	}
+}
+
+func (b *ScheduleSourceConfirmedBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -12,6 +12,28 @@ import (
 	"github.com/google/uuid"
 )
 
+const eventBacklog = `-- name: EventBacklog :one
+SELECT count(*) AS waiting, coalesce(min(o.at), $1)::timestamptz AS oldest
+FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT $2) o
+`
+
+type EventBacklogRow struct {
+	Waiting int64
+	Oldest  time.Time
+}
+
+// Returns how many events wait for a place in the feed, at most @most, and the time of the oldest,
+// which is @at if none waits.
+//
+//	SELECT count(*) AS waiting, coalesce(min(o.at), $1)::timestamptz AS oldest
+//	FROM (SELECT event_outbox.at FROM event_outbox ORDER BY event_outbox.number LIMIT $2) o
+func (q *Queries) EventBacklog(ctx context.Context, at time.Time, most int32) (EventBacklogRow, error) {
+	row := q.db.QueryRow(ctx, eventBacklog, at, most)
+	var i EventBacklogRow
+	err := row.Scan(&i.Waiting, &i.Oldest)
+	return i, err
+}
+
 const eventEnds = `-- name: EventEnds :one
 SELECT position, recorded_at, dropped
 FROM event_recorder
@@ -32,6 +54,20 @@ func (q *Queries) EventEnds(ctx context.Context) (EventEndsRow, error) {
 	var i EventEndsRow
 	err := row.Scan(&i.Position, &i.RecordedAt, &i.Dropped)
 	return i, err
+}
+
+const eventIsPlace = `-- name: EventIsPlace :one
+SELECT EXISTS (SELECT FROM event WHERE recorded_at = $1 AND position = $2)
+`
+
+// Returns whether the feed has an event at a place.
+//
+//	SELECT EXISTS (SELECT FROM event WHERE recorded_at = $1 AND position = $2)
+func (q *Queries) EventIsPlace(ctx context.Context, recordedAt time.Time, position int64) (bool, error) {
+	row := q.db.QueryRow(ctx, eventIsPlace, recordedAt, position)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const eventList = `-- name: EventList :many
@@ -223,7 +259,7 @@ LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid
 WHERE o.number = ANY($3::bigint[])
 `
 
-// Gives waiting events their places after the last ones of the region and of their institutions.
+// Gives waiting events their places, those of the region after @last_position.
 //
 //	INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 //	SELECT $1::timestamptz, row_number() OVER (ORDER BY o.number) + $2::bigint, o.lpu_guid,

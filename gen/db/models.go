@@ -352,6 +352,30 @@ type Appointment struct {
 	MoveReason *string
 }
 
+// Requests that touched a patient's data (аудит), in monthly partitions. A request that touched those of several patients has a record for each.
+type AuditRecord struct {
+	// When the response was ready.
+	At   time.Time
+	Guid uuid.UUID
+	// The patient; the zero guid if the request did not reach one.
+	PersonGuid uuid.UUID
+	// The client application that sent the request.
+	ClientGuid uuid.UUID
+	RequestID  uuid.UUID
+	// The user of the client application, as it names them (X-Acting-User); empty: not given.
+	ActingUser string
+	// The operationId of the contract.
+	Operation string
+	// The HTTP status of the response.
+	Status int32
+	// The rule that rejected the request; empty: none.
+	Rule string
+	// The objects that the request and its response name: a list of kind and id.
+	Objects []byte
+	// What the rule compared: a list of name and value. Ids, codes, numbers and times, nothing personal.
+	Compared []byte
+}
+
 // The kinds of cells (тип занятости); only reception kinds take visits.
 type BusyType struct {
 	Code      int32
@@ -501,6 +525,18 @@ type FailedIdentification struct {
 	Subject  []byte
 	Failures int32
 	// When the first of them happened; all expire together.
+	Since time.Time
+}
+
+// How many cells of a resource were held for a patient, or through a client application, within some minutes. A hold of any patient deletes the old rows of its resource.
+type HeldCell struct {
+	LpuGuid      uuid.UUID
+	ResourceGuid uuid.UUID
+	// The person, or the client application.
+	HolderGuid uuid.UUID
+	// Cells of all holds since then, also of those that have ended.
+	Cells int32
+	// When the first of them was held; all are forgotten together.
 	Since time.Time
 }
 

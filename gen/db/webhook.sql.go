@@ -102,6 +102,42 @@ func (q *Queries) WebhookAttemptSweep(ctx context.Context, forgotten time.Time, 
 	return result.RowsAffected(), nil
 }
 
+const webhookBacklog = `-- name: WebhookBacklog :one
+SELECT count(*) AS waiting, coalesce(min(r.since), $1)::timestamptz AS oldest,
+    (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,
+    (SELECT count(*) FROM webhook w WHERE w.status IN ('gone', 'failed')) AS disabled
+FROM webhook one
+CROSS JOIN LATERAL (SELECT retry.since FROM webhook_retry retry WHERE retry.webhook_guid = one.guid LIMIT $2) r
+`
+
+type WebhookBacklogRow struct {
+	Waiting  int64
+	Oldest   time.Time
+	Failing  int64
+	Disabled int64
+}
+
+// Returns how many events have to be sent again, at most @most of each webhook, since when the oldest
+// of them has been tried, which is @at if there is none, and how many webhooks fail, or were
+// switched off because they did.
+//
+//	SELECT count(*) AS waiting, coalesce(min(r.since), $1)::timestamptz AS oldest,
+//	    (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,
+//	    (SELECT count(*) FROM webhook w WHERE w.status IN ('gone', 'failed')) AS disabled
+//	FROM webhook one
+//	CROSS JOIN LATERAL (SELECT retry.since FROM webhook_retry retry WHERE retry.webhook_guid = one.guid LIMIT $2) r
+func (q *Queries) WebhookBacklog(ctx context.Context, at time.Time, most int32) (WebhookBacklogRow, error) {
+	row := q.db.QueryRow(ctx, webhookBacklog, at, most)
+	var i WebhookBacklogRow
+	err := row.Scan(
+		&i.Waiting,
+		&i.Oldest,
+		&i.Failing,
+		&i.Disabled,
+	)
+	return i, err
+}
+
 const webhookDelivererHold = `-- name: WebhookDelivererHold :one
 UPDATE webhook_deliverer
 SET instance = $1, until = $2

@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/net/netutil"
 
+	"talon.example/internal/audit"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
@@ -21,8 +23,10 @@ import (
 	"talon.example/internal/httpapi"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/mip"
+	"talon.example/internal/pooler"
 	"talon.example/internal/postgres"
 	"talon.example/internal/registry"
+	"talon.example/internal/telemetry"
 	"talon.example/internal/webhook"
 	"talon.example/migrations"
 )
@@ -31,13 +35,18 @@ import (
 type App struct {
 	config    Config
 	longest   time.Duration // of a request, from the end of its body to the response
+	build     Build
 	log       *slog.Logger
+	metrics   *telemetry.Metrics
+	traces    *telemetry.Traces // nil if they are off
 	imports   *registry.Imports
 	feed      *events.Feed
 	webhooks  *events.Webhooks
 	deliverer *events.Deliverer
 	booking   *booking.Service
 	retention *registry.Retention
+	backlog   func(context.Context) (*telemetry.Backlog, error)
+	audit     *audit.Log
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
@@ -50,10 +59,15 @@ const (
 	readTimeout       = 10 * time.Second // headers and body
 	idleTimeout       = 2 * time.Minute
 	slowClient        = 10 * time.Second
-	// More than 1 MiB, so that a client with an oversized token receives our error and not the
-	// plain text of net/http.
-	maxHeaderBytes = 1<<20 + 64<<10
+	// Twice the longest token and more, so that a client with an oversized token usually receives
+	// our error and not the plain text of net/http.
+	maxHeaderBytes = 32 << 10
 )
+
+// lockTimeout is how long a statement waits for a lock. Transactions last milliseconds, so that a
+// longer wait is that of a migration, a backup or a fault. It is longer than migrations wait, which
+// block the statements behind them. So does the recorder of events when it drops a partition.
+const lockTimeout = time.Second
 
 // Wrappers wrap parts of the service. The zero value wraps nothing.
 type Wrappers struct {
@@ -66,23 +80,40 @@ type Wrappers struct {
 func New(
 	ctx context.Context, config Config, log *slog.Logger, now func() time.Time, wrap Wrappers,
 ) (_ *App, err error) {
-	a := &App{config: config, log: log}
+	build, err := ReadBuild()
+	if err != nil {
+		return nil, err
+	}
+	metrics := telemetry.NewMetrics(build.Version, build.Commit)
+	log = slog.New(telemetry.BoundLog(log.Handler(), metrics.LineOmitted))
+	a := &App{config: config, build: build, log: log, metrics: metrics}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
+	if url := config.tracesURL(); url != "" {
+		if a.traces, err = telemetry.OpenTraces(ctx, url, build.Version); err != nil {
+			return nil, err
+		}
+		a.close = append(a.close, a.traces.Close)
+	}
 	if a.longest, err = config.longestRequest(); err != nil {
 		return nil, err
 	}
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(config.DatabaseURL), MaxConns: config.DatabaseConns, StatementTimeout: a.longest,
+	pool, err := a.openPool(ctx, "requests", postgres.Options{
+		MaxConns: config.DatabaseConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
+	if err := pooler.Check(ctx, pool); err != nil {
+		return nil, err
+	}
 	if err := prepareSchema(ctx, config, pool, log); err != nil {
+		return nil, err
+	}
+	if err := postgres.NewStore(pool, postgres.ReferenceAge).CheckClock(ctx, time.Now); err != nil {
 		return nil, err
 	}
 	// The keys are refreshed until Close, because requests are still processed after ctx is done.
@@ -92,21 +123,28 @@ func New(
 	}
 	a.close = append(a.close, keys.Close)
 
-	// A separate connection: an instance whose bookings wait for locks is busy but ready, and its
-	// reference data stay fresh.
-	probe, err := postgres.Open(ctx, postgres.Options{
-		URL: string(config.DatabaseURL), MaxConns: 1, StatementTimeout: probeTimeout,
-	})
+	// Separate connections: an instance whose bookings wait for locks is busy but ready, and its
+	// reference data stay fresh. A commit that hangs delays neither.
+	single := postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout}
+	probe, err := a.openPool(ctx, "probe", single)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, probe.Close)
-	ready := &readiness{check: postgres.NewStore(probe, postgres.ReferenceAge).Ready}
+	ready := &readiness{check: func(ctx context.Context) error {
+		if err := postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now); err != nil {
+			return err
+		}
+		return migrations.CheckBuild(ctx, probe)
+	}}
+	facts, err := a.openPool(ctx, "reference", single)
+	if err != nil {
+		return nil, err
+	}
 	store := postgres.NewStore(pool, postgres.ReferenceAge)
-	store.ReadReferenceWith(probe)
+	store.ReadReferenceWith(facts)
 	ports := store.Ports()
 	if config.MipURL != "" {
-		if ports.Index, err = a.remoteIndex(); err != nil {
+		if ports.Index, err = a.remoteIndex(now); err != nil {
 			return nil, err
 		}
 	}
@@ -123,13 +161,24 @@ func New(
 	}
 	expected := auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}
 	verifier := auth.NewVerifier(keys, expected, now)
+	a.audit = audit.NewLog(store, now, config.KeepAuditDays)
+	auditor, err := a.openAudit(ctx, store)
+	if err != nil {
+		return nil, err
+	}
 	handler, err := server.New(server.Config{
 		Verifier:       verifier,
 		Clients:        a.booking,
+		Auditor:        auditor,
+		Now:            now,
 		Log:            log,
+		Metrics:        metrics,
 		RequestTimeout: config.Timeout,
 		MaxInFlight:    config.MaxInFlight,
-		CORSOrigins:    config.CORSOrigins,
+		CallerLimits: server.CallerLimits{
+			PersonRate: config.PersonRate, PersonInFlight: config.PersonInFlight, ClientRate: config.ClientRate,
+		},
+		CORSOrigins: config.CORSOrigins,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("create the server: %w", err)
@@ -138,14 +187,16 @@ func New(
 		Booking:    a.booking,
 		Registry:   registry.NewService(store, now),
 		Clinic:     clinic.NewService(store, now),
+		Audit:      a.audit,
 		Issuer:     issuer,
 		Assertions: auth.NewAssertionVerifier(audiences(config), now),
 		Ready: func(ctx context.Context) error {
 			if a.stopping.Load() {
 				return errors.New("the instance is stopping")
 			}
-			return ready.cached(ctx)
+			return errors.Join(auditor.Available(), ready.cached(ctx))
 		},
+		Metrics:    metrics,
 		Now:        now,
 		Docs:       config.Docs,
 		KeepTokens: config.KeepTokens,
@@ -164,10 +215,29 @@ func New(
 	api.Webhooks = a.webhooks
 	httpapi.Register(handler, api)
 	a.handler = handler
+	a.measure(handler, keys)
 	if wrap.Handler != nil {
 		a.handler = wrap.Handler(handler, verifier)
 	}
+	a.handler = a.traces.Handler(a.handler)
 	return a, nil
+}
+
+// openAudit creates the writer of the audit, which has a connection of its own: bookings that wait
+// for locks must not delay the responses of others.
+func (a *App) openAudit(ctx context.Context, store *postgres.Store) (*audit.Writer, error) {
+	pool, err := a.openPool(ctx, "audit", postgres.Options{MaxConns: 1, StatementTimeout: a.longest})
+	if err != nil {
+		return nil, err
+	}
+	writer := audit.NewWriter(store.Over(pool), a.log, a.config.MaxConns)
+	a.close = append(a.close, writer.Close)
+	a.metrics.GaugeFunc("talon_audit_waiting", "Requests whose records of the audit are not written yet.",
+		func() float64 { return float64(writer.Waiting()) })
+	a.metrics.GaugeFunc("talon_audit_oldest_waiting_seconds",
+		"Age of the oldest record of the audit that is not written yet; 0: all are written.",
+		func() float64 { return writer.Oldest(time.Now()).Seconds() })
+	return writer, nil
 }
 
 // recorderConns are the connections for giving events their places and for reading them. Bookings
@@ -176,14 +246,15 @@ const recorderConns = 4
 
 // newFeed returns the feed of events.
 func (a *App) newFeed(ctx context.Context, store *postgres.Store, now func() time.Time) (*events.Feed, error) {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(a.config.DatabaseURL), MaxConns: recorderConns, StatementTimeout: a.longest,
+	pool, err := a.openPool(ctx, "events", postgres.Options{
+		MaxConns: recorderConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open the database for events: %w", err)
+		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
-	return events.NewFeed(store.Over(pool), now), nil
+	over := store.Over(pool)
+	a.backlog = func(ctx context.Context) (*telemetry.Backlog, error) { return over.Backlog(ctx, now()) }
+	return events.NewFeed(over, now), nil
 }
 
 // delivererConns are the connections for sending events to webhooks.
@@ -191,14 +262,13 @@ const delivererConns = 4
 
 // openWebhooks creates the use cases of webhooks, and the deliverer.
 func (a *App) openWebhooks(ctx context.Context, store *postgres.Store, now func() time.Time) error {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: string(a.config.DatabaseURL), MaxConns: delivererConns, StatementTimeout: a.longest,
+	pool, err := a.openPool(ctx, "webhooks", postgres.Options{
+		MaxConns: delivererConns, StatementTimeout: a.longest, LockTimeout: lockTimeout,
 		AsynchronousCommit: true, // what is lost is sent again
 	})
 	if err != nil {
-		return fmt.Errorf("open the database for webhooks: %w", err)
+		return err
 	}
-	a.close = append(a.close, pool.Close)
 	sender := webhook.NewSender(webhook.Config{
 		Addresses: a.config.WebhookAddresses, Encode: httpapi.EncodeEvent,
 	})
@@ -218,7 +288,7 @@ func audiences(config Config) []string {
 }
 
 // remoteIndex returns the remote master patient index.
-func (a *App) remoteIndex() (*mip.Remote, error) {
+func (a *App) remoteIndex(now func() time.Time) (*mip.Remote, error) {
 	remote, err := mip.NewRemote(mip.RemoteConfig{
 		URL:              string(a.config.MipURL),
 		IdentifierSystem: a.config.MipIdentifierSystem,
@@ -229,11 +299,16 @@ func (a *App) remoteIndex() (*mip.Remote, error) {
 		ClientSecret:     string(a.config.MipClientSecret),
 		Scopes:           a.config.MipScopes,
 		Timeout:          a.config.MipTimeout,
+		Now:              now,
+		Observe: func(next http.RoundTripper, purpose func(*http.Request) string) http.RoundTripper {
+			return a.traces.MipTransport(a.metrics.MipTransport(next, purpose), purpose)
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("set up the remote master patient index: %w", err)
 	}
 	a.close = append(a.close, remote.Close)
+	a.metrics.Breakers(remote.Breakers)
 	return remote, nil
 }
 
@@ -258,8 +333,11 @@ func loadKeys(
 
 // prepareSchema migrates the database if configured. Otherwise it returns an error if the schema is
 // older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
-// one.
+// one, unless it does not allow this build any more.
 func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
+	if err := migrations.CheckBuild(ctx, pool); err != nil {
+		return err
+	}
 	if config.MigrateAtStart {
 		return migrations.Up(ctx, string(config.DatabaseURL))
 	}
@@ -298,10 +376,6 @@ func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) erro
 // Serve serves requests on the listener until ctx is done. Then it reports not ready, waits
 // ShutdownDelay for the load balancer, waits for running requests, and returns.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
-	build, err := ReadBuild()
-	if err != nil {
-		return err
-	}
 	server := &http.Server{
 		Handler:           a.handler,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -312,13 +386,20 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(netutil.LimitListener(listener, a.config.MaxConns)) }()
 	defer a.background(ctx, a.sweep)()
 	defer a.background(ctx, a.sweepPast)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.feed.Run(ctx, a.log) })()
 	defer a.background(ctx, func(ctx context.Context) { a.deliverer.Run(ctx, a.log) })()
-	a.log.Info("serving", "addr", listener.Addr().String(), "build", build)
+	if a.config.AdminAddr != "" {
+		stop, err := a.serveAdmin(ctx)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer stop()
+	}
+	a.log.Info("serving", "addr", listener.Addr().String(), "build", a.build)
 
 	select {
 	case err := <-served:

@@ -269,7 +269,9 @@ func withClients(ctx context.Context, env *command.Env, do func(*booking.Service
 	if database == "" {
 		return errNoDatabase
 	}
-	pool, err := postgres.Open(ctx, postgres.Options{URL: database, MaxConns: 1, StatementTimeout: commandTimeout})
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: database, MaxConns: 1, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
+	})
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}

@@ -9,7 +9,10 @@ import (
 	"net"
 	"time"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
+
 	"talon.example/internal/command"
+	"talon.example/internal/telemetry"
 	"talon.example/migrations"
 )
 
@@ -49,12 +52,25 @@ func serve(ctx context.Context, env *command.Env, args []string) error {
 		return config.Print(env.Stdout)
 	}
 	log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+	telemetry.LogTraceErrors(log)
+	limitMemory(log)
 	service, err := New(ctx, config, log, time.Now, Wrappers{})
 	if err != nil {
 		return err
 	}
 	defer service.Close()
 	return service.ListenAndServe(ctx, func(net.Addr) {})
+}
+
+// limitMemory sets the memory limit of the Go runtime to 90% of that of the cgroup, unless
+// GOMEMLIMIT is set. Where there is no such limit, it changes nothing.
+func limitMemory(log *slog.Logger) {
+	limit, err := memlimit.Set()
+	if err != nil {
+		log.Info("no memory limit is known", "cause", err)
+		return
+	}
+	log.Info("memory limit", "bytes", limit)
 }
 
 func migrate(ctx context.Context, env *command.Env, args []string) error {

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -25,12 +26,17 @@ import (
 // Config contains all settings of an instance, each from one environment variable.
 // docs/configuration.md lists them.
 type Config struct {
-	Addr          string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
-	LogLevel      slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
-	Timeout       time.Duration `env:"TALON_REQUEST_TIMEOUT"`
-	MaxInFlight   int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
-	ShutdownDelay time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
-	Docs          bool          `env:"TALON_DOCS" envDefault:"true"`
+	Addr           string        `env:"TALON_ADDR" envDefault:"127.0.0.1:8080"`
+	LogLevel       slog.Level    `env:"TALON_LOG_LEVEL" envDefault:"info"`
+	Timeout        time.Duration `env:"TALON_REQUEST_TIMEOUT"`
+	MaxInFlight    int           `env:"TALON_MAX_IN_FLIGHT" envDefault:"256"`
+	MaxConns       int           `env:"TALON_MAX_CONNS" envDefault:"2048"`
+	PersonRate     int           `env:"TALON_PERSON_RATE" envDefault:"10"`
+	PersonInFlight int           `env:"TALON_PERSON_MAX_IN_FLIGHT" envDefault:"4"`
+	ClientRate     int           `env:"TALON_CLIENT_RATE" envDefault:"1000"`
+	ShutdownDelay  time.Duration `env:"TALON_SHUTDOWN_DELAY" envDefault:"5s"`
+	AdminAddr      string        `env:"TALON_ADMIN_ADDR"`
+	Docs           bool          `env:"TALON_DOCS" envDefault:"true"`
 	// KeepTokens lets the documentation store tokens in the browser. It has no variable, so that
 	// only the sandbox can set it.
 	KeepTokens  bool     `env:"-"`
@@ -64,9 +70,17 @@ type Config struct {
 
 	WebhookAddresses webhook.Addresses `env:"TALON_WEBHOOK_ADDRESSES" envDefault:"public"`
 
+	// The standard variables of OpenTelemetry that are not left to its library.
+	OtelDisabled       bool    `env:"OTEL_SDK_DISABLED"`
+	OtelExporter       string  `env:"OTEL_TRACES_EXPORTER" envDefault:"otlp"`
+	OtelProtocol       string  `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf"`
+	OtelEndpoint       Address `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	OtelTracesEndpoint Address `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"`
+
 	KeepFreeCellsDays int `env:"TALON_KEEP_FREE_CELLS_DAYS" envDefault:"30"`
 	KeepVisitsDays    int `env:"TALON_KEEP_VISITS_DAYS" envDefault:"0"`
 	KeepReferralsDays int `env:"TALON_KEEP_REFERRALS_DAYS" envDefault:"0"`
+	KeepAuditDays     int `env:"TALON_KEEP_AUDIT_DAYS" envDefault:"365"`
 }
 
 // Secret is a setting whose value is never printed.
@@ -93,6 +107,12 @@ func (a Address) String() string {
 		return "(malformed)"
 	}
 	return parsed.Redacted()
+}
+
+// isHTTP reports whether it is an absolute address of http or https.
+func (a Address) isHTTP() bool {
+	parsed, err := url.Parse(string(a))
+	return err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
 }
 
 // ReadConfig reads the settings from environment variables. Its error lists all problems, without
@@ -142,8 +162,15 @@ func (c *Config) validate(unreadable map[string]string) error {
 	}
 	_, err := net.ResolveTCPAddr("tcp", c.Addr)
 	require(err == nil, "TALON_ADDR", "must be host:port")
+	_, err = net.ResolveTCPAddr("tcp", c.AdminAddr)
+	require(c.AdminAddr == "" || err == nil && c.AdminAddr != c.Addr,
+		"TALON_ADMIN_ADDR", "must be host:port, and not that of TALON_ADDR")
 	require(c.Timeout >= 0 && c.Timeout <= time.Minute, "TALON_REQUEST_TIMEOUT", "must be between 0 and 1m")
 	require(c.MaxInFlight > 0, "TALON_MAX_IN_FLIGHT", "must be above 0")
+	require(c.MaxConns > 0, "TALON_MAX_CONNS", "must be above 0")
+	require(c.PersonRate >= 0 && c.PersonRate <= maxRate, "TALON_PERSON_RATE", "must be between 0 and 1000000")
+	require(c.PersonInFlight >= 0, "TALON_PERSON_MAX_IN_FLIGHT", "must not be below 0")
+	require(c.ClientRate >= 0 && c.ClientRate <= maxRate, "TALON_CLIENT_RATE", "must be between 0 and 1000000")
 	require(c.ShutdownDelay >= 0 && c.ShutdownDelay <= time.Minute, "TALON_SHUTDOWN_DELAY", "must be between 0 and 1m")
 	require(areOrigins(c.CORSOrigins), "TALON_CORS_ORIGINS",
 		"must be * or origins as browsers send them, separated by commas: https://portal.example or "+
@@ -184,17 +211,18 @@ func (c *Config) validate(unreadable map[string]string) error {
 		value Address
 	}{
 		{"TALON_MIP_URL", c.MipURL}, {"TALON_MIP_AUTH_URL", c.MipAuthURL}, {"TALON_AUTH_TOKEN_URL", c.AuthTokenURL},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.OtelEndpoint}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", c.OtelTracesEndpoint},
 	} {
-		parsed, err := url.Parse(string(address.value))
-		isHTTP := err == nil && (parsed.Scheme == "http" || parsed.Scheme == "https") && parsed.Host != ""
-		require(address.value == "" || isHTTP, address.name, "must be an http or https address")
+		require(address.value == "" || address.value.isHTTP(), address.name, "must be an http or https address")
 	}
+	require(c.OtelExporter == "otlp" || c.OtelExporter == "none", "OTEL_TRACES_EXPORTER", "must be otlp or none")
+	require(c.OtelProtocol == "http/protobuf", "OTEL_EXPORTER_OTLP_PROTOCOL", "must be http/protobuf")
 	for _, kept := range []struct {
 		name string
 		days int
 	}{
 		{"TALON_KEEP_FREE_CELLS_DAYS", c.KeepFreeCellsDays}, {"TALON_KEEP_VISITS_DAYS", c.KeepVisitsDays},
-		{"TALON_KEEP_REFERRALS_DAYS", c.KeepReferralsDays},
+		{"TALON_KEEP_REFERRALS_DAYS", c.KeepReferralsDays}, {"TALON_KEEP_AUDIT_DAYS", c.KeepAuditDays},
 	} {
 		require(kept.days == 0 || kept.days >= minKeptDays && kept.days <= maxKeptDays,
 			kept.name, fmt.Sprintf("must be 0, or from %d to %d", minKeptDays, maxKeptDays))
@@ -202,6 +230,20 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.KeepReferralsDays == 0 || c.KeepVisitsDays > 0 && c.KeepVisitsDays <= c.KeepReferralsDays,
 		"TALON_KEEP_REFERRALS_DAYS", "must be 0 or at least TALON_KEEP_VISITS_DAYS: a visit needs its referral")
 	return errors.Join(problems...)
+}
+
+// tracesURL returns the address to which traces are sent, or an empty text if they are off.
+func (c *Config) tracesURL() string {
+	switch {
+	case c.OtelDisabled || c.OtelExporter == "none":
+		return ""
+	case c.OtelTracesEndpoint != "":
+		return string(c.OtelTracesEndpoint)
+	case c.OtelEndpoint != "":
+		return strings.TrimSuffix(string(c.OtelEndpoint), "/") + "/v1/traces"
+	default:
+		return ""
+	}
 }
 
 // minKeptDays and maxKeptDays limit how long the past is kept. The institution can still change a
@@ -235,6 +277,9 @@ func areOrigins(list []string) bool {
 		return !origin.MatchString(text) || originDefaultPort.MatchString(text)
 	})
 }
+
+// maxRate is the largest number of requests a second that can be a limit.
+const maxRate = 1_000_000
 
 // maxTokenLife is the upper limit of TALON_TOKEN_MAX_LIFE.
 const maxTokenLife = 30 * 24 * time.Hour

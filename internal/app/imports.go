@@ -23,25 +23,19 @@ const messageTimeout = 10 * time.Second
 func (a *App) newImports(
 	ctx context.Context, handler *server.Server, api httpapi.Config, store *postgres.Store, now func() time.Time,
 ) (*registry.Imports, error) {
-	pool, err := openMessagePool(ctx, string(a.config.DatabaseURL))
+	pool, err := a.openPool(ctx, "imports", messagePool)
 	if err != nil {
 		return nil, err
 	}
-	a.close = append(a.close, pool.Close)
 	return newImports(handler, api, store, pool, now), nil
 }
 
-// openMessagePool opens the connections for the messages of imports. Their commits do not wait for
-// the disk: the progress of an import is stored after them by a commit that does, and messages
-// without stored progress are applied again.
-func openMessagePool(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: url, MaxConns: httpapi.ParallelMessages, StatementTimeout: messageTimeout, AsynchronousCommit: true,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("open the database for imports: %w", err)
-	}
-	return pool, nil
+// messagePool are the connections for the messages of imports. Their commits do not wait for the
+// disk: the progress of an import is stored after them by a commit that does, and messages without
+// stored progress are applied again. They have no lock_timeout: those of one institution wait for
+// each other, and a window of many cells takes longer than one. They block nobody while they wait.
+var messagePool = postgres.Options{
+	MaxConns: httpapi.ParallelMessages, StatementTimeout: messageTimeout, AsynchronousCommit: true,
 }
 
 // Administrator owns the imports that are made next to the database. It has all rights.
@@ -56,15 +50,17 @@ func OpenImports(
 	ctx context.Context, database string, log *slog.Logger, now func() time.Time,
 ) (_ *registry.Imports, closeAll func(), err error) {
 	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: database, MaxConns: adminConns, StatementTimeout: commandTimeout,
+		URL: database, MaxConns: adminConns, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the database: %w", err)
 	}
-	messages, err := openMessagePool(ctx, database)
+	options := messagePool
+	options.URL = database
+	messages, err := postgres.Open(ctx, options)
 	if err != nil {
 		pool.Close()
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("open the database for imports: %w", err)
 	}
 	closeAll = func() {
 		messages.Close()

@@ -2,12 +2,12 @@ package app
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
 // sweepEvery is the interval of sweeps of expired idempotency keys, failed identifications, used
-// assertions, imports and attempts to send events. sweepTimeout limits one sweep.
+// assertions, imports, attempts to send events and months of the audit. sweepTimeout limits one
+// sweep.
 const (
 	sweepEvery   = time.Minute
 	sweepTimeout = 30 * time.Second
@@ -35,6 +35,7 @@ func (a *App) sweep(ctx context.Context) { every(ctx, sweepEvery, a.sweepOnce) }
 func (a *App) sweepPast(ctx context.Context) {
 	every(ctx, sweepEvery, func(ctx context.Context) {
 		deleted, err := a.retention.Sweep(ctx)
+		a.metrics.Swept("past", err)
 		if err != nil {
 			a.log.Warn("sweep the past", "error", err)
 		}
@@ -61,9 +62,18 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 func (a *App) sweepOnce(ctx context.Context) {
 	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 	defer cancel()
-	err := errors.Join(a.booking.SweepKeys(limited), a.booking.SweepFailures(limited),
-		a.booking.SweepAssertions(limited), a.imports.Sweep(limited), a.webhooks.Sweep(limited))
-	if err != nil && ctx.Err() == nil {
-		a.log.Warn("sweep", "error", err)
+	for _, sweep := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"idempotency_keys", a.booking.SweepKeys}, {"failed_identifications", a.booking.SweepFailures},
+		{"assertions", a.booking.SweepAssertions}, {"imports", a.imports.Sweep}, {"webhook_attempts", a.webhooks.Sweep},
+		{"audit", a.audit.Sweep},
+	} {
+		err := sweep.run(limited)
+		a.metrics.Swept(sweep.name, err)
+		if err != nil && ctx.Err() == nil {
+			a.log.Warn("sweep", "of", sweep.name, "error", err)
+		}
 	}
 }

@@ -135,7 +135,7 @@ func TestURLIsReloadedEveryHour(t *testing.T) {
 	f.requireRejected(t, goodDraft("old").with("exp", noon.Add(24*time.Hour).Unix()).signES256(old), ErrSignature)
 }
 
-func TestUnknownKeyIDsReloadAtMostOnceAMinute(t *testing.T) {
+func TestUnknownKeyIDsReloadAtMostOnceAGap(t *testing.T) {
 	t.Parallel()
 	p := newPublisher(t, allKeys())
 	f := newFixture(t, Sources{JWKSURL: p.URL})
@@ -145,7 +145,7 @@ func TestUnknownKeyIDsReloadAtMostOnceAMinute(t *testing.T) {
 		for i := range 50 {
 			group.Go(func() {
 				_, err := f.verify(goodDraft(fmt.Sprint("unknown ", i)).signES256(ecKey()))
-				if !errors.Is(err, ErrSignature) {
+				if !errors.Is(err, ErrSignature) && !errors.Is(err, ErrKeysUnavailable) {
 					t.Errorf("unknown key: %v", err)
 				}
 			})
@@ -192,9 +192,93 @@ func TestFailedRefreshKeepsTheKeys(t *testing.T) {
 			f.tick()
 			require.Contains(t, f.log.String(), "keeping the old ones")
 			f.requireAccepted(t, goodDraft("ec").with("exp", f.clock.now().Unix()).signES256(ecKey()))
-			f.requireRejected(t, goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey()), ErrSignature)
+			unknown := goodDraft("x").with("exp", f.clock.now().Unix()).signES256(ecKey())
+			f.requireRejected(t, unknown, ErrKeysUnavailable)
 		})
 	}
+}
+
+// Promise: a new key is accepted within five seconds, while a storm of tokens with unknown keys
+// goes on. The storm causes one read in five seconds, and the tokens of known keys do not wait.
+func TestNewKeyIsAcceptedDuringAStorm(t *testing.T) {
+	t.Parallel()
+	const rounds, pause = 5, 5 * time.Second
+	old := newEC()
+	keys := []jwkset.JWKMarshal{jwk("old", &old.PublicKey)}
+	p := newPublisher(t, jwks(keys...))
+	f := newFixture(t, Sources{JWKSURL: p.URL})
+	var storm sync.WaitGroup
+	var stop atomic.Bool
+	t.Cleanup(func() { stop.Store(true); storm.Wait() })
+	for i := range 8 {
+		storm.Go(func() {
+			for n := 0; !stop.Load(); n++ {
+				_, err := f.verify(goodDraft(fmt.Sprint("unknown ", i, n)).signES256(ecKey()))
+				if !errors.Is(err, ErrSignature) && !errors.Is(err, ErrKeysUnavailable) {
+					t.Errorf("unknown key: %v", err)
+				}
+			}
+		})
+	}
+	for round := range rounds {
+		fresh, kid := newEC(), fmt.Sprint("fresh ", round)
+		require.Eventually(t, func() bool { // the storm has caused its read
+			f.keys.mu.Lock()
+			defer f.keys.mu.Unlock()
+			return p.hits.Load() == int64(round+2) && f.keys.running == nil
+		}, 10*time.Second, time.Millisecond)
+		keys = append(keys, jwk(kid, &fresh.PublicKey))
+		p.publish(jwks(keys...))
+		f.requireAccepted(t, goodDraft("old").signES256(old))
+		f.clock.advance(pause)
+		f.requireAccepted(t, goodDraft(kid).signES256(fresh))
+	}
+	require.LessOrEqual(t, p.hits.Load(), int64(1+1+rounds))
+}
+
+// Promise: while keys cannot be read, a token with an unknown key is told to come back, and one
+// with a known key is accepted. When they can be read again, the new key is accepted after
+// refreshGap, and a wrong one rejected.
+func TestUnreadableKeys(t *testing.T) {
+	t.Parallel()
+	fresh := newEC()
+	p := newPublisher(t, allKeys())
+	f := newFixture(t, Sources{JWKSURL: p.URL})
+	p.fail()
+	for range 3 {
+		f.requireRejected(t, goodDraft("fresh").signES256(fresh), ErrKeysUnavailable)
+	}
+	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
+	p.publish(jwks(jwk("ec", &ecKey().PublicKey), jwk("fresh", &fresh.PublicKey)))
+	f.clock.advance(refreshGap)
+	f.requireAccepted(t, goodDraft("fresh").signES256(fresh))
+	f.requireRejected(t, goodDraft("x").signES256(fresh), ErrSignature)
+}
+
+// Promise: while the JWKS URL does not respond, at most maxWaiting tokens wait for it. All others
+// are rejected at once.
+func TestFewTokensWaitForKeys(t *testing.T) {
+	t.Parallel()
+	address, _ := hangAfterFirst(t)
+	f := newFixture(t, Sources{JWKSURL: address})
+	ctx, cancel := context.WithCancel(t.Context())
+	var group sync.WaitGroup
+	var rejected atomic.Int64
+	const tokens = 3 * maxWaiting
+	for i := range tokens {
+		raw := goodDraft(fmt.Sprint("unknown ", i)).signES256(ecKey())
+		group.Go(func() {
+			_, err := f.VerifyHeader(ctx, []string{"Bearer " + raw})
+			if errors.Is(err, ErrKeysUnavailable) && !errors.Is(err, context.Canceled) {
+				rejected.Add(1)
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return rejected.Load() == tokens-maxWaiting }, 4*time.Second, time.Millisecond)
+	f.requireAccepted(t, goodDraft("ec").signES256(ecKey()))
+	cancel()
+	group.Wait()
+	require.EqualValues(t, tokens-maxWaiting, rejected.Load())
 }
 
 func TestAllKeysCanBeWithdrawn(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -43,7 +44,8 @@ var errUnsupported = errors.New("not a key of an accepted algorithm")
 type key struct {
 	id       string // kid; empty if the source has no key ids
 	algs     []string
-	material any // the key in the type that golang-jwt needs for these algorithms
+	material any            // the key in the type that golang-jwt needs for these algorithms
+	verified *atomic.Uint64 // signatures
 }
 
 // newKey returns a key for the public key. A non-empty alg restricts the key to that one algorithm
@@ -73,14 +75,11 @@ func newKey(id, alg string, public any) (key, error) {
 		}
 		algs = []string{alg}
 	}
-	return key{id: id, algs: algs, material: public}, nil
+	return key{id: id, algs: algs, material: public, verified: new(atomic.Uint64)}, nil
 }
 
 // ring is an immutable snapshot of all keys.
-type ring struct {
-	keys    []key
-	loadErr error // of a source that has never been read; nil if all have been
-}
+type ring struct{ keys []key }
 
 // verify reports whether a key of the ring verifies the signature, and whether the ring has a key
 // with the token's kid.
@@ -88,6 +87,7 @@ func (r *ring) verify(signed string, signature []byte, alg, kid string) (verifie
 	keys, kidKnown := r.candidates(alg, kid)
 	for _, k := range keys {
 		if methods[alg].Verify(signed, signature, k.material) == nil {
+			k.verified.Add(1)
 			return true, kidKnown
 		}
 	}

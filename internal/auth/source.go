@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,17 +21,19 @@ const (
 	maxDocument  = 1 << 20 // bytes, of a JWK set or a PEM file
 )
 
-// source is a file or a URL that keys are read from repeatedly. It is not safe for concurrent use.
+// source is a file or a URL that keys are read from repeatedly. It is not safe for concurrent
+// use, apart from readAt.
 type source struct {
 	name   string // for the log
 	remote bool   // the JWKS URL: it may fail at the start, and is read only when it is due
 	read   func(context.Context) ([]byte, error)
 	parse  func([]byte) ([]key, error)
 
-	due      time.Time // of the next read
-	document []byte    // the keys were parsed from it; nil if no document has been parsed yet
+	readAt   atomic.Pointer[time.Time] // the last successful read; nil: none
+	due      time.Time                 // of the next read
+	document []byte                    // the keys were parsed from it; nil if no document has been parsed yet
 	keys     []key
-	loadErr  error // of the last read if no document has been parsed yet
+	loadErr  error // of the last read
 }
 
 // load reads the source and reports whether its keys changed. After an error the source keeps its
@@ -41,16 +44,15 @@ func (s *source) load(ctx context.Context, now time.Time) (changed bool, err err
 	if err == nil && (s.document == nil || !bytes.Equal(document, s.document)) {
 		var keys []key
 		if keys, err = s.parse(document); err == nil {
-			s.document, s.keys, s.loadErr, changed = document, keys, nil, true
+			s.document, s.keys, changed = document, keys, true
 		}
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", s.name, err)
-		if s.document == nil {
-			s.loadErr = err
-		}
-		return false, err
+		s.loadErr = fmt.Errorf("%s: %w", s.name, err)
+		return false, s.loadErr
 	}
+	s.loadErr = nil
+	s.readAt.Store(&now)
 	if s.remote {
 		s.due = now.Add(fetchEvery)
 	}

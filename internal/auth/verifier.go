@@ -40,8 +40,8 @@ var (
 	ErrExpired = errors.New("auth: token expired")
 	// ErrSignature (5009): no key verifies the signature.
 	ErrSignature = errors.New("auth: token signature wrong")
-	// ErrKeysUnavailable: the token's key may be at the JWKS URL, which could not be read. The same
-	// request may succeed later.
+	// ErrKeysUnavailable: the token's key may be in a source that could not be read, or is being
+	// read for too many tokens. The same request may succeed later.
 	ErrKeysUnavailable = errors.New("auth: keys unavailable")
 )
 

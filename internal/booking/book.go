@@ -166,7 +166,7 @@ func (s *Service) addRemedies(ctx context.Context, facts *Facts, err error) erro
 		return err // the refusal is valid without remedies
 	}
 	if now := Check(facts); now != nil && now.Rule == lost.Rule {
-		return now
+		return facts.explain(now)
 	}
 	return err
 }
@@ -180,14 +180,14 @@ func (s *Service) createMkab(ctx context.Context, facts *Facts) error {
 		return fmt.Errorf("query the master patient index: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
-		return refusal
+		return facts.explain(refusal)
 	}
 	facts.Mkab, err = s.ports.Bookings.CreateMkab(ctx, facts.Request.LpuTo, facts.Person, facts.Now)
 	if err != nil {
 		return fmt.Errorf("create the medical card: %w", err)
 	}
 	if refusal := Check(facts); refusal != nil {
-		return refusal
+		return facts.explain(refusal)
 	}
 	return nil
 }

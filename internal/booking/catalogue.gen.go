@@ -82,6 +82,7 @@ const (
 	ScopeInvalid               Name = "scope_invalid"
 	PatientNotIdentified       Name = "patient_not_identified"
 	TooManyAttempts            Name = "too_many_attempts"
+	TooManyRequests            Name = "too_many_requests"
 	DatabaseUnavailable        Name = "database_unavailable"
 	MipUnavailable             Name = "mip_unavailable"
 	Overloaded                 Name = "overloaded"
@@ -595,21 +596,28 @@ var catalogue = []Rule{
 		Title:     "Too many attempts for this patient or client application have failed; retry after Retry-After seconds",
 	},
 	{
-		Order: 90, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 89, Name: TooManyRequests, Group: GroupService, Status: 429, Code: "4290", Type: TypeError, Mender: MenderClient,
+		Retryable: true,
+		Ours:      true,
+		Message:   "Слишком много запросов. Повторите попытку позже.",
+		Title:     "The patient or the client application sends too many requests, or holds too many cells of a resource; retry after Retry-After seconds",
+	},
+	{
+		Order: 91, Name: DatabaseUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис временно недоступен. Повторите попытку позже.",
 		Title:     "The database is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 91, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 92, Name: MipUnavailable, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис МИП временно недоступен. Повторите попытку позже.",
 		Title:     "The master patient index is unavailable; retry after Retry-After seconds",
 	},
 	{
-		Order: 93, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
+		Order: 94, Name: Overloaded, Group: GroupService, Status: 503, Code: "5030", Type: TypeError, Mender: MenderService,
 		Retryable: true,
 		Ours:      true,
 		Message:   "Сервис перегружен. Повторите попытку позже.",

@@ -119,13 +119,16 @@ func Withhold(lpu uuid.UUID, err error) error {
 	if known := refusal.Remedies; known != nil && known.Appointment != nil && known.Appointment.Lpu == lpu {
 		return err
 	}
+	var withheld *Refusal
 	switch refusal.Rule {
 	case DirectionAlreadyBooked:
-		return Reject(DirectionAlreadyBooked)
+		withheld = Reject(DirectionAlreadyBooked)
 	case SpecialityAlreadyBooked:
-		return Reject(SpecialityAlreadyBooked, placeholderResource, "в другую медицинскую организацию",
+		withheld = Reject(SpecialityAlreadyBooked, placeholderResource, "в другую медицинскую организацию",
 			placeholderStart, "другое время")
 	default:
 		return err
 	}
+	withheld.Person, withheld.Compared = refusal.Person, refusal.Compared
+	return withheld
 }

@@ -111,8 +111,12 @@ func (s *Service) keepResponse(ctx context.Context, key *TakenKey, held *HeldDir
 }
 
 // release releases the key, so that the client can retry at once. If that fails, the key becomes
-// free when its lease ends.
+// free when its lease ends. At the request's deadline, when the lease ends soon, it does nothing,
+// so that the response does not come late.
 func (s *Service) release(ctx context.Context, key *TakenKey) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := s.ports.Keys.ReleaseKey(ctx, key); err != nil {

@@ -18,8 +18,9 @@ const (
 )
 
 // addNearest adds the nearest free cells to a refusal of a full or taken cell. If they cannot be
-// read, it returns the refusal without them.
+// read, it returns the refusal without them. It explains every refusal for the audit.
 func (s *Service) addNearest(ctx context.Context, facts *Facts, refusal *Refusal) *Refusal {
+	refusal = facts.explain(refusal)
 	if refusal.Rule != SlotFull && refusal.Rule != SlotTaken {
 		return refusal
 	}

@@ -3,6 +3,8 @@ package booking
 import (
 	"strings"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Type is the documented type of an error (Тип ошибки). It is independent of the HTTP status.
@@ -26,6 +28,11 @@ type Refusal struct {
 	Remedies *Remedies
 
 	RetryAfter time.Duration // when a retry may succeed; 0 if unknown
+
+	// For the audit, and never sent to the client: whose request it was, if the rules of a booking
+	// were checked, and what the rule compared.
+	Person   uuid.UUID
+	Compared []Compared
 
 	cause error
 }

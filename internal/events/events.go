@@ -49,14 +49,15 @@ type Event struct {
 	Version     int64     // of the visit, or of the message of the source
 }
 
-// Place is a place in the feed of the region. The zero value is before the first event.
+// Place is a place in the feed of the region: that of an event, or the zero value, which is before
+// the first one. Positions have gaps. They are never given again, not even by a database that was
+// restored from a backup, and has lost the events that they were given to.
 type Place struct {
 	RecordedAt time.Time
 	Position   int64
 }
 
-// after reports whether a place is after another one. Positions alone do not tell: a database that
-// was restored from a backup gives them again.
+// after reports whether a place is after another one.
 func (p Place) after(other Place) bool {
 	return p.RecordedAt.After(other.RecordedAt) ||
 		p.RecordedAt.Equal(other.RecordedAt) && p.Position > other.Position
@@ -75,6 +76,8 @@ type Store interface {
 	Record(ctx context.Context, now time.Time, most int) (int, error)
 	// Ends returns the ends of the feed.
 	Ends(ctx context.Context) (Ends, error)
+	// IsPlace reports whether the feed has an event at a place.
+	IsPlace(ctx context.Context, place Place) (bool, error)
 	// Events returns at most the given number of events after a place, in order: those of the
 	// institutions for which the rights hold.
 	Events(ctx context.Context, rights booking.SystemRights, after Place, most int) ([]Event, error)

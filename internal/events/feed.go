@@ -65,8 +65,8 @@ type Page struct {
 
 // Read returns the next events, in order. If there are none it waits for one. A page with fewer
 // events than the limit may be followed by more: Types select among the events of a page. It
-// rejects with EventsExpired if events after the place are not kept any more, or the feed ends
-// before it.
+// rejects with EventsExpired if events after the place are not kept any more, or the place is of
+// events that the database has lost because it was restored from a backup.
 func (f *Feed) Read(ctx context.Context, request Request) (Page, error) {
 	waiting := &reader{rights: request.Rights, news: make(chan struct{}, 1)}
 	if request.Wait > 0 {
@@ -110,8 +110,12 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 	}
 	var after Place
 	if request.After != nil {
-		// A place after the end was given by a database that has been replaced by an older one.
-		if after = *request.After; after.Position < ends.Dropped || after.Position > ends.Last.Position {
+		after = *request.After
+		known, err := f.isKnown(ctx, after, ends)
+		if err != nil {
+			return Page{}, err
+		}
+		if !known {
 			return Page{}, booking.Reject(booking.EventsExpired)
 		}
 	}
@@ -124,6 +128,24 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 		page.Events = slices.DeleteFunc(found, func(e Event) bool { return !slices.Contains(request.Types, e.Type) })
 	}
 	return page, nil
+}
+
+// isKnown reports whether a reader who has read up to a place misses nothing if it goes on there.
+// All places that it can have are those of events. One that is none any more is from before the
+// first kept event, or the database that gave it was replaced by an older one.
+func (f *Feed) isKnown(ctx context.Context, after Place, ends Ends) (bool, error) {
+	switch {
+	case after.Position < ends.Dropped:
+		return false, nil
+	case after.Position == ends.Dropped,
+		after.Position == ends.Last.Position && after.RecordedAt.Equal(ends.Last.RecordedAt):
+		return true, nil
+	}
+	known, err := f.store.IsPlace(ctx, after)
+	if err != nil {
+		return false, fmt.Errorf("look for a place in the feed: %w", err)
+	}
+	return known, nil
 }
 
 // newPage returns the page of the events that were found after a place. Without events it ends

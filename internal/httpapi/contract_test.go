@@ -64,7 +64,9 @@ func TestContractIsComplete(t *testing.T) {
 				require.True(t, response.Ref == "" || status >= "400", "%s: a referenced success, whose body %s", where,
 					"swagger-typescript-api does not parse")
 				for mediaType, content := range response.Value.Content {
-					require.Equal(t, "application/json", mediaType, where)
+					if operation.OperationID != "exportAudit" || status >= "400" { // FHIR has a type of its own
+						require.Equal(t, "application/json", mediaType, where)
+					}
 					require.NotEmpty(t, content.Examples, where)
 					token, client := content.Examples["token_invalid"], content.Examples["client_unauthenticated"]
 					require.Equal(t, token != nil || client != nil, challenged, where)

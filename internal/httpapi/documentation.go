@@ -80,7 +80,6 @@ func registerDocs(s *server.Server, keepTokens bool) {
 			policy = referencePolicy
 		}
 		c.Header("Content-Security-Policy", policy)
-		c.Header("Referrer-Policy", "no-referrer")
 		file.ServeHTTP(c.Writer, c.Request)
 	})
 }

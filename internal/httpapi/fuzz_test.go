@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/audit"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/server"
@@ -86,6 +87,8 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	chain, err := server.New(server.Config{
 		Verifier:       auth.NewVerifier(keys, expected, func() time.Time { return now }),
 		Clients:        anyClient{},
+		Auditor:        noAudit{},
+		Now:            func() time.Time { return now },
 		Log:            log,
 		RequestTimeout: time.Minute,
 		MaxInFlight:    1,
@@ -95,6 +98,12 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	require.NoError(t, err)
 	return chain, token
 }
+
+// noAudit writes nothing.
+type noAudit struct{}
+
+func (noAudit) Available() error                            { return nil }
+func (noAudit) Write(context.Context, []audit.Record) error { return nil }
 
 var (
 	errNotValidated = errors.New("the handler does not receive the validated body")

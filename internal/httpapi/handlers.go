@@ -11,12 +11,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"talon.example/gen/api"
+	"talon.example/internal/audit"
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
 	"talon.example/internal/events"
 	"talon.example/internal/httpapi/server"
 	"talon.example/internal/registry"
+	"talon.example/internal/telemetry"
 )
 
 // Config is what the handlers need from the rest of the service.
@@ -24,11 +26,13 @@ type Config struct {
 	Booking    *booking.Service
 	Registry   *registry.Service
 	Clinic     *clinic.Service
+	Audit      *audit.Log
 	Imports    *registry.Imports
 	Feed       *events.Feed
 	Webhooks   *events.Webhooks
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
+	Metrics    *telemetry.Metrics          // nil: nothing is counted
 	Ready      func(context.Context) error // returns nil if the instance can serve requests
 	Now        func() time.Time
 
@@ -38,21 +42,26 @@ type Config struct {
 
 // handlers implements the generated api.StrictServerInterface.
 type handlers struct {
-	booking    *booking.Service
-	registry   *registry.Service
-	clinic     *clinic.Service
-	imports    *registry.Imports
-	feed       *events.Feed
-	webhooks   *events.Webhooks
-	issuer     *auth.Issuer
-	assertions *auth.AssertionVerifier
-	ready      func(context.Context) error
-	now        func() time.Time
+	booking  *booking.Service
+	registry *registry.Service
+	clinic   *clinic.Service
+	audit    *audit.Log
+	// auditAction returns the action of an audited operation.
+	auditAction func(operation string) string
+	imports     *registry.Imports
+	feed        *events.Feed
+	webhooks    *events.Webhooks
+	issuer      *auth.Issuer
+	assertions  *auth.AssertionVerifier
+	metrics     *telemetry.Metrics
+	ready       func(context.Context) error
+	now         func() time.Time
 }
 
 // Register adds all operations, the contract and, if configured, the documentation to the server.
 func Register(s *server.Server, config Config) {
 	h := newHandlers(config)
+	h.auditAction = s.AuditAction
 	routes := s.Operations()
 	if h.issuer == nil {
 		routes = withoutPaths{routes, []string{tokenPath, systemTokenPath, keysPath}}
@@ -66,9 +75,10 @@ func Register(s *server.Server, config Config) {
 
 func newHandlers(config Config) *handlers {
 	return &handlers{
-		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, imports: config.Imports,
-		feed: config.Feed, webhooks: config.Webhooks,
-		issuer: config.Issuer, assertions: config.Assertions, ready: config.Ready, now: config.Now,
+		booking: config.Booking, registry: config.Registry, clinic: config.Clinic, audit: config.Audit,
+		imports: config.Imports, feed: config.Feed, webhooks: config.Webhooks,
+		issuer: config.Issuer, assertions: config.Assertions, metrics: config.Metrics,
+		ready: config.Ready, now: config.Now,
 	}
 }
 

@@ -30,7 +30,7 @@ type logLine struct {
 	Method    string    `json:"method"`
 	Route     *string   `json:"route"`
 	Status    int       `json:"status"`
-	Duration  *int64    `json:"duration"`
+	Duration  *float64  `json:"duration_ms"`
 	Client    string    `json:"client"`
 	Rule      string    `json:"rule"`
 	Cause     string    `json:"cause"`
@@ -165,6 +165,28 @@ func TestLogLine(t *testing.T) {
 			Cause: c.cause,
 		}, logged, c.path)
 	}
+}
+
+// Promise: health checks are logged when their result changes, and not once a second.
+func TestHealthChecksAreQuiet(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	var unready error
+	handler := newServer(t, func(context.Context) error { return unready }, slog.New(slog.NewJSONHandler(&log, nil)))
+	for i := range 60 {
+		switch i % 20 {
+		case 0:
+			unready = nil
+		case 10:
+			unready = errors.New("down")
+		}
+		for _, path := range []string{"/health/live", "/health/ready"} {
+			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+		}
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "/health/live"), log.String())
+	require.Equal(t, 6, strings.Count(log.String(), "/health/ready"), log.String())
+	require.Equal(t, 3, strings.Count(log.String(), "not_ready"))
 }
 
 // Promise: a valid X-Request-Id of the caller is the id of the request, in the response and in the

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -27,6 +28,7 @@ func (h *handlers) GetCodToken(
 	if err != nil {
 		return nil, err
 	}
+	h.metrics.CountPerson(client, person, time.Now())
 	signed, expiresAt, err := h.issuer.Issue(auth.Caller{Person: person, Client: client})
 	if err != nil {
 		return nil, err

@@ -155,3 +155,10 @@ func environment() []string {
 	env := slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "PG") })
 	return append(env, "LC_ALL=C")
 }
+
+// ServerCredential returns the credential that a process of PostgreSQL must be started with. It is
+// nil unless this process runs as root. It returns an error if there is no other account.
+func ServerCredential() (*syscall.Credential, error) {
+	account, err := serverAccount()
+	return account.credential, err
+}

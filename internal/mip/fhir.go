@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -173,11 +175,15 @@ func (p *patient) hasIdentifier(system string, guid uuid.UUID) bool {
 	})
 }
 
-// person converts a patient. Every field except the date of birth may be empty.
+// person converts a patient. Every field except the date of birth may be empty. Data that the
+// contract would not accept from a region's system count as missing.
 func (r *Remote) person(p *patient, guid uuid.UUID) (*booking.Person, error) {
 	birthDate, err := time.Parse(time.DateOnly, p.BirthDate)
 	if err != nil {
 		return nil, dataMissing("no full date of birth")
+	}
+	if birthDate.Year() < firstYear || birthDate.After(r.config.Now().Add(earliestZone)) {
+		return nil, dataMissing("an impossible date of birth")
 	}
 	person := &booking.Person{Guid: guid, BirthDate: birthDate, Snils: p.currentIdentifier(r.config.SnilsSystem)}
 	person.Surname, person.Name, person.Patronymic = p.names()
@@ -188,7 +194,35 @@ func (r *Remote) person(p *patient, guid uuid.UUID) (*booking.Person, error) {
 	case "female":
 		person.Sex = booking.Female
 	}
+	for _, name := range []string{person.Surname, person.Name, person.Patronymic} {
+		if !isText(name, maxName) {
+			return nil, dataMissing("a name that is too long, or has a NUL")
+		}
+	}
+	if !isText(person.PolicySeries, maxPolicy) || !isText(person.PolicyNumber, maxPolicy) {
+		return nil, dataMissing("a policy that is too long, or has a NUL")
+	}
+	if !snilsFormat.MatchString(person.Snils) {
+		return nil, dataMissing("a malformed insurance number")
+	}
 	return person, nil
+}
+
+// What the contract accepts in PersonRequest.
+const (
+	firstYear = 1900
+	maxName   = 200 // characters
+	maxPolicy = 100
+)
+
+var snilsFormat = regexp.MustCompile(`^([0-9]{3}-?[0-9]{3}-?[0-9]{3}[- ]?[0-9]{2})?$`)
+
+// earliestZone is how far the earliest zone is ahead of UTC: there a child may be born tomorrow.
+const earliestZone = 14 * time.Hour
+
+// isText reports whether a text has at most most characters and no NUL, which PostgreSQL rejects.
+func isText(text string, most int) bool {
+	return utf8.RuneCountInString(text) <= most && !strings.ContainsRune(text, 0)
 }
 
 // names returns the official name, else the usual one, else one without a use. It never returns a

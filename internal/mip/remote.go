@@ -46,6 +46,12 @@ const (
 	idleTimeout = time.Minute
 )
 
+// Purposes of requests, and names of circuit breakers.
+const (
+	PurposeTicket = "ticket"
+	PurposeSearch = "search"
+)
+
 // timing is the timing of retries and circuit breakers. Tests use shorter intervals.
 type timing struct {
 	retryPause  time.Duration // mean pause before the second try; it doubles before the third
@@ -67,6 +73,12 @@ type RemoteConfig struct {
 	Scopes       []string // optional
 
 	Timeout time.Duration // of one call, including its ticket, tries and pauses; positive
+
+	Now func() time.Time // the current time, which no birth date is after
+
+	// Observe wraps the transport of all requests; nil: nothing does. Its function returns what a
+	// request is for: PurposeTicket or PurposeSearch.
+	Observe func(next http.RoundTripper, purpose func(*http.Request) string) http.RoundTripper
 }
 
 // Remote is a master patient index on a FHIR R4 server. It searches by identifier as IHE PDQm
@@ -77,6 +89,7 @@ type Remote struct {
 	timing  timing
 	search  *url.URL // without a query
 	client  *http.Client
+	idle    func() // closes idle connections
 	tickets *tickets
 	breaker *gobreaker.CircuitBreaker[*booking.Person]
 }
@@ -105,22 +118,27 @@ func newRemote(config RemoteConfig, timing timing) (*Remote, error) {
 	config.SnilsSystem = cmp.Or(config.SnilsSystem, DefaultSnilsSystem)
 	config.PolicySystem = cmp.Or(config.PolicySystem, DefaultPolicySystem)
 
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment,
+		// A dial may outlive the call that started it, so it needs its own timeout.
+		DialContext:            (&net.Dialer{Timeout: config.Timeout}).DialContext,
+		TLSHandshakeTimeout:    config.Timeout,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    maxIdle,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeader,
+	}
 	client := &http.Client{
-		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment,
-			// A dial may outlive the call that started it, so it needs its own timeout.
-			DialContext:            (&net.Dialer{Timeout: config.Timeout}).DialContext,
-			TLSHandshakeTimeout:    config.Timeout,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConnsPerHost:    maxIdle,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxHeader,
-		},
+		Transport: transport,
 		// A redirect could send the ticket, the secret or a person's guid to another host. It is
 		// treated as an unexpected status.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+	if config.Observe != nil {
+		client.Transport = config.Observe(transport, purpose)
+	}
 	return &Remote{
+		idle:    transport.CloseIdleConnections,
 		config:  config,
 		timing:  timing,
 		search:  base.JoinPath("Patient"),
@@ -160,7 +178,21 @@ func isRefusal(err error, name booking.Name) bool {
 }
 
 // Close closes idle connections.
-func (r *Remote) Close() { r.client.CloseIdleConnections() }
+func (r *Remote) Close() { r.idle() }
+
+// purpose returns what a request is for. Only the search is a GET.
+func purpose(request *http.Request) string {
+	if request.Method == http.MethodGet {
+		return PurposeSearch
+	}
+	return PurposeTicket
+}
+
+// Breakers returns the states of the circuit breakers by the purpose of their requests: 0 closed, 1
+// half open, 2 open.
+func (r *Remote) Breakers() map[string]int {
+	return map[string]int{PurposeSearch: int(r.breaker.State()), PurposeTicket: int(r.tickets.breaker.State())}
+}
 
 // Person implements booking.MasterIndex. It returns the refusals booking.MipAuthURLEmpty,
 // MipAuthURLUnreachable, MipPersonNotFound and MipPersonDataMissing, and MipUnavailable for every

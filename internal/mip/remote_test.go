@@ -69,6 +69,14 @@ func TestRemoteReadsThePerson(t *testing.T) {
 			[]object{inna.with(object{"name": []object{{"use": "old", "family": "М", "given": []string{"А"}}}})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
 		},
+		"names of 200 characters": {
+			[]object{inna.with(object{"name": []object{{"use": "official", "family": strings.Repeat("Ё", 200)}}})},
+			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = strings.Repeat("Ё", 200), "", "" },
+		},
+		"a SNILS with signs": {
+			[]object{inna.with(object{"identifier": []object{identity, id(DefaultSnilsSystem, "174-003-542 29")}})},
+			func(p *booking.Person) { p.Snils, p.PolicyNumber = "174-003-542 29", "" },
+		},
 		"no names at all": {
 			[]object{inna.with(object{"name": nil})},
 			func(p *booking.Person) { p.Surname, p.Name, p.Patronymic = "", "", "" },
@@ -110,7 +118,16 @@ func TestRemoteRefusesByTheResponse(t *testing.T) {
 		unavailable = booking.MipUnavailable
 	)
 	without := func(key string) string { return results(inna.with(object{key: nil})) }
+	inTwoDays := time.Now().AddDate(0, 0, 2).Format(time.DateOnly)
 	born := func(date any) string { return results(inna.with(object{"birthDate": date})) }
+	named := func(family string, given ...string) string {
+		return results(inna.with(object{"name": []object{{"use": "official", "family": family, "given": given}}}))
+	}
+	insured := func(snils, policy string) string {
+		return results(inna.with(object{
+			"identifier": []object{identity, id(DefaultSnilsSystem, snils), id(DefaultPolicySystem, policy)},
+		}))
+	}
 	for name, c := range map[string]struct {
 		status   int
 		body     string
@@ -127,6 +144,22 @@ func TestRemoteRefusesByTheResponse(t *testing.T) {
 		"a year of birth":                {200, born("1999"), dataMissing, 1},
 		"a month of birth":               {200, born("1999-03"), dataMissing, 1},
 		"a day that does not exist":      {200, born("1999-02-29"), dataMissing, 1},
+		"born before 1900":               {200, born("1899-12-31"), dataMissing, 1},
+		"born in the year 1":             {200, born("0001-01-01"), dataMissing, 1},
+		"born in two days":               {200, born(inTwoDays), dataMissing, 1},
+		"a date with a NUL":              {200, born("1999-03-20\x00"), dataMissing, 1},
+		"a surname with a NUL":           {200, named("Хох\x00лова", "Инна"), dataMissing, 1},
+		"a name with a NUL":              {200, named("Хохлова", "\x00"), dataMissing, 1},
+		"a patronymic with a NUL":        {200, named("Хохлова", "Инна", "\x00"), dataMissing, 1},
+		"a surname of 201 characters":    {200, named(strings.Repeat("Ё", 201), "Инна"), dataMissing, 1},
+		"a long patronymic":              {200, named("Хохлова", "Инна", strings.Repeat("я ", 101)+"я"), dataMissing, 1},
+		"a SNILS of letters":             {200, insured("abc", "1"), dataMissing, 1},
+		"a SNILS of ten digits":          {200, insured("1740035422", "1"), dataMissing, 1},
+		"a SNILS with a line break":      {200, insured("174-003-542\n29", "1"), dataMissing, 1},
+		"a SNILS with a NUL":             {200, insured("17400354229\x00", "1"), dataMissing, 1},
+		"a policy with a NUL":            {200, insured("17400354229", "1\x00"), dataMissing, 1},
+		"a series with a NUL":            {200, insured("17400354229", "\x00:1"), dataMissing, 1},
+		"a policy of 101 characters":     {200, insured("17400354229", strings.Repeat("1", 101)), dataMissing, 1},
 		"an inactive patient":            {200, results(inna.with(object{"active": false})), dataMissing, 1},
 		"two who differ":                 {200, results(inna, inna.with(object{"gender": "male"})), dataMissing, 1},
 		"two, one without data":          {200, results(inna, inna.with(object{"birthDate": nil})), dataMissing, 1},
@@ -184,7 +217,7 @@ func TestRemoteSearchesByURNWithoutAConfiguredSystem(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"access_token": "ticket"}`)
 	})
-	remote, err := NewRemote(RemoteConfig{URL: service.URL, AuthURL: tickets.URL, Timeout: testTimeout})
+	remote, err := NewRemote(RemoteConfig{URL: service.URL, AuthURL: tickets.URL, Timeout: testTimeout, Now: time.Now})
 	require.NoError(t, err)
 	t.Cleanup(remote.Close)
 	person, err := remote.Person(t.Context(), guid)
@@ -469,9 +502,11 @@ func TestConsecutiveFailuresOpenTheBreakerOfTheIndex(t *testing.T) {
 	t.Parallel()
 	service := serve(t, index(t, 500, ""))
 	remote := connect(t, serve(t, ticketsFor(t, 3600)).URL, service.URL, testTiming)
+	require.Equal(t, map[string]int{PurposeSearch: 0, PurposeTicket: 0}, remote.Breakers())
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipUnavailable)
 	}
+	require.Equal(t, map[string]int{PurposeSearch: 2, PurposeTicket: 0}, remote.Breakers())
 	require.EqualValues(t, tripAfter, service.requests.Load(), "the open breaker sends no requests")
 }
 
@@ -482,6 +517,7 @@ func TestConsecutiveFailuresOpenTheBreakerOfTheTicketService(t *testing.T) {
 	for range 2 * tripAfter {
 		requireRefused(t, remote, booking.MipAuthURLUnreachable)
 	}
+	require.Equal(t, map[string]int{PurposeSearch: 0, PurposeTicket: 2}, remote.Breakers())
 	require.EqualValues(t, 2*tripAfter, tickets.requests.Load(),
 		"two ways to send the secret in each try, until the breaker opened")
 	require.Zero(t, service.requests.Load())

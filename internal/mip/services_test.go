@@ -210,7 +210,7 @@ func connect(t *testing.T, auth, index string, timing timing) *Remote {
 	remote, err := newRemote(RemoteConfig{
 		URL: index + "/fhir", IdentifierSystem: system,
 		AuthURL: auth, ClientID: clientID, ClientSecret: secret, Scopes: []string{"mip.read"},
-		Timeout: testTimeout,
+		Timeout: testTimeout, Now: time.Now,
 	}, timing)
 	require.NoError(t, err)
 	t.Cleanup(remote.Close)

@@ -27,7 +27,7 @@ type delivery struct {
 	mu      sync.Mutex
 	now     time.Time
 	respond func(*events.Event) events.Outcome // nil: delivered
-	got     []int64                            // positions of the events that were sent, with whatever outcome
+	got     []int64                            // sequences of the events that were sent, with whatever outcome
 	urls    []string                           // to which
 }
 
@@ -69,7 +69,7 @@ func (d *delivery) Send(
 	_ context.Context, url string, event *events.Event, _ []events.SigningKey,
 ) (events.Outcome, int, error) {
 	d.mu.Lock()
-	d.got, d.urls = append(d.got, event.Position), append(d.urls, url)
+	d.got, d.urls = append(d.got, event.Sequence), append(d.urls, url)
 	respond := d.respond
 	d.mu.Unlock()
 	if respond == nil {
@@ -107,7 +107,7 @@ func (d *delivery) happen(count int) {
 	require.NoError(d.t, err)
 }
 
-// sent returns the positions of the events that were sent, in order.
+// sent returns the sequences of the events that were sent, in order.
 func (d *delivery) sent() []int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -115,11 +115,11 @@ func (d *delivery) sent() []int64 {
 }
 
 // waitFor waits until exactly these events were sent.
-func (d *delivery) waitFor(positions ...int64) {
+func (d *delivery) waitFor(sequences ...int64) {
 	d.t.Helper()
 	require.Eventually(d.t, func() bool {
-		return slices.Equal(positions, d.sent())
-	}, 15*time.Second, 5*time.Millisecond, "not %v", positions)
+		return slices.Equal(sequences, d.sent())
+	}, 15*time.Second, 5*time.Millisecond, "not %v", sequences)
 }
 
 // waitUntil waits until the stored webhook is as ready says.
@@ -160,7 +160,7 @@ func TestEventIsGivenUp(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t)
 	d.respondAs(func(e *events.Event) events.Outcome {
-		if e.Position == 1 {
+		if e.Sequence == 1 {
 			return events.Rejected
 		}
 		return events.Delivered
@@ -189,9 +189,10 @@ func TestManyEventsWait(t *testing.T) {
 	t.Parallel()
 	d := newDelivery(t)
 	d.happen(manyWaiting + 11)
-	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2::timestamptz + interval '1 hour' * position
-		FROM event WHERE position <= $3`, d.webhook.Guid, moment, manyWaiting+10)
-	d.exec(`UPDATE webhook SET position = $1, recorded_at = $2`, manyWaiting+10, moment)
+	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2::timestamptz + interval '1 hour' * sequence
+		FROM event WHERE sequence <= $3`, d.webhook.Guid, moment, manyWaiting+10)
+	d.exec(`UPDATE webhook SET (position, recorded_at) = (SELECT position, recorded_at FROM event WHERE sequence = $1)`,
+		manyWaiting+10)
 	d.advance(10 * time.Hour)
 	d.deliver(d.store)
 	d.waitFor(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
@@ -224,7 +225,7 @@ func TestFeedIsRestored(t *testing.T) {
 	d.deliver(d.store)
 	d.happen(3)
 	d.waitFor(1, 2, 3)
-	d.exec(`WITH dropped AS (DELETE FROM event WHERE position > 1) UPDATE event_recorder SET position = 1`)
+	d.exec(restoreFeed)
 	d.advance(time.Minute)
 	d.happen(1)
 	d.waitFor(1, 2, 2, 3)
@@ -332,7 +333,7 @@ func TestDelivererWasAway(t *testing.T) {
 func (d *delivery) otherDeliver() {
 	d.t.Helper()
 	d.exec(`UPDATE webhook SET position = e.position, recorded_at = e.recorded_at FROM event_recorder e`)
-	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2 FROM event WHERE position = 1`,
+	d.exec(`INSERT INTO webhook_retry SELECT $1, position, recorded_at, 1, $2, $2 FROM event WHERE sequence = 1`,
 		d.webhook.Guid, moment)
 	before := d.sent()
 	d.exec(`UPDATE webhook_deliverer SET until = '1970-01-01Z'`)
@@ -385,7 +386,8 @@ func TestRedeliveryDuringDelivery(t *testing.T) {
 	d.advance(time.Minute)
 	d.waitFor(1, 1)
 	d.advance(time.Second)
-	_, unknown, err := d.store.Redeliver(t.Context(), d.webhook.Client, d.webhook.Guid, []int64{1}, d.clock())
+	again := []int64{int64(d.count(`SELECT position FROM event`))}
+	_, unknown, err := d.store.Redeliver(t.Context(), d.webhook.Client, d.webhook.Guid, again, d.clock())
 	require.NoError(t, err)
 	require.Empty(t, unknown)
 	close(release)

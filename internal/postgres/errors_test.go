@@ -158,7 +158,7 @@ func TestFailuresOfCreate(t *testing.T) {
 			require.Equal(t, failure.tries, tries.n.Load())
 			requireConnectionsReleased(t, store)
 			require.Zero(t, w.countWritten())
-			require.NoError(t, w.store().Ready(t.Context()))
+			require.NoError(t, w.store().Ready(t.Context(), time.Now))
 			require.NoError(t, create(t, w.store(), w.appointment(2)), "the next booking succeeds")
 		})
 	}
@@ -615,6 +615,49 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 	require.Zero(t, w.countWritten())
 }
 
+// Promise: a host that accepts connections and never responds costs two seconds, unless the address
+// has connect_timeout. Then the next host of the address is tried.
+func TestSilentHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer silent.Close()
+	_, port, err := net.SplitHostPort(silent.Addr().String())
+	require.NoError(t, err)
+	u, err := url.Parse(w.url)
+	require.NoError(t, err)
+	query := u.Query()
+	query.Set("host", "127.0.0.1,"+query.Get("host"))
+	query.Set("port", port+",5432")
+	u.RawQuery = query.Encode()
+	for address, most := range map[string]time.Duration{
+		u.String(): 4 * time.Second, u.String() + "&connect_timeout=1": 3 * time.Second,
+	} {
+		began := time.Now()
+		require.NoError(t, w.storeAt(address, time.Minute).Ready(t.Context(), time.Now))
+		require.Less(t, time.Since(began), most)
+	}
+}
+
+// Promise: a clock that differs from the database's by more than five seconds is reported.
+func TestClockDiffers(t *testing.T) {
+	t.Parallel()
+	store := newWorld(t).store()
+	for offset, ok := range map[time.Duration]bool{
+		0: true, 3 * time.Second: true, -3 * time.Second: true, time.Minute: false, -time.Minute: false,
+	} {
+		clock := func() time.Time { return time.Now().Add(offset) }
+		for _, err := range []error{store.CheckClock(t.Context(), clock), store.Ready(t.Context(), clock)} {
+			if ok {
+				require.NoError(t, err)
+				continue
+			}
+			require.ErrorContains(t, err, "the clocks of the service and of the database differ by 1m0s")
+		}
+	}
+}
+
 // callAll calls every method and returns the errors.
 func (s *Store) callAll(t testing.TB, w *world, a booking.NewAppointment) []error {
 	t.Helper()
@@ -622,7 +665,7 @@ func (s *Store) callAll(t testing.TB, w *world, a booking.NewAppointment) []erro
 	_, mkab := s.CreateMkab(t.Context(), w.to,
 		&booking.Person{Guid: uuid.New(), Sex: booking.Male, BirthDate: moment, PolicyNumber: "1"}, moment)
 	_, person := s.Person(t.Context(), w.patient.Person)
-	return []error{facts, create(t, s, a), mkab, person, s.Ready(t.Context())}
+	return []error{facts, create(t, s, a), mkab, person, s.Ready(t.Context(), time.Now)}
 }
 
 // requirePassword makes the server require a role's password, and waits until it does.
@@ -683,7 +726,7 @@ func TestServerCrashes(t *testing.T) {
 	})
 	requireConnectionsReleased(t, store)
 	require.Eventually(t, func() bool {
-		err := store.Ready(t.Context())
+		err := store.Ready(t.Context(), time.Now)
 		if err != nil {
 			requireRefusal(t, err, booking.DatabaseUnavailable)
 		}
@@ -703,13 +746,13 @@ func TestServerCrashes(t *testing.T) {
 func TestStandbyIsNotReady(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	require.NoError(t, w.store().Ready(t.Context()))
+	require.NoError(t, w.store().Ready(t.Context(), time.Now))
 	w.exec(`CREATE SCHEMA standby`)
 	w.exec(`CREATE FUNCTION standby.pg_is_in_recovery() RETURNS boolean RETURN true`)
 	store := w.store(onFirstConnections(1, "search_path", "standby, pg_catalog, public"))
-	requireRefusal(t, store.Ready(t.Context()), booking.DatabaseUnavailable)
+	requireRefusal(t, store.Ready(t.Context(), time.Now), booking.DatabaseUnavailable)
 	requireConnectionsReleased(t, store)
-	require.NoError(t, store.Ready(t.Context()))
+	require.NoError(t, store.Ready(t.Context(), time.Now))
 }
 
 // Promise: a cancelled booking is no failure of the service. Nothing is written, the connection is

@@ -60,7 +60,7 @@ func (s *Store) Record(ctx context.Context, now time.Time, most int) (recorded i
 		return 0, interpretError(ignoreAbsent(err))
 	}
 	var day time.Time
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = transact(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		last, err := queries.EventRecorderLock(ctx)
 		if err != nil {
@@ -79,11 +79,14 @@ func (s *Store) Record(ctx context.Context, now time.Time, most int) (recorded i
 			return err
 		}
 		recorded = len(numbers)
+		// Places are numbered by the clock, so that a database that was restored from a backup does
+		// not give the numbers of events again that it has lost.
+		before := max(last.Position, at.UnixMicro())
 		return errors.Join(
-			queries.EventRecord(ctx, at, last.Position, numbers),
+			queries.EventRecord(ctx, at, before, numbers),
 			queries.EventSequenceAdvance(ctx, numbers),
 			queries.EventOutboxDelete(ctx, numbers),
-			queries.EventRecorderAdvance(ctx, last.Position+int64(recorded), at),
+			queries.EventRecorderAdvance(ctx, before+int64(recorded), at),
 		)
 	})
 	if err != nil {
@@ -109,6 +112,12 @@ func (s *Store) Ends(ctx context.Context) (events.Ends, error) {
 	return events.Ends{
 		Last: events.Place{RecordedAt: row.RecordedAt, Position: row.Position}, Dropped: row.Dropped,
 	}, interpretError(err)
+}
+
+// IsPlace implements events.Store.
+func (s *Store) IsPlace(ctx context.Context, place events.Place) (bool, error) {
+	found, err := db.New(s.pool).EventIsPlace(ctx, place.RecordedAt, place.Position)
+	return found, interpretError(err)
 }
 
 // Events implements events.Store.

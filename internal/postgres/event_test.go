@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -50,7 +51,7 @@ func TestLateCommit(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, second, 1)
 	require.Equal(t, slow, second[0].Appointment)
-	require.EqualValues(t, 2, second[0].Position)
+	require.Equal(t, first[0].Position+1, second[0].Position)
 	require.EqualValues(t, 2, second[0].Sequence)
 	require.True(t, second[0].RecordedAt.Equal(first[0].RecordedAt))
 }
@@ -165,21 +166,67 @@ func TestOldEventsAreDropped(t *testing.T) {
 	page, err := feed.Read(t.Context(), events.Request{Rights: everywhere, Limit: 100})
 	require.NoError(t, err)
 	require.Len(t, page.Events, 31)
-	require.EqualValues(t, 3, page.Events[0].Position)
+	require.EqualValues(t, 3, page.Events[0].Sequence)
 
 	first := page.Events[0].Place
 	page, err = feed.Read(t.Context(), events.Request{Rights: everywhere, Limit: 100, After: &first})
 	require.NoError(t, err)
 	require.Len(t, page.Events, 30)
-	for _, position := range []int64{0, 1, 34} {
-		after := events.Place{RecordedAt: moment, Position: position}
+	dropped := int64(w.count(`SELECT dropped FROM event_recorder`))
+	for _, position := range []int64{0, dropped - 1, dropped + 1, first.Position + 1, math.MaxInt64} {
+		after := events.Place{RecordedAt: first.RecordedAt, Position: position}
 		_, err = feed.Read(t.Context(), events.Request{Rights: everywhere, Limit: 100, After: &after})
 		requireRefusal(t, err, booking.EventsExpired)
 	}
-	after := events.Place{RecordedAt: moment.AddDate(0, 0, 1), Position: 2}
+	after := events.Place{RecordedAt: moment.AddDate(0, 0, 1), Position: dropped}
 	page, err = feed.Read(t.Context(), events.Request{Rights: everywhere, Limit: 1, After: &after})
 	require.NoError(t, err, "the event after it is kept")
 	require.Equal(t, first, page.Events[0].Place)
+}
+
+// restoreFeed does to a feed of one institution what
+// the restore of a backup does that was made after its first event.
+const restoreFeed = `WITH lost AS (DELETE FROM event WHERE sequence > 1), kept AS (UPDATE event_sequence SET sequence = 1)
+	UPDATE event_recorder r SET position = e.position, recorded_at = e.recorded_at FROM event e WHERE e.sequence = 1`
+
+// Promise: a database that was restored from a backup gives no number of an event again. A reader
+// that has read events that are lost is told so, at any time. Others go on.
+func TestReaderOfLostEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	feed := events.NewFeed(store, func() time.Time { return moment })
+	now := moment
+	happen := func() {
+		now = now.Add(time.Second)
+		w.exec(addEvent, w.to, now, uuid.New(), 1)
+		_, err := store.Record(t.Context(), now, 10)
+		require.NoError(t, err)
+	}
+	read := func(after *events.Place) (events.Page, error) {
+		return feed.Read(t.Context(), events.Request{Rights: everywhere, Limit: 10, After: after})
+	}
+	for range 3 {
+		happen()
+	}
+	before, err := read(nil)
+	require.NoError(t, err)
+	require.Len(t, before.Events, 3)
+	kept, lost := before.Events[0].Place, before.Events[1:]
+
+	w.exec(restoreFeed)
+	for range 4 {
+		for _, e := range lost {
+			_, err := read(&e.Place)
+			requireRefusal(t, err, booking.EventsExpired)
+		}
+		page, err := read(&kept)
+		require.NoError(t, err)
+		for _, e := range page.Events {
+			require.Greater(t, e.Position, before.Next.Position, "the number of a lost event is given again")
+		}
+		happen()
+	}
 }
 
 // Promise: the feed is read in the order of an index, from the day of the place on, so that a

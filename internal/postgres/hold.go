@@ -80,6 +80,7 @@ func (s *Store) Hold(
 func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*booking.Hold, error) {
 	var (
 		lost  error
+		wait  time.Duration // until more cells of the resource may be held
 		taken bool
 		holds []booking.Hold
 	)
@@ -113,6 +114,23 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		holds, err = t.reference.holds(rows)
 		return err
 	})
+	for _, holder := range []struct {
+		guid  uuid.UUID
+		limit int
+	}{{a.Patient.Person, maxHeldByPerson}, {a.Patient.Client, maxHeldByClient}} {
+		row(t, t.HeldCellsCount(t.ctx, []db.HeldCellsCountParams{{
+			LpuGuid: a.Request.LpuTo, ResourceGuid: a.Resource.Guid, HolderGuid: holder.guid,
+			Cells: int32(len(a.Slots)), At: a.CreatedAt, Forgotten: a.CreatedAt.Add(-heldWithin),
+		}}).QueryRow, func(held db.HeldCellsCountRow, err error) error {
+			if err == nil && int(held.Cells) > holder.limit {
+				wait = max(wait, held.Since.Add(heldWithin).Sub(a.CreatedAt))
+			}
+			return err
+		})
+	}
+	exec(t, t.HeldCellsForget(t.ctx, []db.HeldCellsForgetParams{{
+		LpuGuid: a.Request.LpuTo, ResourceGuid: a.Resource.Guid, Forgotten: a.CreatedAt.Add(-heldWithin),
+	}}).Exec)
 	if err := t.send(); err != nil {
 		return nil, err
 	}
@@ -130,6 +148,10 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 		refusal.Remedies = &booking.Remedies{Holds: holds}
 		refusal.RetryAfter = holds[0].Until.Sub(a.CreatedAt)
 		return nil, refusal
+	case wait > 0:
+		refusal := booking.Reject(booking.TooManyRequests)
+		refusal.RetryAfter = wait
+		return nil, refusal
 	default:
 		return &holds[at], nil
 	}
@@ -137,6 +159,15 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 
 // maxHolds is the number of holds that a person can have.
 const maxHolds = 2
+
+// The numbers of cells of one resource that can be held within heldWithin, for one person and
+// through one client application, over all instances. Cells of holds that have ended count, too, so
+// that nobody holds the same cells again and again. heldWithin is the longest time of a hold.
+const (
+	maxHeldByPerson = 32 // two holds of the longest visit
+	maxHeldByClient = 64
+	heldWithin      = 15 * time.Minute
+)
 
 // errHoldsChanging is a transient error. The person had no free place for a hold, and then another
 // request of the person ended one.

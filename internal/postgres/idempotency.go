@@ -35,6 +35,11 @@ func (s *Store) TakeKey(
 func (s *Store) takeKey(
 	ctx context.Context, key *booking.TakenKey, now time.Time, lease time.Duration,
 ) (response []byte, err error) {
+	end, err := s.beginWriting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	queries := db.New(s.pool)
 	_, err = queries.IdempotencyKeyTake(ctx, db.IdempotencyKeyTakeParams{
 		PersonGuid: key.Patient.Person, ClientGuid: key.Patient.Client, Key: key.Text, RequestHash: key.Request[:],

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sort"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/sony/gobreaker/v2"
 	"golang.org/x/sync/singleflight"
 
 	"talon.example/gen/db"
@@ -185,13 +187,39 @@ func (r *reference) existingAppointment(
 // referenceCache caches the reference data in memory and is safe for concurrent use. A request that
 // finds them older than maxAge/2 starts a read in the background. A request that finds them older
 // than maxAge waits for a read, and fails if it fails. Nothing is read while no requests arrive.
+//
+// As every request needs them, they also tell whether the database is away: after a read that
+// failed, requests fail at once with errAway instead of waiting for connections, and one of them
+// tries again every awayPause.
 type referenceCache struct {
 	pool    *pgxpool.Pool
 	zones   map[string]*time.Location // by name; used by the running read only, because loading one reads a file
 	maxAge  time.Duration
 	current atomic.Pointer[reference]
 	reads   singleflight.Group
-	changed atomic.Pointer[time.Time] // older data are not used, whatever maxAge
+	breaker *gobreaker.CircuitBreaker[struct{}] // open while the database is away
+	changed atomic.Pointer[time.Time]           // older data are not used, whatever maxAge
+}
+
+// awayPause is how long no read is tried after one that failed.
+const awayPause = 500 * time.Millisecond
+
+// errAway is returned for requests that arrive while the database is away.
+var errAway = errors.New("the database is away")
+
+func newReferenceCache(pool *pgxpool.Pool, maxAge time.Duration) *referenceCache {
+	return &referenceCache{
+		pool: pool, maxAge: maxAge, breaker: newAwayBreaker(),
+	}
+}
+
+// newAwayBreaker returns a breaker that the first failure opens, for awayPause.
+func newAwayBreaker() *gobreaker.CircuitBreaker[struct{}] {
+	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		Timeout:     awayPause,
+		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures > 0 },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNoTime) },
+	})
 }
 
 // forget makes requests that arrive later read the reference data again, although they are not too
@@ -210,16 +238,28 @@ func (c *referenceCache) get(ctx context.Context) (*reference, error) {
 	}
 	// A read that was already running may be too old for this request. The next one is not.
 	for ; !known.isReadSince(oldest); known = c.current.Load() {
-		select {
-		case done := <-c.read():
-			if done.Err != nil {
-				return nil, fmt.Errorf("read the reference data: %w", done.Err)
-			}
-		case <-ctx.Done():
-			return nil, fmt.Errorf("read the reference data: %w", ctx.Err())
+		_, err := c.breaker.Execute(func() (struct{}, error) { return struct{}{}, waitFor(ctx, c.read()) })
+		switch {
+		case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+			return nil, booking.Reject(booking.DatabaseUnavailable).Because(errAway)
+		case err != nil:
+			return nil, fmt.Errorf("read the reference data: %w", err)
 		}
 	}
 	return known, nil
+}
+
+// errNoTime marks an error of a request that ended before what it was waiting for.
+var errNoTime = errors.New("the request has ended")
+
+// waitFor waits for the end of something that several requests wait for.
+func waitFor(ctx context.Context, end <-chan singleflight.Result) error {
+	select {
+	case done := <-end:
+		return done.Err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", errNoTime, ctx.Err())
+	}
 }
 
 // isReadSince reports whether r is not nil and was read at a moment or later.
@@ -230,10 +270,13 @@ func (c *referenceCache) read() <-chan singleflight.Result {
 	return c.reads.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), referenceTimeout)
 		defer cancel()
-		next, err := c.load(ctx)
-		if err == nil {
-			c.current.Store(next)
-		}
+		_, err := retry(ctx, c.pool.Reset, func() (struct{}, error) {
+			next, err := c.load(ctx)
+			if err == nil {
+				c.current.Store(next)
+			}
+			return struct{}{}, err
+		})
 		return nil, err
 	})
 }

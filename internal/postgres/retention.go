@@ -18,7 +18,7 @@ import (
 func (s *Store) Sweep(
 	ctx context.Context, past registry.Past, now time.Time, most int,
 ) (deleted int, found bool, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = transact(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		claimed, err := queries.RetentionClaim(ctx, past.Due)
 		if errors.Is(err, pgx.ErrNoRows) {

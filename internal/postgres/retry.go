@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -21,9 +22,9 @@ const (
 
 // retry calls do again after a transient failure: a deadlock, a serialization failure, a lost
 // connection, a failover, a migration. An error that do returns must mean that nothing was changed,
-// unless it wraps errCommitUnknown. Such an error is not retried. If only a new connection can
-// help, retry first calls reset, because idle connections of the pool are as stale. It returns
-// errors as interpretError does.
+// unless it wraps errCommitUnknown. Such an error is not retried, nor is errAway. If only a new
+// connection can help, retry first calls reset, because idle connections of the pool are as stale.
+// It returns errors as interpretError does.
 func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, error) {
 	result, err := do()
 	if err == nil { // the common case, without the cost of a backoff
@@ -34,6 +35,7 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 	tried := false
 	result, err = backoff.Retry(ctx, func() (T, error) {
 		if tried {
+			retries.Add(1)
 			result, err = do()
 		}
 		tried = true
@@ -43,7 +45,7 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 		err = interpretError(err)
 		var refusal *booking.Refusal
 		transient := errors.As(err, &refusal) && refusal.Rule == booking.DatabaseUnavailable &&
-			!errors.Is(err, errCommitUnknown)
+			!errors.Is(err, errCommitUnknown) && !errors.Is(err, errAway)
 		if err != nil && !transient {
 			err = backoff.Permanent(err)
 		}
@@ -51,6 +53,12 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
 	return result, interpretError(err) // the deadline may have passed during a pause
 }
+
+var retries atomic.Uint64
+
+// Retries returns how many times the process has repeated a read or a transaction after a transient
+// failure.
+func Retries() uint64 { return retries.Load() }
 
 // errCommitUnknown marks a commit whose outcome is unknown. It is not retried: if the first commit
 // succeeded, a retry would be rejected as already booked, or would book again after a cancel.

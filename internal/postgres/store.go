@@ -3,6 +3,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/semaphore"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -23,6 +25,8 @@ import (
 // Store implements all ports of package booking. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
+	writers   *semaphore.Weighted // places of the transactions that write
+	commits   *commitCheck
 	reference *referenceCache
 	dryRun    bool // write rolls back
 
@@ -33,9 +37,34 @@ type Store struct {
 // maximum age of cached reference data; a service passes ReferenceAge.
 func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	return &Store{
-		pool: pool, reference: &referenceCache{pool: pool, maxAge: referenceAge},
-		partitions: new(atomic.Pointer[time.Time]),
+		pool: pool, writers: newWriters(pool), commits: newCommitCheck(pool),
+		reference: newReferenceCache(pool, referenceAge), partitions: new(atomic.Pointer[time.Time]),
 	}
+}
+
+// newWriters returns the places of the transactions that write: a quarter of the connections is
+// reserved for reads, so that bookings that wait for locks do not delay lists and searches.
+func newWriters(pool *pgxpool.Pool) *semaphore.Weighted {
+	conns := int64(pool.Config().MaxConns)
+	return semaphore.NewWeighted(conns - conns/4)
+}
+
+// beginWriting waits for a place among the transactions that write. end gives it back. It returns a
+// *booking.Refusal while commits hang.
+func (s *Store) beginWriting(ctx context.Context) (end func(), err error) {
+	if err := s.writers.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("wait for other writes: %w", err)
+	}
+	if err := s.commits.check(ctx); err != nil {
+		s.writers.Release(1)
+		return nil, err
+	}
+	return func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			s.commits.doubtful.Store(true)
+		}
+		s.writers.Release(1)
+	}, nil
 }
 
 // ReadReferenceWith makes the store read the reference data through another pool than its bookings.
@@ -46,7 +75,7 @@ func (s *Store) ReadReferenceWith(pool *pgxpool.Pool) { s.reference.pool = pool 
 // Over returns a store on another pool that shares the reference data.
 func (s *Store) Over(pool *pgxpool.Pool) *Store {
 	over := *s
-	over.pool = pool
+	over.pool, over.writers, over.commits = pool, newWriters(pool), newCommitCheck(pool)
 	return &over
 }
 
@@ -86,9 +115,11 @@ type Options struct {
 	URL              string
 	MaxConns         int32
 	StatementTimeout time.Duration // the database cancels a statement after it
+	LockTimeout      time.Duration // and one that waits for a lock after it; 0: not before StatementTimeout
 	// AsynchronousCommit makes a commit return before it is on disk. Guarantee 6
 	// (docs/guarantees.md) does not hold for it.
 	AsynchronousCommit bool
+	Tracer             pgx.QueryTracer // may also be one of batches and of the pool; nil: none
 }
 
 // Planning are the planner settings of our connections. The address can override them. Our
@@ -99,6 +130,10 @@ type Options struct {
 // a booking then takes three times as long.
 var Planning = map[string]string{"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
 
+// connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
+// Without a bound an attempt on a silent host takes minutes, while another host may be the primary.
+const connectTimeout = 2 * time.Second
+
 // Open returns a pool of connections. It does not connect yet.
 func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(options.URL)
@@ -106,9 +141,15 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 		return nil, fmt.Errorf("parse the database's address: %w", err)
 	}
 	config.MaxConns = options.MaxConns
+	config.ConnConfig.Tracer = options.Tracer
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
+	config.PingTimeout = config.ConnConfig.ConnectTimeout
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "talon"
 	params["statement_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
+	if options.LockTimeout > 0 && params["lock_timeout"] == "" {
+		params["lock_timeout"] = strconv.FormatInt(options.LockTimeout.Milliseconds(), 10)
+	}
 	// Guarantee 6 (docs/guarantees.md) needs it. The address may set a stronger level, such as
 	// remote_apply.
 	switch {
@@ -125,6 +166,7 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	// The service never pauses between the statements of a transaction. An idle transaction has
 	// lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
+	markConnections(config)
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		RegisterUUID(conn.TypeMap())
 		return nil
@@ -136,9 +178,18 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// Ready returns nil if the database can be reached and accepts writes, and otherwise a
-// *booking.Refusal or the error.
-func (s *Store) Ready(ctx context.Context) error {
+// probe is a transaction that needs what a booking needs: room for another page of a table, and a
+// commit that is safe, also on a synchronous standby. It leaves no row. The message is there so
+// that there is something to commit.
+const probe = `
+	CREATE TEMPORARY TABLE IF NOT EXISTS talon_ready (n int) ON COMMIT DELETE ROWS;
+	INSERT INTO talon_ready VALUES (1);
+	` + commitMessage
+
+// Ready returns nil if the database can be reached, accepts and commits writes, and has the same
+// time as now, and otherwise a *booking.Refusal or the error. The store needs a pool of its own,
+// because a commit that hangs keeps its connection until ctx is done.
+func (s *Store) Ready(ctx context.Context, now func() time.Time) error {
 	writable, err := db.New(s.pool).HealthCheck(ctx)
 	if err != nil {
 		return fmt.Errorf("query the database: %w", interpretError(err))
@@ -146,6 +197,32 @@ func (s *Store) Ready(ctx context.Context) error {
 	if !writable {
 		s.pool.Reset() // open connections would stay on the standby when the address points elsewhere
 		return booking.Reject(booking.DatabaseUnavailable).Because(errors.New("the database does not accept writes"))
+	}
+	if err := s.CheckClock(ctx, now); err != nil {
+		return err
+	}
+	if _, err := s.pool.Exec(ctx, probe, pgx.QueryExecModeSimpleProtocol); err != nil {
+		return fmt.Errorf("try a write: %w", interpretError(err))
+	}
+	return nil
+}
+
+// maxClockDifference is the largest difference between the clocks of the service and the database.
+// All instances have to agree on which cells and keys have expired.
+const maxClockDifference = 5 * time.Second
+
+// CheckClock returns an error if the database's clock differs by more than maxClockDifference from
+// now, apart from the time that the question takes.
+func (s *Store) CheckClock(ctx context.Context, now func() time.Time) error {
+	before := now()
+	var clock time.Time
+	if err := s.pool.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&clock); err != nil {
+		return fmt.Errorf("read the database's clock: %w", interpretError(err))
+	}
+	ahead, behind := clock.Sub(now()), before.Sub(clock)
+	if difference := max(ahead, behind); difference > maxClockDifference {
+		return fmt.Errorf("the clocks of the service and of the database differ by %s, which is more than %s: "+
+			"set both by NTP", difference.Round(time.Second), maxClockDifference)
 	}
 	return nil
 }
@@ -161,8 +238,13 @@ func (s *Store) CreateMkab(
 func (s *Store) createMkab(
 	ctx context.Context, lpu uuid.UUID, person *booking.Person, now time.Time,
 ) (*booking.Mkab, error) {
+	end, err := s.beginWriting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	var mkab *booking.Mkab
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+	err = transact(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := db.New(tx)
 		guid, err := queries.MkabCreate(ctx, db.MkabCreateParams{
 			LpuGuid:    lpu,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -49,6 +48,11 @@ func write[T any](ctx context.Context, s *Store, do func(*tx) (T, error)) (T, er
 		if t.reference, err = s.reference.get(ctx); err != nil {
 			return result, err
 		}
+		end, err := s.beginWriting(ctx)
+		if err != nil {
+			return result, err
+		}
+		defer end()
 		t.batch.BeginTx(pgx.TxOptions{})
 		t.reads = append(t.reads, func() error {
 			_, err := t.results.Exec()
@@ -186,9 +190,10 @@ func (t *tx) send() (err error) {
 	return err
 }
 
-// commit commits the transaction. If the database did not respond, or ended the session (FATAL),
-// the outcome is unknown, and the error wraps errCommitUnknown.
+// commit commits the transaction. If the database did not respond in time, or ended the session
+// (FATAL), the outcome is unknown, and the error wraps errCommitUnknown.
 func (t *tx) commit() error {
+	startCommit(t.open.Conn())
 	err := t.open.Commit(t.ctx)
 	var pgErr *pgconn.PgError
 	switch {
@@ -201,19 +206,12 @@ func (t *tx) commit() error {
 	}
 }
 
-// rollbackTimeout bounds the rollback, which delays the response.
-const rollbackTimeout = time.Second
-
-// rollback ends a transaction that was not committed, even after the request's deadline, because
-// the pool needs the connection. If the rollback fails, the pool closes the connection and the
-// database rolls back.
+// rollback ends a transaction that was not committed. If the request has no time left or the
+// rollback fails, it closes the connection, and the database rolls back.
 func (t *tx) rollback() {
-	if t.open == nil {
-		return
+	if t.open != nil {
+		_ = t.open.Rollback(t.ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), rollbackTimeout)
-	defer cancel()
-	_ = t.open.Rollback(ctx)
 }
 
 // firstError returns the first non-nil error.

@@ -22,7 +22,11 @@ func pagesFile(contract *openapi3.T) (string, error) {
 			continue
 		}
 		name := goName(operation.OperationID)
-		schema := operation.Responses.Status(http.StatusOK).Value.Content.Get("application/json").Schema.Value
+		content := operation.Responses.Status(http.StatusOK).Value.Content["application/json"]
+		if content == nil {
+			continue // a Bundle of FHIR
+		}
+		schema := content.Schema.Value
 		items := schema.Properties["items"].Value.Items.Ref
 		if items == "" {
 			return "", fmt.Errorf("the items of %s need a schema of their own", operation.OperationID)

@@ -2,7 +2,7 @@
 -- old data. The locks are taken in the order in which a message of the registry and a booking write,
 -- so that those in progress end first. No event gets its place meanwhile.
 SELECT FROM event_recorder FOR UPDATE;
-LOCK TABLE import, import_chunk, import_error, source_object, schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, appointment, person_appointment, idempotency_key,
+LOCK TABLE import, import_chunk, import_error, source_object, schedule_source, schedule_window, absence, mkab, mkab_policy, person_lpu, card_key, direction, speciality_claim, slot, hold, held_cells, appointment, person_appointment, idempotency_key,
     failed_identification, client_assertion IN SHARE ROW EXCLUSIVE MODE;
 
 DELETE FROM event_outbox;
@@ -20,6 +20,7 @@ DELETE FROM import_chunk;
 DELETE FROM import;
 DELETE FROM source_object;
 DELETE FROM failed_identification;
+DELETE FROM held_cells;
 DELETE FROM idempotency_key;
 DELETE FROM person_appointment;
 DELETE FROM appointment;

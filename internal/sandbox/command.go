@@ -201,6 +201,9 @@ func readConfig(env *command.Env, database, keyFile string) (app.Config, error) 
 	settings["TALON_TOKEN_AUDIENCE"] = env.Variable("TALON_TOKEN_AUDIENCE", defaultAudience)
 	settings["TALON_CORS_ORIGINS"] = env.Variable("TALON_CORS_ORIGINS", server.AnyOrigin)
 	settings["TALON_SHUTDOWN_DELAY"] = env.Variable("TALON_SHUTDOWN_DELAY", "0s") // there is no load balancer
+	// Tools send all their requests with the token of one patient.
+	settings["TALON_PERSON_RATE"] = env.Variable("TALON_PERSON_RATE", "0")
+	settings["TALON_PERSON_MAX_IN_FLIGHT"] = env.Variable("TALON_PERSON_MAX_IN_FLIGHT", "0")
 	settings["TALON_WEBHOOK_ADDRESSES"] = env.Variable("TALON_WEBHOOK_ADDRESSES", string(webhook.Loopback))
 	config, err := app.ReadConfig(settings)
 	config.KeepTokens = true // they open the demo data only

@@ -29,6 +29,7 @@ var faults = map[uuid.UUID]fault{
 	person(32): {server.KeysUnavailable, atRequest},
 	person(33): {booking.Overloaded, atRequest},
 	person(34): {server.NotReady, atRequest},
+	person(38): {booking.TooManyRequests, atRequest},
 
 	person(unidentifiedPatient): {booking.PatientNotIdentified, atIdentification},
 	person(throttledPatient):    {booking.TooManyAttempts, atIdentification},
@@ -63,6 +64,9 @@ func injectFault(person uuid.UUID, at stage, values ...string) error {
 	refusal := server.Reject(injected.rule, values...).Because(errFault)
 	if injected.rule == booking.TooManyAttempts {
 		refusal.RetryAfter = booking.PatientLimit.Within
+	}
+	if injected.rule == booking.TooManyRequests {
+		refusal.RetryAfter = time.Second
 	}
 	return refusal
 }

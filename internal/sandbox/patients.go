@@ -187,6 +187,7 @@ var Patients = []Person{
 		"GET /auth/cod/token with this personguid: too_many_attempts.",
 	},
 	{"Пациент Без направлений", person(patientWithoutReferrals), refused, "Has no referrals."},
+	{"Пациент Нетерпеливый", person(38), failure, always + "too_many_requests."},
 }
 
 const (

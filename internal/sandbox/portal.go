@@ -40,7 +40,6 @@ func registerPortal(chain *server.Server) {
 			c.Header("Cache-Control", "public, max-age=31536000, immutable")
 		}
 		c.Header("Content-Security-Policy", portalPolicy)
-		c.Header("Referrer-Policy", "no-referrer")
 		file.ServeHTTP(c.Writer, c.Request)
 	})
 }
@@ -55,7 +54,6 @@ func renderUnknownPath(c *gin.Context, chain *server.Server) {
 	}
 	c.Header("Cache-Control", "no-cache")
 	c.Header("Content-Security-Policy", portalPolicy)
-	c.Header("Referrer-Policy", "no-referrer")
 	c.Data(http.StatusNotFound, "text/html; charset=utf-8", unknownPathPage())
 }
 

@@ -263,6 +263,7 @@ func (s *scenarios) addRefusals() {
 
 	s.refuse(server.RouteNotFound, "", noPatient, http.MethodGet, "/appointment", "")
 	s.refuse(server.MethodNotAllowed, "", noPatient, http.MethodPut, "/appointments", "")
+	s.refuse(booking.TooManyRequests, "listDirections", 38, http.MethodGet, "/directions", "")
 	s.refuse(server.InternalError, "listDirections", 30, http.MethodGet, "/directions", "")
 	s.refuse(booking.DatabaseUnavailable, "listDirections", 31, http.MethodGet, "/directions", "")
 	s.refuseBooking(booking.MipUnavailable, 23, 1, slotOf(10, lateDay, 1))
@@ -395,6 +396,10 @@ func (s *scenarios) addRegistrySuccesses() {
 	add("import_cancelled", "cancelImport", http.MethodDelete, importPath(2), "")
 	s.add("events", "listEvents", http.StatusOK, noPatient, http.MethodGet, "/events?limit=10", "",
 		s.byRegion(booking.ScopeEventsRead))
+	s.add("audit", "listAudit", http.StatusOK, noPatient, http.MethodGet, "/audit?limit=1", "",
+		s.byRegion(booking.ScopeAuditRead))
+	s.add("bundle", "exportAudit", http.StatusOK, noPatient, http.MethodGet, "/audit/fhir?limit=1", "",
+		s.byRegion(booking.ScopeAuditRead))
 	add("absences", "listAbsences", http.MethodGet, resourcePath(3)+"/absences?"+period(farDay, 1), "")
 	add("absence_lifted", "liftAbsence", http.MethodDelete,
 		resourcePath(3)+"/absences/"+numbered("000d", 1).String(), "")

@@ -138,6 +138,7 @@ export function remedyFor(refusal: Pick<Refusal, 'rule' | 'details'>): Remedy {
       };
     case 'idempotency_key_in_use':
     case 'too_many_attempts':
+    case 'too_many_requests':
       return { kind: 'retry', advice: t.advice.waitAndRetry };
 
     default:

@@ -15,9 +15,11 @@ import (
 	"talon.example/sdk/go/v2/client"
 )
 
-// The system of institution Б (МИС), which acts for itself, and two institutions of the demo data.
+// The systems of institution Б (МИС) and of the region, which act for themselves, and two
+// institutions of the demo data.
 var (
 	system      = talon.Credentials{ClientID: "de300000-0003-4000-8000-000000000012", Secret: "demo-secret"}
+	region      = talon.Credentials{ClientID: "de300000-0003-4000-8000-000000000020", Secret: "demo-secret"}
 	systemLpu   = uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9")
 	foreignLpu  = uuid.MustParse("e66e8056-f0bd-4ec3-85f7-28ff5b22db4f")
 	tokenClient = &http.Client{Timeout: 15 * time.Second}

@@ -26,8 +26,13 @@ import (
 
 // newSystem returns a client for the system of institution Б.
 func newSystem(address string, options talon.Options) *client.ClientWithResponses {
+	return newSystemOf(address, system, options)
+}
+
+// newSystemOf returns a client for the system with the credentials.
+func newSystemOf(address string, of talon.Credentials, options talon.Options) *client.ClientWithResponses {
 	var err error
-	if options.Token, err = talon.ClientCredentials(server, system, talon.Options{}); err != nil {
+	if options.Token, err = talon.ClientCredentials(server, of, talon.Options{}); err != nil {
 		panic(err)
 	}
 	api, err := talon.New(address, options)

@@ -33,6 +33,28 @@ func AllAppointments(
 	})
 }
 
+// AllAudit returns an iterator over the items of ListAudit on all pages, from
+// params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
+// item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,
+// comes with an empty item and ends the loop.
+func AllAudit(
+	ctx context.Context, api *client.ClientWithResponses, params *client.ListAuditParams,
+) iter.Seq2[client.AuditRecord, error] {
+	var request client.ListAuditParams
+	if params != nil {
+		request = *params
+	}
+	return allItems(request.Cursor, func(cursor *string) ([]client.AuditRecord, *string, error) {
+		request := request
+		request.Cursor = cursor
+		page, err := Answer(api.ListAuditWithResponse(ctx, &request))
+		if err != nil {
+			return nil, nil, err
+		}
+		return page.Items, page.Next, nil
+	})
+}
+
 // AllVisits returns an iterator over the items of ListVisits on all pages, from
 // params.Cursor. params may be nil. The iterator requests a page when the loop wants its first
 // item, and keeps one page in memory. An error, such as a [*Refusal] or the cancellation of ctx,

@@ -76,6 +76,13 @@ var lists = map[string]list{
 		items := talon.AllResources(ctx, api, systemLpu, &client.ListResourcesParams{Limit: &size})
 		return guids(items, func(item client.RegisteredResource) uuid.UUID { return item.GUID })
 	},
+	"AllAudit": func(
+		ctx context.Context, api *client.ClientWithResponses, size int32,
+	) iter.Seq2[uuid.UUID, error] {
+		clientGUID, to := uuid.MustParse(region.ClientID), auditedUntil()
+		items := talon.AllAudit(ctx, api, &client.ListAuditParams{ClientGUID: &clientGUID, To: &to, Limit: &size})
+		return guids(items, func(item client.AuditRecord) uuid.UUID { return item.GUID })
+	},
 	"AllSources": func(
 		ctx context.Context, api *client.ClientWithResponses, size int32,
 	) iter.Seq2[uuid.UUID, error] {
@@ -113,12 +120,27 @@ var badImport = sync.OnceValue(func() uuid.UUID {
 	return accepted.GUID
 })
 
+// auditedUntil returns a time after some requests of the region's system. Reading the audit leaves
+// records, too, so that without an end the list would grow.
+var auditedUntil = sync.OnceValue(func() time.Time {
+	api := newSystemOf(server, region, talon.Options{})
+	for number := range 3 {
+		if _, err := api.GetPersonWithResponse(context.Background(), numbered("0005", number+1)); err != nil {
+			panic(err)
+		}
+	}
+	return time.Now()
+})
+
 // newListClient returns a client that can read the named list.
 func newListClient(t *testing.T, address, list string) *client.ClientWithResponses {
 	t.Helper()
 	ofSystems := []string{"AllDeliveries", "AllImportErrors", "AllResources", "AllSources", "AllVisits", "AllWork"}
 	if slices.Contains(ofSystems, list) {
 		return newSystem(address, talon.Options{})
+	}
+	if list == "AllAudit" {
+		return newSystemOf(address, region, talon.Options{})
 	}
 	api, _ := newClient(t, address, 1, talon.Options{})
 	return api

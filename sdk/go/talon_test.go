@@ -246,6 +246,26 @@ func TestBounds(t *testing.T) {
 	}
 }
 
+// Promise: a booking that is rejected because of too many requests is retried with its key, not
+// before RetryAfter.
+func TestTooManyRequests(t *testing.T) {
+	t.Parallel()
+	proxy := newProxy(t, server, pass)
+	api, waits := newClient(t, proxy.url, 38, talon.Options{})
+	_, err := api.CreateAppointmentWithResponse(t.Context(), nil, consultation(38, new(int64(10801))))
+	require.Equal(t, time.Second, requireRefusal(t, err, client.RuleTooManyRequests).RetryAfter)
+	require.Len(t, *waits, 2)
+	for _, wait := range *waits {
+		require.GreaterOrEqual(t, wait, time.Second)
+	}
+	sent := proxy.requests()
+	require.Len(t, sent, 3)
+	for _, header := range sent {
+		require.NotEmpty(t, header.Get("Idempotency-Key"))
+		require.Equal(t, sent[0].Get("Idempotency-Key"), header.Get("Idempotency-Key"))
+	}
+}
+
 // Promise: if it receives no response, the client retries only idempotent requests.
 func TestNoResponse(t *testing.T) {
 	t.Parallel()

@@ -159,13 +159,11 @@ type outage struct {
 
 // The source and the target institution of all patients.
 var (
-	chaosFrom = uuid.MustParse("c4a05000-0000-4000-8000-0000000000f0")
-	chaosTo   = uuid.MustParse("c4a05000-0000-4000-8000-000000000070")
+	chaosFrom = harness.CrowdFrom
+	chaosTo   = harness.CrowdTo
 )
 
-func chaosGuid(kind, number int) uuid.UUID {
-	return uuid.MustParse(fmt.Sprintf("c4a05000-%04d-4000-8000-%012d", kind, number))
-}
+func chaosGuid(kind, number int) uuid.UUID { return harness.CrowdGuid(kind, number) }
 
 func newChaos(t *testing.T) *chaos {
 	cluster := testdb.Cluster(t)
@@ -176,10 +174,7 @@ func newChaos(t *testing.T) *chaos {
 	t.Cleanup(pool.Close)
 
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "talon")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-race", "-o", binary,
-		"talon.example/cmd/talon").CombinedOutput()
-	require.NoError(t, err, "%s", output)
+	binary := harness.BuildTalon(t, "-race")
 	key, err := auth.EnsureSigningKey(filepath.Join(dir, "key.pem"))
 	require.NoError(t, err)
 	index := new(failingIndex)
@@ -199,14 +194,14 @@ func newChaos(t *testing.T) *chaos {
 		environ: []string{
 			"DATABASE_URL=" + database, "TALON_ADDR=" + addr, "TALON_TOKEN_ISSUER=issuer", "TALON_TOKEN_AUDIENCE=talon",
 			"TALON_AUTH_KEY_FILE=" + filepath.Join(dir, "key.pem"), "TALON_REQUEST_TIMEOUT=" + chaosTimeout.String(),
-			"TALON_MIP_TIMEOUT=1s",
+			"TALON_MIP_TIMEOUT=1s", "TALON_PERSON_RATE=0", "TALON_PERSON_MAX_IN_FLIGHT=0", "TALON_CLIENT_RATE=0",
 			"TALON_DATABASE_MAX_CONNS=8", "TALON_SHUTDOWN_DELAY=0s", "TALON_MIP_URL=" + address + "/fhir",
 			"TALON_MIP_AUTH_URL=" + address + "/token",
 			"TALON_LOG_LEVEL=error", "TALON_WEBHOOK_ADDRESSES=loopback",
 		},
 	}
 	c.service.AdvanceClock(time.Since(harness.Moment)) // the process uses the real clock
-	c.populate()
+	c.service.AddCrowd(chaosPatients)
 	c.registry = newRegistry(c)
 	c.reader = newReader(c)
 	c.system = c.service.AddSystemClient([]string{booking.ScopeVisitWrite}, chaosTo)
@@ -216,34 +211,6 @@ func newChaos(t *testing.T) *chaos {
 	c.waitReady()
 	c.subscriber = newSubscriber(c)
 	return c
-}
-
-// populate inserts patients with a referral each, and two cells for each pair of patients. Every
-// sixteenth patient has no card in the target institution.
-func (c *chaos) populate() {
-	for _, sql := range []string{
-		`INSERT INTO legal_entity VALUES ('c4a05000-0000-4000-8000-000000000001', 'Юридическое лицо')`,
-		`INSERT INTO lpu VALUES ('` + chaosFrom.String() + `', 'c4a05000-0000-4000-8000-000000000001', '1', 'Источник', 'Europe/Moscow'),
-			('` + chaosTo.String() + `', 'c4a05000-0000-4000-8000-000000000001', '2', 'Цель', 'Europe/Moscow')`,
-		`INSERT INTO setting VALUES ('` + chaosTo.String() + `', '2dr_RecordWithoutMkab', 'true'), ('` + chaosTo.String() + `', 'PolyclinicCode', '2'),
-			('` + chaosTo.String() + `', 'NoShowReturnsReferral', 'true')`,
-		`INSERT INTO client_application VALUES ('` + harness.ClientGuid.String() + `', 'Тест', 95, 95, true)`,
-		`INSERT INTO busy_type VALUES (1, 'Прием', true)`,
-		`INSERT INTO resource VALUES ('` + chaosTo.String() + `', '` + chaosTo.String() + `', 'doctor', 'Врач', '92')`,
-		fmt.Sprintf(`INSERT INTO mkab (lpu_guid, guid, person_guid, surname, name, birth_date, sex, created_at)
-			SELECT lpu, ('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, ('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'П', 'П', '1980-01-01', 'male', now()
-			FROM generate_series(0, %d) i, unnest(ARRAY['%s', '%s']::uuid[]) lpu WHERE lpu = '%s' OR i %% 16 <> 0`, chaosPatients-1, chaosFrom, chaosTo, chaosFrom),
-		fmt.Sprintf(`INSERT INTO direction (lpu_guid, guid, type, number, date, date_end, created_at, mkab_guid, speciality_code, lpu_from_guid, lpu_to_guid)
-			SELECT '%s', ('c4a05000-0002-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'Consult', i::text, now(), now() + interval '30 days', now(),
-			('c4a05000-0001-4000-8000-' || lpad(i::text, 12, '0'))::uuid, '92', '%[1]s', '%[2]s' FROM generate_series(0, %[3]d) i`, chaosFrom, chaosTo, chaosPatients-1),
-		fmt.Sprintf(`INSERT INTO slot (lpu_guid, guid, id, resource_guid, start_at, end_at, flag_access, busy_type)
-			SELECT '%[1]s', ('c4a05000-0003-4000-8000-' || lpad(i::text, 12, '0'))::uuid, i, '%[1]s', date_trunc('hour', now()) + interval '1 day' + i * interval '1 minute', date_trunc('hour', now()) + interval '1 day' + (i + 1) * interval '1 minute', 127, 1
-			FROM generate_series(1, %[2]d) i`, chaosTo, chaosPatients),
-		testdb.IndexRows,
-		`ANALYZE`,
-	} {
-		c.service.Exec(sql)
-	}
 }
 
 func (c *chaos) startService() {
@@ -415,29 +382,7 @@ func (c *chaos) waitIndex() {
 func (c *chaos) check() {
 	c.service.AdvanceClock(time.Since(c.service.Now()))
 	c.service.RequireInvariants()
-	for _, query := range []string{
-		// A visit without its one cell, its copy of the referral or its claim, and each of these
-		// without its visit. A visit that has ended may have lost its claim.
-		`SELECT count(*) FROM appointment a, LATERAL (SELECT a.cancelled_at IS NULL AND a.attendance <> 'no_show' AS in_force) f,
-			LATERAL (SELECT EXISTS (SELECT FROM speciality_claim s WHERE s.person_guid = a.person_guid AND s.appointment_guid = a.guid) AS claimed) s WHERE
-			cardinality(a.slot_guids) <> CASE WHEN a.out_of_schedule THEN 0 ELSE 1 END
-			OR NOT EXISTS (SELECT FROM direction d WHERE d.lpu_guid = a.lpu_guid AND d.guid = a.direction_guid
-				AND d.appointment_guid IS NOT DISTINCT FROM CASE WHEN in_force THEN a.guid END)
-			OR claimed AND NOT in_force OR in_force AND NOT claimed AND a.end_at > now()`,
-		// A referral that is completed though its visit is not, or the reverse.
-		`SELECT count(*) FROM appointment a JOIN direction d ON d.guid = a.direction_guid AND d.appointment_guid = a.guid
-			WHERE (a.attendance = 'fulfilled') <> (d.completed_by_guid IS NOT NULL)`,
-		`SELECT count(*) FROM direction d WHERE (appointment_guid IS NOT NULL OR copied_from_lpu_guid IS NOT NULL)
-			AND NOT EXISTS (SELECT FROM appointment a WHERE a.direction_guid = d.guid AND (d.appointment_guid IS NULL OR a.guid = d.appointment_guid))`,
-		`SELECT count(*) FROM speciality_claim s WHERE NOT EXISTS (SELECT FROM appointment a WHERE a.guid = s.appointment_guid)`,
-		// A card that the service created, without its policy.
-		`SELECT count(*) FROM mkab m WHERE guid <> person_guid
-			AND NOT EXISTS (SELECT FROM mkab_policy p WHERE p.lpu_guid = m.lpu_guid AND p.mkab_guid = m.guid)`,
-		// Two visits of one referral, each of which was requested once, with one key or none.
-		`SELECT count(*) FROM (SELECT FROM appointment GROUP BY direction_guid HAVING count(*) > 1) twice`,
-	} {
-		require.Zero(c.t, c.service.Count(query), query)
-	}
+	c.service.RequireNothingHalfDone()
 	require.NotContains(c.t, c.service.Logs.String(), "DATA RACE")
 
 	rows, err := c.service.DB.Query(c.t.Context(), `SELECT a.direction_guid, a.guid, coalesce(s.id, 0), a.cancelled_at IS NOT NULL,

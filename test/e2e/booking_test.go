@@ -391,9 +391,10 @@ func TestMkabIsCreated(t *testing.T) {
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1 AND guid = $2`, sc.To, a.Result.ConsultDirection.MkabGUID))
 }
 
-// Promise: a booking also creates the card from a FHIR server, which it queries with a ticket.
-func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
-	t.Parallel()
+// withRemoteIndex starts a FHIR server that requires a ticket and knows each patient by a surname
+// and a birth date, both JSON strings, and lets the service use it.
+func withRemoteIndex(t *testing.T, surname, birthDate string) func(*app.Config) {
+	t.Helper()
 	address := harness.HTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/token" {
 			w.Header().Set("Content-Type", "application/json")
@@ -410,16 +411,45 @@ func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
 			`"entry":[{"resource":{"resourceType":"Patient",
 			"identifier":[{"system":"urn:ietf:rfc:3986","value":%q},`+
 			`{"system":"urn:oid:1.2.643.2.69.1.1.1.6.228","value":"7700000000000001"}],
-			"name":[{"family":"Удаленный","given":["Пациент","Второй"]}],"gender":"female","birthDate":"1980-02-29"}}]}`, value)
+			"name":[{"family":%s,"given":["Пациент","Второй"]}],"gender":"female","birthDate":%s}}]}`, value, surname, birthDate)
 	}))
-	sc := harness.Start(t, func(c *app.Config) {
+	return func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = app.Address(address+"/fhir"), app.Address(address+"/token")
-	}).Scene()
+	}
+}
+
+// Promise: a booking also creates the card from a FHIR server, which it queries with a ticket.
+func TestMkabIsCreatedFromRemoteMip(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t, withRemoteIndex(t, `"Удаленный"`, `"1980-02-29"`)).Scene()
 	sc.AllowMkabCreation()
 	a := sc.TryBook()
 	require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM mkab JOIN mkab_policy p ON p.mkab_guid = mkab.guid WHERE mkab.lpu_guid = $1
 		AND surname = 'Удаленный' AND name = 'Пациент' AND patronymic = 'Второй' AND sex = 'female' AND p.number = '7700000000000001'`, sc.To))
+}
+
+// Promise: data of the remote index that no card can have are rejected with the documented error,
+// however often. Nothing is stored, and no other patient is affected.
+func TestBadDataOfRemoteMip(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string][2]string{
+		"NUL":            {`"Удален\u0000ный"`, `"1980-02-29"`},
+		"far too long":   {`"` + strings.Repeat("Я", 500_000) + `"`, `"1980-02-29"`},
+		"born in year 1": {`"Удаленный"`, `"0001-01-01"`},
+		"not born yet":   {`"Удаленный"`, `"9999-12-31"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sc := harness.Start(t, withRemoteIndex(t, data[0], data[1])).Scene()
+			sc.AllowMkabCreation()
+			before := sc.Snapshot()
+			for range 6 { // more than open the circuit breaker
+				sc.TryBook().RequireRefusal(t, "mip_person_data_missing")
+			}
+			require.Equal(t, before, sc.Snapshot())
+		})
+	}
 }
 
 // Promise: an open card is used even if the patient has a closed one.

@@ -66,13 +66,15 @@ func TestSettingsAreChecked(t *testing.T) {
 	t.Parallel()
 	code, _, stderr := run(t, []string{
 		"TALON_REQUEST_TIMEOUT=quick", "TALON_MAX_IN_FLIGHT=0", "TALON_ADDR=nowhere", "TALON_HS256_SECRET=short",
-		"TALON_MIP_URL=ftp://x",
+		"TALON_MIP_URL=ftp://x", "TALON_MAX_CONNS=0",
+		"TALON_PERSON_RATE=-1", "TALON_PERSON_MAX_IN_FLIGHT=-1", "TALON_CLIENT_RATE=1000001",
 		"TALON_PEM_FILE=/no/such/file", "TALON_AUTH_KEY_FILE=/no/such/key", "TALON_AUTH_TOKEN_LIFE=25h",
 	}, "serve", "--check")
 	require.Equal(t, 1, code)
 	for _, name := range []string{
 		"TALON_REQUEST_TIMEOUT", "TALON_MAX_IN_FLIGHT", "TALON_ADDR", "TALON_HS256_SECRET", "TALON_MIP_URL",
-		"TALON_PEM_FILE", "DATABASE_URL",
+		"TALON_PEM_FILE", "DATABASE_URL", "TALON_MAX_CONNS", "TALON_PERSON_RATE",
+		"TALON_PERSON_MAX_IN_FLIGHT", "TALON_CLIENT_RATE",
 		"TALON_TOKEN_ISSUER", "TALON_TOKEN_AUDIENCE", "TALON_AUTH_KEY_FILE", "TALON_AUTH_TOKEN_LIFE",
 	} {
 		require.Equal(t, 1, strings.Count(stderr, name+":"), "%s in %s", name, stderr)
@@ -90,6 +92,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		origins    = "TALON_CORS_ORIGINS: must be * or origins"
 		mipTimeout = "TALON_MIP_TIMEOUT: must be above 0 and at most "
 		keptDays   = "TALON_KEEP_VISITS_DAYS: must be 0, or from 7 to 36525"
+		auditDays  = "TALON_KEEP_AUDIT_DAYS: must be 0, or from 7 to 36525"
 		referrals  = "TALON_KEEP_REFERRALS_DAYS: must be 0 or at least TALON_KEEP_VISITS_DAYS"
 	)
 	for _, c := range []struct{ name, value, timeout, problem string }{
@@ -117,6 +120,11 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"TALON_KEEP_VISITS_DAYS", "-1", "0s", keptDays},
 		{"TALON_KEEP_VISITS_DAYS", "40000", "0s", keptDays},
 		{"TALON_KEEP_VISITS_DAYS", "7", "0s", ""},
+		{"TALON_KEEP_AUDIT_DAYS", "6", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "-1", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "40000", "0s", auditDays},
+		{"TALON_KEEP_AUDIT_DAYS", "0", "0s", ""},
+		{"TALON_KEEP_AUDIT_DAYS", "7", "0s", ""},
 		{"TALON_KEEP_REFERRALS_DAYS", "30", "0s", referrals}, // visits are kept forever
 	} {
 		settings := minimalSettings(map[string]string{c.name: c.value, "TALON_REQUEST_TIMEOUT": c.timeout})

@@ -471,6 +471,13 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		require.Equal(t, "GET, POST", a.Header.Get("Allow"))
 		return a
 	},
+	booking.TooManyRequests: func(t *testing.T) harness.Answer {
+		sc := harness.Start(t, func(c *app.Config) { c.PersonRate = 1 }).Scene()
+		for range 5 {
+			require.Equal(t, 200, sc.Get(sc.Person, "/directions").StatusCode)
+		}
+		return sc.Get(sc.Person, "/directions")
+	},
 	server.InternalError: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.Exec(`ALTER TABLE appointment DROP COLUMN is_cito`)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"testing"
 	"time"
 
@@ -197,7 +196,7 @@ func TestFeedOfInstitutions(t *testing.T) {
 	}
 	require.Len(t, all, 5)
 	for i, e := range all {
-		require.Equal(t, strconv.Itoa(i+1), e.ID)
+		require.Equal(t, fmt.Sprintf("%020d", i+1), e.Sequence)
 	}
 	require.Equal(t, all, region.read("").Items, "from the first one that is kept")
 	require.Equal(t, all, region.read("lpuGuid="+r.To.String()).Items)

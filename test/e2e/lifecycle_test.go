@@ -101,3 +101,24 @@ func TestSchemaVersions(t *testing.T) {
 	require.Contains(t, newer.Logs.String(), "newer than this build")
 	require.Equal(t, 200, newer.Do(newer.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
 }
+
+// Promise: a build that is older than the schema allows does not start, whether or not it may
+// migrate, and one that runs is not ready any more.
+func TestBuildIsTooOld(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	require.Equal(t, http.StatusOK, ready(s))
+	s.Exec(`CREATE OR REPLACE FUNCTION oldest_build() RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT 99999::bigint'`)
+	s.Exec(`INSERT INTO talon_schema_version (version_id, is_applied) VALUES (99999, true)`)
+	for _, migrate := range []string{"true", "false"} {
+		config, err := app.ReadConfig(minimalSettings(map[string]string{
+			"DATABASE_URL": string(s.Config.DatabaseURL), "TALON_MIGRATE": migrate,
+		}))
+		require.NoError(t, err)
+		_, err = app.New(t.Context(), config, slog.New(slog.DiscardHandler), time.Now, app.Wrappers{})
+		require.ErrorIs(t, err, migrations.ErrBuildTooOld)
+		require.ErrorContains(t, err, "must know version 99999")
+	}
+	require.Eventually(t, func() bool { return ready(s) == http.StatusServiceUnavailable },
+		10*time.Second, 5*time.Millisecond)
+}

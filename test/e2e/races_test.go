@@ -40,7 +40,8 @@ func runRaces(t *testing.T, contests map[string]race) {
 	for name, contest := range contests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := harness.StartEmpty(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
+			s := harness.StartEmpty(t, harness.WaitForLocks,
+				func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
 			s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 			s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 			for range raceRounds(t) {

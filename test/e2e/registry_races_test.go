@@ -223,7 +223,8 @@ func TestRegistryRaces(t *testing.T) {
 // startRegistryRaces starts a service for races of the registry.
 func startRegistryRaces(t *testing.T) *harness.Service {
 	t.Helper()
-	s := harness.StartEmpty(t, func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
+	s := harness.StartEmpty(t, harness.WaitForLocks,
+		func(c *app.Config) { c.Timeout, c.DatabaseConns = time.Minute, 16 })
 	s.Exec(`INSERT INTO client_application VALUES ($1, 'Тест', 95, 95, true)`, harness.ClientGuid)
 	s.Exec(`INSERT INTO busy_type VALUES (1, 'Прием', true)`)
 	return s

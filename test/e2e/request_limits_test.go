@@ -112,11 +112,12 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
-// Promise: requests above the limit are rejected at once instead of waiting. The health checks
-// still respond.
+// Promise: requests above the limit are rejected within a second, before their token is verified,
+// with the texts of any other error, and they are counted in the log and in the metrics. The health
+// checks still respond.
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
-	sc := harness.StartWithMaxInFlight(t, 1)
+	sc := harness.Start(t, withAdmin, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 1 }).Scene()
 	tx, err := sc.DB.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
@@ -126,6 +127,18 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	sc.WaitForBlocked(tx)
 
 	sc.TryBook().RequireRefusal(t, "overloaded")
+	anonymous := sc.NewRequest(http.MethodGet, "/directions", nil)
+	anonymous.Header.Set("Accept-Language", "en")
+	refused := sc.Do(anonymous)
+	refused.RequireRefusal(t, "overloaded")
+	require.NotNil(t, refused.Refusal.Title)
+	require.Eventually(t, func() bool { return strings.Contains(sc.Logs.String(), "requests rejected") },
+		10*time.Second, time.Millisecond)
+	require.NotContains(t, sc.Logs.String(), `"rule":"overloaded"`)
+	counted := scrape(t, sc.Service)
+	require.InDelta(t, 2, counted[`talon_refusals_total{rule="overloaded"}`], 0)
+	require.InDelta(t, 1, counted[`talon_requests_total{operation="listDirections",status="503"}`], 0)
+	require.InDelta(t, 1, counted[`talon_requests_total{operation="createAppointment",status="503"}`], 0)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
 	require.NoError(t, tx.Rollback(t.Context()))

@@ -59,6 +59,7 @@ func TestLogLines(t *testing.T) {
 	require.Len(t, lines, 2)
 	line := lines[booked.Header.Get("X-Request-ID")]
 	require.EqualValues(t, 200, line["status"])
+	require.IsType(t, 0.0, line["duration_ms"])
 	require.Equal(t, "/appointments", line["route"])
 	require.Equal(t, harness.ClientGuid.String(), line["client"])
 	line = lines[refused.Refusal.RequestID.String()]

@@ -88,8 +88,10 @@ func exampleNamesOf(t *testing.T, operation string, status int) (names []string)
 			}
 			response := o.Responses.Status(status)
 			require.NotNil(t, response, "%s does not show %d", operation, status)
-			for name := range response.Value.Content.Get("application/json").Examples {
-				names = append(names, name)
+			for _, content := range response.Value.Content {
+				for name := range content.Examples {
+					names = append(names, name)
+				}
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,4 +91,46 @@ func TestKeySources(t *testing.T) {
 				sc.Person)).RequireAnyRefusal(t, "token_signature_invalid", "token_invalid")
 		})
 	}
+}
+
+// Promise: while the keys cannot be read, a token with an unknown key gets a 503 that invites a
+// retry, not a 403: the key may be a new one. Tokens with known keys are accepted.
+func TestKeysCannotBeRead(t *testing.T) {
+	t.Parallel()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	jwks, err := json.Marshal(map[string]any{"keys": []any{map[string]any{
+		"kty": "OKP", "crv": "Ed25519", "kid": "known", "x": base64.RawURLEncoding.EncodeToString(public),
+	}}})
+	require.NoError(t, err)
+	var away atomic.Bool
+	keys := harness.HTTPServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if away.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		_, _ = w.Write(jwks)
+	}))
+	sc := harness.Start(t, func(c *app.Config) { c.PEMFile, c.JWKSURL = "", app.Address(keys) }).Scene()
+	list := func(kid string) harness.Answer {
+		token := jwt.NewWithClaims(jwt.SigningMethodEdDSA, jwt.MapClaims{
+			"iss": "issuer", "aud": "talon", "sub": sc.Person.String(),
+			"client_application": harness.ClientGuid.String(),
+			"iat":                harness.Moment.Unix(), "exp": harness.Moment.Add(time.Hour).Unix(),
+		})
+		token.Header["kid"] = kid
+		text, err := token.SignedString(private)
+		require.NoError(t, err)
+		request := sc.NewRequest(http.MethodGet, "/directions", nil)
+		request.Header.Set("Authorization", "Bearer "+text)
+		return sc.Do(request)
+	}
+	away.Store(true)
+	for range 3 {
+		answer := list("new")
+		answer.RequireRefusal(t, "keys_unavailable")
+		require.Equal(t, http.StatusServiceUnavailable, answer.StatusCode)
+		require.NotEmpty(t, answer.Header.Get("Retry-After"))
+	}
+	require.Equal(t, http.StatusOK, list("known").StatusCode)
 }

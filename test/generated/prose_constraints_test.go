@@ -48,7 +48,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 	for _, field := range []string{
 		"DirectionGuid", "LpuFromGuid", "LpuToGuid", "AppointmentGuid", "slotGuid", "lpuGuid", "resourceGuid",
 		"personguid", "mkab", "AbsenceGuid", "cardGuid", "PersonGuid", "caseGuid", "directionGuid", "personGuid",
-		"legalEntityGuid", "clientGuid", "webhookGuid",
+		"legalEntityGuid", "clientGuid", "webhookGuid", "requestId",
 	} {
 		all = append(all, proseConstraint{nil, []string{field}, "Not the zero guid.", zero(field)})
 	}
@@ -91,6 +91,12 @@ func (g *generator) proseConstraints() []proseConstraint {
 				from, fromOK := parseDate(d.value("dateFrom"))
 				to, toOK := parseDate(d.value("dateTo"))
 				return fromOK && toOK && to.Before(from)
+			}},
+		proseConstraint{[]string{"listAudit", "exportAudit"}, []string{"to"}, "Must be after `from`.",
+			func(d *draft) bool {
+				from, fromErr := time.Parse(time.RFC3339, fmt.Sprint(d.value("from")))
+				to, toErr := time.Parse(time.RFC3339, fmt.Sprint(d.value("to")))
+				return fromErr == nil && toErr == nil && !to.After(from)
 			}},
 		proseConstraint{nil, []string{"cursor"}, "The `next` of the page before", func(d *draft) bool {
 			return g.cursors[fmt.Sprint(d.value("cursor"))] != d.list()

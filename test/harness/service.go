@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,6 +156,10 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 		"TALON_DATABASE_MAX_CONNS": "4",
 		"TALON_SHUTDOWN_DELAY":     "0s",
 		"TALON_WEBHOOK_ADDRESSES":  "loopback",
+		// Tests send many requests as one patient.
+		"TALON_PERSON_RATE":          "0",
+		"TALON_PERSON_MAX_IN_FLIGHT": "0",
+		"TALON_CLIENT_RATE":          "0",
 	})
 	require.NoError(t, err)
 	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks
@@ -462,4 +467,17 @@ func HTTPServer(t testing.TB, handler http.Handler) string {
 func StartWithMaxInFlight(t testing.TB, n int) *Scene {
 	t.Helper()
 	return Start(t, func(c *app.Config) { c.MaxInFlight = n }).Scene()
+}
+
+// WaitForLocks makes the service wait for locks until the deadline of the request, for tests that
+// keep locks for longer than lock_timeout.
+func WaitForLocks(c *app.Config) {
+	address, err := url.Parse(string(c.DatabaseURL))
+	if err != nil {
+		panic(err) // of a database that was just created
+	}
+	query := address.Query()
+	query.Set("lock_timeout", "0")
+	address.RawQuery = query.Encode()
+	c.DatabaseURL = app.Secret(address.String())
 }

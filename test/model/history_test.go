@@ -28,7 +28,7 @@ var errModelChecks = flag.Set("rapid.checks", cmp.Or(os.Getenv("TALON_MODEL_CHEC
 func startModel(t *testing.T) *harness.Service {
 	t.Helper()
 	require.NoError(t, errModelChecks, "TALON_MODEL_CHECKS")
-	s := harness.StartEmpty(t, func(c *app.Config) {
+	s := harness.StartEmpty(t, harness.WaitForLocks, func(c *app.Config) {
 		c.Timeout, c.DatabaseConns, c.TokenMaxLife = time.Minute, 8, scenarioTime
 	})
 	// The time of events is after that of all scenarios, so that none becomes too old to be kept.

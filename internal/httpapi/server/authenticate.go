@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -14,7 +15,7 @@ import (
 )
 
 // authenticate verifies the token before the body is read, so that an anonymous client cannot make
-// the server read it. A system token must also allow the operation.
+// the server read it.
 func (s *Server) authenticate(c *gin.Context) {
 	route := s.contract.route(c)
 	system := needs(route, systemToken)
@@ -31,9 +32,7 @@ func (s *Server) authenticate(c *gin.Context) {
 	switch {
 	case system && !caller.IsSystem():
 		err = Reject(TokenInvalid).Because(errPatient)
-	case system:
-		err = authorize(c, route, caller)
-	case caller.IsSystem():
+	case !system && caller.IsSystem():
 		err = Reject(TokenInvalid).Because(errNoPatient)
 	}
 	if err != nil {
@@ -41,6 +40,23 @@ func (s *Server) authenticate(c *gin.Context) {
 		return
 	}
 	setContext(c, callerKey, caller)
+}
+
+// checkRights rejects a system token that does not allow the operation, before the body is read. It
+// runs after throttle, because the rejection leaves a record of the audit.
+func (s *Server) checkRights(c *gin.Context) {
+	route := s.contract.route(c)
+	if !needs(route, systemToken) {
+		return
+	}
+	err := authorize(c, route, Caller(c))
+	switch {
+	case err == nil:
+	case route.audit.Action == notAudited:
+		s.RenderError(c, err)
+	default:
+		s.audited(c, func() { s.RenderError(c, err) })
+	}
 }
 
 // authorize rejects a caller without the scopes of the operation, or that does not act for the
@@ -93,6 +109,8 @@ func (s *Server) authenticateClient(c *gin.Context) {
 			caller = restrict(caller, *rights)
 			err = authorize(c, route, caller)
 			setContext(c, callerKey, caller)
+		default:
+			s.metrics.CountPerson(caller.Client, caller.Person, time.Now())
 		}
 		if err != nil {
 			s.RenderError(c, err)

@@ -27,6 +27,7 @@ type contract struct {
 	json31  *static.File        // in OpenAPI 3.1
 	routes  map[string]*route   // by method and gin path
 	literal map[string][]string // methods of each path without parameters
+	actions map[string]string   // of the audited operations, by operationId
 }
 
 // route is an operation of the contract with its limits.
@@ -34,6 +35,7 @@ type route struct {
 	*routers.Route
 	limits
 
+	audit        audited
 	uncompressed bool       // the responses must not be compressed
 	cacheControl string     // of a success
 	form         bool       // the body is a form, and errors have the code of OAuth
@@ -53,6 +55,7 @@ type limits struct {
 	Seconds int   `json:"seconds"` // until the response; 0 for an operation without security
 	Stream  bool  `json:"stream"`  // the handler reads the body while it arrives; Seconds limits each pause
 	Wait    bool  `json:"wait"`    // the handler may wait for something to happen
+	Explain int   `json:"explain"` // the requests that one with explain=true counts as; 0 without the parameter
 }
 
 // loadContract parses the embedded document once per process. The result is never changed.
@@ -75,7 +78,7 @@ func readContract() (*contract, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode openapi-3.1.json: %w", err)
 	}
-	routes, literal := map[string]*route{}, map[string][]string{}
+	routes, literal, actions := map[string]*route{}, map[string][]string{}, map[string]string{}
 	for path, item := range doc.Paths.Map() {
 		ginPath := strings.NewReplacer("{", ":", "}", "").Replace(path)
 		for method, operation := range item.Operations() {
@@ -84,6 +87,12 @@ func readContract() (*contract, error) {
 			}}
 			if found.limits, err = readLimits(found); err != nil {
 				return nil, fmt.Errorf("x-limits of %s: %w", operation.OperationID, err)
+			}
+			if found.audit, err = readAudit(found); err != nil {
+				return nil, fmt.Errorf("x-audit of %s: %w", operation.OperationID, err)
+			}
+			if found.audit.Action != notAudited {
+				actions[operation.OperationID] = found.audit.Action
 			}
 			// The size of a compressed token would disclose parts of it to a client that chooses
 			// what is sent beside it (BREACH). A strong ETag must not name two different bodies.
@@ -105,7 +114,7 @@ func readContract() (*contract, error) {
 		}
 	}
 	return &contract{
-		doc, static.New(jsonType, encoded), static.New(jsonType, encoded31), routes, literal,
+		doc, static.New(jsonType, encoded), static.New(jsonType, encoded31), routes, literal, actions,
 	}, nil
 }
 
@@ -114,6 +123,9 @@ func (s *Server) ContractJSON() *static.File { return s.contract.json }
 
 // Contract31JSON returns the contract in OpenAPI 3.1, as JSON.
 func (s *Server) Contract31JSON() *static.File { return s.contract.json31 }
+
+// isHealth reports whether the operation is for the platform that runs the service.
+func (r *route) isHealth() bool { return slices.Contains(r.Operation.Tags, "health") }
 
 // timeout returns the maximum time from the end of the body to the response.
 func (l limits) timeout() time.Duration { return time.Duration(l.Seconds) * time.Second }
@@ -167,6 +179,7 @@ func (c *contract) methods() []string {
 func (c *contract) requestHeaders() []string {
 	names := map[string]bool{
 		"Authorization": true, "Content-Type": true, "X-Request-Id": true, "Traceparent": true, "Tracestate": true,
+		actingUser: true,
 	}
 	for _, r := range c.routes {
 		for _, parameter := range r.Operation.Parameters {

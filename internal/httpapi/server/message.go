@@ -19,6 +19,7 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/telemetry"
 )
 
 // Messages runs messages that do not come as requests, but as lines of a file. They are authorised,
@@ -130,10 +131,10 @@ func (m *Messages) logFailure(c *gin.Context) {
 	if errors.Is(c.Request.Context().Err(), context.Canceled) {
 		return
 	}
-	if refusal, ok := outcome.(*booking.Refusal); ok && refusal.Status >= http.StatusInternalServerError {
-		m.server.log.LogAttrs(c.Request.Context(), slog.LevelError, "message of an import",
+	if refusal, ok := outcome.(*booking.Refusal); ok && levelOf(refusal) > slog.LevelInfo {
+		m.server.log.LogAttrs(c.Request.Context(), levelOf(refusal), "message of an import",
 			slog.String("import", RequestID(c.Request.Context()).String()), slog.String("route", c.FullPath()),
-			slog.String("rule", string(refusal.Rule)), slog.Any("cause", refusal.Unwrap()))
+			slog.String(telemetry.RuleKey, string(refusal.Rule)), slog.Any("cause", refusal.Unwrap()))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
 	"golang.org/x/text/language"
@@ -124,6 +125,11 @@ func (s *Server) placeFields(c *gin.Context, fields []api.FieldProblem) {
 	route := s.contract.route(c)
 	if route == nil {
 		return
+	}
+	for i := range fields {
+		if fields[i].Name == actingUser {
+			fields[i].In = openapi3.ParameterInHeader
+		}
 	}
 	for _, parameter := range route.Operation.Parameters {
 		for i := range fields {

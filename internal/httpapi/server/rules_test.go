@@ -122,12 +122,12 @@ func TestRulesAreDescribed(t *testing.T) {
 			require.Contains(t, bodyFields, rule.Field, rule.Name)
 		}
 		// These end by themselves: an outage, the earlier visit, the request that uses the key, a
-		// hold, the period of counted failures, the days before the horizon, an import, and the
-		// time before a visit.
+		// hold, the period of counted failures, the days before the horizon, an import, the time
+		// before a visit, and the time of a rate.
 		passing := rule.Status == 503 || slices.Contains([]booking.Name{
 			booking.MipAuthURLUnreachable, booking.SpecialityAlreadyBooked, booking.SlotBeyondHorizon,
 			booking.IdempotencyKeyInUse, booking.TooManyHolds, booking.TooManyAttempts,
-			booking.TooManyImports, booking.AttendanceEarly,
+			booking.TooManyImports, booking.AttendanceEarly, booking.TooManyRequests,
 		}, rule.Name)
 		require.Equal(t, passing, rule.Retryable, rule.Name)
 	}

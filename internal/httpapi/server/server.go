@@ -1,9 +1,10 @@
 // Package server runs the steps that every request passes before its handler, and writes every
 // non-2xx response.
 //
-// The order is: compress, observe, recover, CORS, route, authenticate, read the body, limit,
-// authenticate the client application, validate against the contract. Then the generated code binds
-// the request and calls the handler.
+// The order is: compress, shed the load, observe, recover, CORS, route, authenticate, limit the
+// rate, check the rights, read the body, limit the requests at once, audit, authenticate the client
+// application, validate against the contract. Then the generated code binds the request and calls
+// the handler.
 package server
 
 import (
@@ -21,16 +22,21 @@ import (
 
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
+	"talon.example/internal/telemetry"
 )
 
 // Config is what the chain needs from the rest of the service.
 type Config struct {
 	Verifier       *auth.Verifier
 	Clients        Clients
+	Auditor        Auditor
+	Now            func() time.Time
 	Log            *slog.Logger
-	RequestTimeout time.Duration // from the end of the body to the response; 0: the operation's own
-	MaxInFlight    int           // concurrent requests; more are rejected with overloaded
-	CORSOrigins    []string      // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
+	Metrics        *telemetry.Metrics // nil: nothing is counted
+	RequestTimeout time.Duration      // from the end of the body to the response; 0: the operation's own
+	MaxInFlight    int                // concurrent requests; more are rejected with overloaded
+	CallerLimits   CallerLimits
+	CORSOrigins    []string // origins whose pages may call the operations: AnyOrigin, or scheme://host[:port]
 }
 
 // Clients authenticates client applications.
@@ -51,12 +57,18 @@ type Server struct {
 
 	verifier *auth.Verifier
 	clients  Clients
+	auditor  Auditor
+	now      func() time.Time
 	log      *slog.Logger
+	metrics  *telemetry.Metrics
 	timeout  time.Duration
 	contract *contract
 	inFlight chan struct{}
 	streams  chan struct{} // bodies that are being read by handlers
 	waiting  chan struct{} // requests that may wait for something to happen
+	health   sync.Map      // the last status of each health check, by path
+	shares   *shares
+	shedder  *shedder
 	cors     gin.HandlerFunc
 }
 
@@ -66,7 +78,7 @@ var releaseMode = sync.OnceFunc(func() { gin.SetMode(gin.ReleaseMode) })
 
 // maxWaiting is the maximum number of requests that wait for something to happen. Each costs some
 // memory and a connection of its client, and nothing else.
-const maxWaiting = 4096
+const maxWaiting = 1024
 
 // New returns a server without routes.
 func New(config Config) (*Server, error) {
@@ -74,20 +86,34 @@ func New(config Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	shares, err := newShares(config.CallerLimits)
+	if err != nil {
+		return nil, err
+	}
+	shedder, err := newShedder(config.Log)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		verifier: config.Verifier,
 		clients:  config.Clients,
+		auditor:  config.Auditor,
+		now:      config.Now,
 		log:      config.Log,
+		metrics:  config.Metrics,
 		timeout:  config.RequestTimeout,
 		contract: contract,
 		inFlight: make(chan struct{}, config.MaxInFlight),
 		streams:  make(chan struct{}, maxStreams),
 		waiting:  make(chan struct{}, maxWaiting),
+		shares:   shares,
+		shedder:  shedder,
 		cors:     crossOrigin(config.CORSOrigins, contract),
 	}
-	s.engine = s.newRouter(s.observe, s.recover, s.cors)
+	s.engine = s.newRouter(secure, s.shed, s.observe, s.recover, s.cors)
 	s.operations = s.engine.Group("/",
-		s.literalFirst, s.protect, s.authenticate, s.readBody, s.limit, s.authenticateClient, s.validate)
+		s.literalFirst, s.protect, s.authenticate, s.throttle, s.checkRights, s.readBody, s.limit, s.audit,
+		s.recover, s.authenticateClient, s.validate)
 	compress, err := gzhttp.NewWrapper(gzhttp.EnableZstd(false)) // every client that accepts zstd accepts gzip
 	if err != nil {
 		return nil, fmt.Errorf("set up the compression: %w", err)
@@ -119,6 +145,10 @@ func newEngine(middlewares ...gin.HandlerFunc) *gin.Engine {
 	return engine
 }
 
+// InFlight returns how many requests are being processed, without streams and requests that wait
+// for something to happen, and how many may be.
+func (s *Server) InFlight() (used, bound int) { return len(s.inFlight), cap(s.inFlight) }
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
 
@@ -131,7 +161,7 @@ func (s *Server) Operations() gin.IRouter { return s.operations }
 
 // Rejecting returns a handler that responds to every request with err.
 func (s *Server) Rejecting(err error) http.Handler {
-	engine := newEngine(s.observe, s.recover, s.cors)
+	engine := newEngine(secure, s.observe, s.recover, s.cors)
 	engine.NoRoute(func(c *gin.Context) { s.RenderError(c, err) })
 	return engine
 }

@@ -18,10 +18,13 @@ import (
 	"talon.example/internal/booking"
 )
 
-// maxStreams is the maximum number of streams that an instance reads at once. maxStreamTime limits
-// the time of each.
+// maxStreams is the maximum number of streams that an instance reads at once, and clientStreams
+// that of one client application. clientStreams is larger than the number of unfinished imports
+// that the contract allows, so that one import too many is rejected as such. maxStreamTime limits
+// the time of each stream.
 const (
 	maxStreams    = 16
+	clientStreams = 12
 	maxStreamTime = time.Hour
 )
 

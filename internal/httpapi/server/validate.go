@@ -66,8 +66,12 @@ func (s *Server) readBody(c *gin.Context) {
 		s.RenderError(c, err)
 		return
 	}
+	c.Set(bodyKey, body)
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 }
+
+// bodyKey is the key in gin's context under which readBody stores the JSON of the body.
+const bodyKey = "body"
 
 // validate checks the request against the contract.
 func (s *Server) validate(c *gin.Context) {

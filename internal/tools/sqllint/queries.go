@@ -19,6 +19,7 @@ var keys = map[string]string{
 	"event_outbox":          "lpu_guid",
 	"event":                 "lpu_guid",
 	"event_sequence":        "lpu_guid",
+	"audit_record":          "person_guid",
 	"retention":             "lpu_guid",
 	"webhook_key":           "webhook_guid",
 	"webhook_retry":         "webhook_guid",
@@ -33,6 +34,7 @@ var keys = map[string]string{
 	"appointment":           "lpu_guid",
 	"speciality_claim":      "person_guid",
 	"hold":                  "person_guid",
+	"held_cells":            "lpu_guid",
 	"idempotency_key":       "person_guid",
 	"person_lpu":            "person_guid",
 	"person_appointment":    "person_guid",
@@ -45,7 +47,12 @@ var keys = map[string]string{
 
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
+	"AuditOfClient":             "the requests of a client application are about persons of every node",
+	"AuditOfPeriod":             "an export of the audit",
+	"AuditOfRequest":            "the id of a request does not tell its person",
 	"ClientAssertionSweep":      "a sweep",
+	"EventBacklog":              "a metric, read twice a minute by each instance",
+	"EventIsPlace":              "where a reader of the feed goes on",
 	"EventList":                 "the feed of a system of the region",
 	"EventsAt":                  "events that are sent to a webhook again",
 	"EventOutboxDelete":         "the recorder, of which there is one",
@@ -62,6 +69,7 @@ var fanOut = map[string]string{
 	"RetentionAdd":              "a sweep",
 	"RetentionClaim":            "a sweep",
 	"WebhookAttemptSweep":       "a sweep",
+	"WebhookBacklog":            "a metric, read twice a minute by each instance",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot

@@ -340,6 +340,7 @@ const (
 	RuleTooManyAttempts            = "too_many_attempts"
 	RuleRouteNotFound              = "route_not_found"
 	RuleMethodNotAllowed           = "method_not_allowed"
+	RuleTooManyRequests            = "too_many_requests"
 	RuleInternalError              = "internal_error"
 	RuleDatabaseUnavailable        = "database_unavailable"
 	RuleMipUnavailable             = "mip_unavailable"

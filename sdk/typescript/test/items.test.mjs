@@ -4,13 +4,14 @@ import { after, before, test } from 'node:test';
 import * as sdk from 'talon-sdk';
 import { parse } from 'yaml';
 import { startProxy } from './proxy.mjs';
-import { dayAhead, direction, startTalon, systemClient } from './service.mjs';
+import { dayAhead, direction, person, regionClient, startTalon, systemClient } from './service.mjs';
 
 const contract = parse(await readFile(new URL('../../../openapi.yaml', import.meta.url), 'utf8'));
 
-/** The operations with a cursor. */
+/** The operations with a cursor, without the one whose pages are bundles of FHIR. */
 const paged = Object.values(contract.paths)
   .flatMap((item) => Object.values(item))
+  .filter(({ operationId }) => operationId !== 'exportAudit')
   .filter(({ parameters = [] }) => parameters.some(({ $ref = '' }) => $ref.endsWith('/Cursor')));
 
 /** Institution Б, of the system client. */
@@ -22,6 +23,7 @@ const systemWebhook = 'de300000-0010-4000-8000-000000000001';
  * @type {Record<string, any>}
  */
 const lists = {
+  listAudit: { query: { clientGuid: regionClient.guid, to: undefined, limit: 1 } },
   listDirections: { query: { limit: 3 } },
   listAppointments: { query: { limit: 1 } },
   listDeliveries: { path: { webhookGuid: systemWebhook }, query: { limit: 1 } },
@@ -43,6 +45,8 @@ let service;
 let proxy;
 /** @type {() => Promise<string>} */
 let systemToken;
+/** @type {() => Promise<string>} */
+let regionToken;
 before(async () => {
   service = await startTalon();
   proxy = await startProxy(service.baseUrl);
@@ -52,6 +56,13 @@ before(async () => {
   const { guid } = sdk.orThrow(await sdk.importFile(system, 'bad\nbad\nbad\n'));
   sdk.orThrow(await sdk.finishImport(system, guid));
   lists.listImportErrors.path.importGuid = guid;
+  regionToken = sdk.clientCredentials({
+    baseUrl: service.baseUrl, clientId: regionClient.guid, secret: regionClient.secret,
+  });
+  const region = sdk.createTalon({ baseUrl: service.baseUrl, token: regionToken });
+  for (const number of [1, 2, 3]) sdk.orThrow(await sdk.getPerson(region, { path: { personGuid: person(number) } }));
+  // Reading the records leaves records, too, so that without an end the list would grow.
+  lists.listAudit.query.to = new Date().toISOString();
 });
 after(async () => {
   await proxy?.stop();
@@ -60,12 +71,14 @@ after(async () => {
 
 /**
  * Creates a client for the first patient of the demo, by default through the proxy. `operation` may
- * be one that only systems may use: then it is a client for the system of Б.
+ * be one that only systems may use: then it is a client for the system of Б, or for that of the region
+ * if only it may.
  */
 const talonVia = (/** @type {string} */ baseUrl = proxy.baseUrl, /** @type {string} */ operation = '') => {
   proxy.clear();
   const { security = [] } = paged.find(({ operationId }) => operationId === operation) ?? {};
   const forSystems = security.some((/** @type {object} */ scheme) => 'systemToken' in scheme);
+  if (operation === 'listAudit') return sdk.createTalon({ baseUrl, token: regionToken });
   return sdk.createTalon({ baseUrl, token: forSystems ? systemToken : () => service.token });
 };
 

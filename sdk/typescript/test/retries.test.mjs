@@ -241,6 +241,16 @@ test('Promise: a key in use is not retried before the time in Retry-After', asyn
   });
 });
 
+test('Promise: a booking that is rejected because of too many requests is retried with its key', async () => {
+  const outcome = await createAppointment(await talonOf(38), booking(38, 1, 10801), { tries: 2 });
+  assert.ok(!outcome.ok && outcome.refusal.rule === 'too_many_requests');
+  assert.equal(outcome.retryAfter, 1);
+  const [first, second] = proxy.requests;
+  assert.deepEqual([first.status, second.status, proxy.requests.length], [429, 429, 2]);
+  assert.ok(first.key !== undefined && first.key === second.key);
+  assert.ok(second.at - first.at >= 1_000);
+});
+
 test('Promise: a refusal is returned at once if Retry-After is longer than the remaining time', async () => {
   const { talon, key, first } = await keyInUse();
   const delayed = createTalon({ ...talon, fetch: async (request) => withRetryAfter(3_600, await fetch(request)) });

@@ -274,7 +274,7 @@ export const cancelAppointment = (
  *
  * **`explain=true`** also returns the cells that cannot be booked, each with the `rule` that
  * its booking would fail with. With `resourceGuid` it covers any resource, also of another
- * speciality.
+ * speciality. Such a search counts as ten requests (`RateLimit`).
  *
  * **Moves.** `appointmentGuid` is a visit booked with this referral. The response then has the
  * cells that `POST /appointments/{appointmentGuid}/move` can move the visit to, as if it had
@@ -382,6 +382,10 @@ export const moveAppointment = (
  * **Limit.** A patient can have at most two holds, over all institutions. A third one fails
  * with `too_many_holds`, and `details.holds` lists the two. A place that the patient holds in
  * another hold counts as taken.
+ *
+ * Within 15 minutes, 32 cells of one resource can be held for a patient, and 64 through one
+ * client application, also in holds that have ended. A hold of more fails with
+ * `too_many_requests` until `Retry-After` has passed. Booking remains possible.
  */
 export const holdSlot = (
   talon: Talon,
@@ -1118,7 +1122,7 @@ export const listImportErrors = (
  *
  * **Order.** An event never appears at a place before a `next` that was already returned, even if
  * its transaction ends late. Events of one object are in the order of its changes. An event can
- * be read twice, but is never lost: `id` is unique, and `sequence` counts the events of an
+ * be read twice, but is never lost: `id` is unique and is never given again, and `sequence` counts the events of an
  * institution without gaps from 1, so that a reader of all types can check it.
  *
  * **Content.** Events follow CloudEvents 1.0. They have no personal data, only guids and the
@@ -1140,13 +1144,51 @@ export const listImportErrors = (
  * | `schedule.changed` | Cells of a resource that begin in a period were added, changed or withdrawn. |
  *
  * **Age.** Events are kept for 30 days. If `after` is older, it fails with `events_expired`:
- * begin anew.
+ * begin anew. The same happens if the service had to go back to a backup, and the events up to
+ * `after` are lost. So replace what you know by what you read then, also by a lower `version`,
+ * and accept a lower `sequence`.
  */
 export const listEvents = (
   talon: Talon,
   request: Pick<types.ListEventsData, 'query'> = {},
   options?: CallOptions,
 ): Promise<Outcome<types.ListEventsResponse, 'listEvents'>> => call(talon, sdk.listEvents, 'safe', request, options);
+
+/**
+ * Read who has touched a patient's data (Аудит)
+ *
+ * Returns the records of requests that touched patients' data, the newest first. A request
+ * leaves one record for each patient that it reached. Records have ids, codes, numbers and
+ * times, and nothing else of a patient. Reading them leaves a record, too.
+ *
+ * A client application that acts for every institution reads all records. Another one reads
+ * those of its own requests.
+ *
+ * **Why was a booking refused?** Ask with the `requestId` of the refusal, or with the patient
+ * and the day. `explanation` has the rule and what it compared: the cell with its places, the
+ * speciality of the referral and of the doctor, the visit that is in the way.
+ *
+ * **Pages.** For the next page, repeat the request with `next` as `cursor` and the same
+ * filters. Records of the last seconds may still appear before those that were read.
+ */
+export const listAudit = (
+  talon: Talon,
+  request: Pick<types.ListAuditData, 'query'> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ListAuditResponse, 'listAudit'>> => call(talon, sdk.listAudit, 'safe', request, options);
+
+/**
+ * Read the audit as FHIR AuditEvents (Аудит в FHIR)
+ *
+ * Returns the same records as `GET /audit` as a Bundle of `AuditEvent` resources (FHIR R4), for
+ * archives and monitoring that read FHIR. `link` with the relation `next` has the address of
+ * the next page, relative to the service.
+ */
+export const exportAudit = (
+  talon: Talon,
+  request: Pick<types.ExportAuditData, 'query'> = {},
+  options?: CallOptions,
+): Promise<Outcome<types.ExportAuditResponse, 'exportAudit'>> => call(talon, sdk.exportAudit, 'safe', request, options);
 
 /**
  * List the client application's webhooks (Подписки на события)

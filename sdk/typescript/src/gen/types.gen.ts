@@ -1514,6 +1514,312 @@ export type EventData = {
 };
 
 /**
+ * A page of the audit.
+ */
+export type AuditPage = {
+    /**
+     * The records, the newest first.
+     */
+    items: Array<AuditRecord>;
+    /**
+     * `cursor` of the next page. `null` on the last page.
+     */
+    next: string | null;
+};
+
+/**
+ * What one request did to the data of one patient.
+ */
+export type AuditRecord = {
+    /**
+     * Guid of the record.
+     */
+    guid: Guid;
+    /**
+     * When the response was ready, in UTC.
+     */
+    at: string;
+    /**
+     * Id of the request.
+     */
+    requestId: Guid;
+    /**
+     * Guid of the client application that sent it.
+     */
+    clientGuid: Guid;
+    /**
+     * The user of the client application, from `X-Acting-User`. `null` if not given.
+     */
+    actingUser: string | null;
+    /**
+     * The `operationId` of this contract.
+     */
+    operation: string;
+    /**
+     * The patient. `null` if the request did not reach one.
+     */
+    personGuid: string | null;
+    /**
+     * The objects that the request and its response name.
+     */
+    objects: Array<AuditObject>;
+    /**
+     * HTTP status of the response. It is that of the operation if the record was written late and the client received `database_unavailable`.
+     */
+    status: number;
+    explanation: AuditExplanation;
+};
+
+/**
+ * An object that a request names.
+ */
+export type AuditObject = {
+    /**
+     * Name of the field or parameter without Guid, such as `direction`, `appointment`, `slot`, `lpuTo`, `mkab`; or `slotId`.
+     */
+    kind: string;
+    /**
+     * Its guid, or the number of a cell.
+     */
+    id: string;
+};
+
+/**
+ * A value that a rule compared.
+ */
+export type AuditValue = {
+    /**
+     * Object and field: `slot.…`, `direction.…`, `resource.…`, `mkab.…`, `appointment.…` (the visit that is in the way), `client.…` (its rights), `setting.…`, `now`. A name occurs once for each cell of a complex slot.
+     */
+    name: string;
+    /**
+     * A guid, code, number, day, or moment in the zone of the institution.
+     */
+    value: string;
+};
+
+/**
+ * A Bundle (FHIR R4) of a page of the audit.
+ */
+export type AuditBundle = {
+    /**
+     * Always `Bundle`.
+     */
+    resourceType: string;
+    /**
+     * Always `searchset`.
+     */
+    type: string;
+    /**
+     * The next page. Empty on the last page.
+     */
+    link: Array<AuditLink>;
+    /**
+     * The records.
+     */
+    entry: Array<AuditEntry>;
+};
+
+/**
+ * A record as AuditEvent (FHIR R4).
+ */
+export type AuditEvent = {
+    /**
+     * Always `AuditEvent`.
+     */
+    resourceType: string;
+    /**
+     * Guid of the record.
+     */
+    id: string;
+    /**
+     * Always `rest`.
+     */
+    type: AuditCoding;
+    /**
+     * The operation.
+     */
+    subtype: Array<AuditCoding>;
+    /**
+     * C, R, U, D or E. Absent for an operation that this version does not know.
+     */
+    action?: string;
+    /**
+     * When the response was ready.
+     */
+    recorded: string;
+    /**
+     * 0: success, 4: rejected, 8: the service failed.
+     */
+    outcome: string;
+    /**
+     * The rule that rejected the request. Absent for a success.
+     */
+    outcomeDesc?: string;
+    /**
+     * The client application, and its user if it named one.
+     */
+    agent: Array<AuditAgent>;
+    /**
+     * Who has recorded it.
+     */
+    source: AuditSource;
+    /**
+     * The patient, the objects, and the id of the request (`requestId`).
+     */
+    entity: Array<AuditEntity>;
+};
+
+/**
+ * A Coding of FHIR.
+ */
+export type AuditCoding = {
+    /**
+     * The code system.
+     */
+    system: string;
+    /**
+     * The code.
+     */
+    code: string;
+};
+
+/**
+ * A Reference of FHIR by an identifier.
+ */
+export type AuditReference = {
+    /**
+     * The identifier.
+     */
+    identifier: AuditIdentifier;
+};
+
+/**
+ * Why the request was rejected. `null` if it was not.
+ */
+export type AuditExplanation = {
+    /**
+     * The rule that rejected the request.
+     */
+    rule: string;
+    /**
+     * The rule in English. Empty for a rule that this version does not know.
+     */
+    title: string;
+    /**
+     * The message of the rule in Russian with its placeholders. Empty for a rule that this version does not know.
+     */
+    message: string;
+    /**
+     * Who can solve it: a value of `Mender`. Empty for a rule that this version does not know.
+     */
+    mender: string;
+    /**
+     * What the rule of a booking, move or hold compared. Empty for other rules. A client application that does not act for every institution learns nothing of a visit that is in the way, and not whose referral was given.
+     */
+    compared: Array<AuditValue>;
+} | null;
+
+/**
+ * A link.
+ */
+export type AuditLink = {
+    /**
+     * Always `next`.
+     */
+    relation: string;
+    /**
+     * Address relative to the service.
+     */
+    url: string;
+};
+
+/**
+ * A record.
+ */
+export type AuditEntry = {
+    /**
+     * Name of the resource.
+     */
+    fullUrl: string;
+    resource: AuditEvent;
+};
+
+/**
+ * An agent.
+ */
+export type AuditAgent = {
+    /**
+     * The client application.
+     */
+    who?: AuditReference;
+    /**
+     * The user.
+     */
+    altId?: string;
+    /**
+     * Whether this agent has initiated the request: the user, if there is one.
+     */
+    requestor: boolean;
+};
+
+/**
+ * Who has recorded it.
+ */
+export type AuditSource = {
+    /**
+     * The service.
+     */
+    observer: AuditObserver;
+};
+
+/**
+ * The service.
+ */
+export type AuditObserver = {
+    /**
+     * Always `Talon`.
+     */
+    display: string;
+};
+
+/**
+ * An object.
+ */
+export type AuditEntity = {
+    /**
+     * Its identifier.
+     */
+    what: AuditReference;
+    /**
+     * 1: a person, 2: an object of the system.
+     */
+    type: AuditCoding;
+    /**
+     * 1: the patient. Absent for others.
+     */
+    role?: AuditCoding;
+    /**
+     * `person`, `requestId`, or the kind of the object.
+     */
+    name: string;
+};
+
+/**
+ * The identifier.
+ */
+export type AuditIdentifier = {
+    /**
+     * `urn:ietf:rfc:3986` for a guid, `urn:talon:slot-id` for the number of a cell.
+     */
+    system: string;
+    /**
+     * The guid as a URN, or the number.
+     */
+    value: string;
+};
+
+/**
  * The webhooks of a client application.
  */
 export type WebhookList = {
@@ -2952,7 +3258,7 @@ export type ExistingAppointment = {
  * table of errors does not have.
  *
  */
-export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'webhook_absent' | 'too_many_webhooks' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
+export type Rule = 'token_missing' | 'token_invalid' | 'token_expired' | 'token_signature_invalid' | 'scope_missing' | 'institution_foreign' | 'body_too_large' | 'media_type_unsupported' | 'body_malformed' | 'field_invalid' | 'direction_type_unsupported' | 'direction_not_found' | 'direction_not_patients' | 'direction_lpu_mismatch' | 'direction_already_booked' | 'direction_expired' | 'slot_not_found' | 'slot_resource_not_found' | 'schedule_stale' | 'slot_not_for_reception' | 'slot_unavailable' | 'slot_time_passed' | 'slot_beyond_horizon' | 'slot_access_denied' | 'slot_full' | 'resource_kind_mismatch' | 'speciality_mismatch' | 'slot_adults_only' | 'slot_children_only' | 'slot_infants_only' | 'slot_disabled_only' | 'slot_pregnant_only' | 'slot_healthy_children_only' | 'speciality_already_booked' | 'mkab_closed' | 'mkab_absent' | 'mip_auth_url_empty' | 'mip_auth_url_unreachable' | 'mip_person_not_found' | 'mip_person_data_missing' | 'mkab_policy_number_empty' | 'mkab_sex_empty' | 'mkab_surname_empty' | 'mkab_name_empty' | 'mkab_lpu_not_found' | 'mkab_policy_link_failed' | 'slot_taken' | 'complex_slot_failed' | 'appointment_not_created' | 'appointment_not_found' | 'appointment_not_linked' | 'idempotency_key_reused' | 'idempotency_key_in_use' | 'direction_absent' | 'lpu_absent' | 'appointment_absent' | 'appointment_started' | 'appointment_cancelled' | 'appointment_attended' | 'too_many_holds' | 'resource_absent' | 'slot_absent' | 'absence_absent' | 'object_absent' | 'object_in_use' | 'import_absent' | 'events_expired' | 'webhook_absent' | 'too_many_webhooks' | 'too_many_imports' | 'version_stale' | 'version_conflict' | 'cell_overlap' | 'cell_foreign' | 'cell_booked' | 'object_booked' | 'mkab_open' | 'guid_foreign' | 'appointment_not_active' | 'appointment_version_mismatch' | 'attendance_early' | 'attendance_final' | 'client_unauthenticated' | 'grant_type_unsupported' | 'scope_invalid' | 'patient_not_identified' | 'too_many_attempts' | 'route_not_found' | 'method_not_allowed' | 'too_many_requests' | 'internal_error' | 'database_unavailable' | 'mip_unavailable' | 'keys_unavailable' | 'overloaded' | 'not_ready' | Unknown;
 
 /**
  * The result of the booking rules (Результат проверки возможности записи).
@@ -3492,6 +3798,10 @@ export type ListDirectionsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3542,6 +3852,10 @@ export type GetDirectionErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3591,6 +3905,10 @@ export type GetDirectionByNumberErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -3666,6 +3984,10 @@ export type ListAppointmentsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3736,6 +4058,10 @@ export type CreateAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -3788,6 +4114,10 @@ export type CheckAppointmentErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3837,6 +4167,10 @@ export type ListRulesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -3913,6 +4247,10 @@ export type CancelAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -3968,6 +4306,10 @@ export type GetAppointmentErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4056,6 +4398,10 @@ export type ListDirectionSlotsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4114,6 +4460,10 @@ export type ListDirectionInstitutionsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4190,6 +4540,10 @@ export type MoveAppointmentErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -4240,6 +4594,10 @@ export type ReleaseSlotErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4305,6 +4663,10 @@ export type HoldSlotErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * The adjacent cells are not all free, no card can be created, or an internal error occurred.
      */
@@ -4523,6 +4885,10 @@ export type GetRegionSettingsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4579,6 +4945,10 @@ export type PutRegionSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4634,6 +5004,10 @@ export type DeleteLegalEntityErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4683,6 +5057,10 @@ export type GetLegalEntityErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4745,6 +5123,10 @@ export type PutLegalEntityErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4794,6 +5176,10 @@ export type GetClientRightsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4860,6 +5246,10 @@ export type PutClientRightsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -4909,6 +5299,10 @@ export type GetClientSettingsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -4975,6 +5369,10 @@ export type PutClientSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5030,6 +5428,10 @@ export type DeleteLpuErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5079,6 +5481,10 @@ export type GetLpuErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5141,6 +5547,10 @@ export type PutLpuErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5190,6 +5600,10 @@ export type GetLpuSettingsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5256,6 +5670,10 @@ export type PutLpuSettingsErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5314,6 +5732,10 @@ export type ListResourcesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5378,6 +5800,10 @@ export type DeleteResourceErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5431,6 +5857,10 @@ export type GetResourceErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5501,6 +5931,10 @@ export type PutResourceErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5559,6 +5993,10 @@ export type ListSourcesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5623,6 +6061,10 @@ export type ListWorkErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5685,6 +6127,10 @@ export type GetScheduleErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5764,6 +6210,10 @@ export type PutScheduleErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5826,6 +6276,10 @@ export type ListAbsencesErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -5896,6 +6350,10 @@ export type AddAbsenceErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -5953,6 +6411,10 @@ export type LiftAbsenceErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6023,6 +6485,10 @@ export type PatchSlotErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6076,6 +6542,10 @@ export type GetCardErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6146,6 +6616,10 @@ export type PutCardErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6215,6 +6689,10 @@ export type MergeCardErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6274,6 +6752,10 @@ export type DeleteCaseErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6327,6 +6809,10 @@ export type GetCaseErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6393,6 +6879,10 @@ export type PutCaseErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6456,6 +6946,10 @@ export type WithdrawReferralErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6509,6 +7003,10 @@ export type GetReferralErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6575,6 +7073,10 @@ export type PutReferralErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6630,6 +7132,10 @@ export type DeletePersonErrors = {
      */
     409: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6679,6 +7185,10 @@ export type GetPersonErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6740,6 +7250,10 @@ export type PutPersonErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6814,6 +7328,10 @@ export type CreateImportErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6864,6 +7382,10 @@ export type CancelImportErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -6913,6 +7435,10 @@ export type GetImportErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -6972,6 +7498,10 @@ export type ListImportErrorsErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7043,6 +7573,10 @@ export type ListEventsErrors = {
      */
     410: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7062,6 +7596,146 @@ export type ListEventsResponses = {
 };
 
 export type ListEventsResponse = ListEventsResponses[keyof ListEventsResponses];
+
+export type ListAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only requests that touched this patient's data. Not the zero guid.
+         */
+        personGuid?: Guid;
+        /**
+         * Only requests of this client application. Not the zero guid.
+         */
+        clientGuid?: Guid;
+        /**
+         * Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+         */
+        requestId?: Guid;
+        /**
+         * Only records of this moment or later.
+         */
+        from?: string;
+        /**
+         * Only records before this moment. Must be after `from`.
+         */
+        to?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/audit';
+};
+
+export type ListAuditErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ListAuditError = ListAuditErrors[keyof ListAuditErrors];
+
+export type ListAuditResponses = {
+    /**
+     * The records.
+     */
+    200: AuditPage;
+};
+
+export type ListAuditResponse = ListAuditResponses[keyof ListAuditResponses];
+
+export type ExportAuditData = {
+    body?: never;
+    path?: never;
+    query?: {
+        /**
+         * Only requests that touched this patient's data. Not the zero guid.
+         */
+        personGuid?: Guid;
+        /**
+         * Only requests of this client application. Not the zero guid.
+         */
+        clientGuid?: Guid;
+        /**
+         * Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
+         */
+        requestId?: Guid;
+        /**
+         * Only records of this moment or later.
+         */
+        from?: string;
+        /**
+         * Only records before this moment. Must be after `from`.
+         */
+        to?: string;
+        /**
+         * Maximum number of items in a page.
+         */
+        limit?: number;
+        /**
+         * `next` of the previous page. Default: the first page.
+         */
+        cursor?: string;
+    };
+    url: '/audit/fhir';
+};
+
+export type ExportAuditErrors = {
+    /**
+     * A parameter breaks this contract.
+     */
+    400: Error;
+    /**
+     * The token is rejected, or does not allow the request.
+     */
+    403: Error;
+    /**
+     * The path does not support this method.
+     */
+    405: Error;
+    /**
+     * An internal error occurred.
+     */
+    500: Error;
+    /**
+     * The service is unavailable.
+     */
+    503: Error;
+};
+
+export type ExportAuditError = ExportAuditErrors[keyof ExportAuditErrors];
+
+export type ExportAuditResponses = {
+    /**
+     * The records.
+     */
+    200: AuditBundle;
+};
+
+export type ExportAuditResponse = ExportAuditResponses[keyof ExportAuditResponses];
 
 export type ListWebhooksData = {
     body?: never;
@@ -7083,6 +7757,10 @@ export type ListWebhooksErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7129,6 +7807,10 @@ export type DeleteWebhookErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7179,6 +7861,10 @@ export type GetWebhookErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7245,6 +7931,10 @@ export type PutWebhookErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7295,6 +7985,10 @@ export type ListWebhookKeysErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7344,6 +8038,10 @@ export type AddWebhookKeyErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7408,6 +8106,10 @@ export type ListDeliveriesErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7468,6 +8170,10 @@ export type RedeliverErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7548,6 +8254,10 @@ export type ListVisitsErrors = {
      */
     405: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7623,6 +8333,10 @@ export type BookVisitErrors = {
      */
     422: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * Booking failed in the service or in the master patient index.
      */
     500: Error;
@@ -7676,6 +8390,10 @@ export type GetVisitErrors = {
      * The path does not support this method.
      */
     405: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7746,6 +8464,10 @@ export type PutReceiptErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7814,6 +8536,10 @@ export type PutAttendanceErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * An internal error occurred.
      */
@@ -7884,6 +8610,10 @@ export type PutCancellationErrors = {
      */
     415: Error;
     /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
+    /**
      * An internal error occurred.
      */
     500: Error;
@@ -7952,6 +8682,10 @@ export type PutVisitSlotErrors = {
      * The body is not of the media type of the operation, or is compressed.
      */
     415: Error;
+    /**
+     * The patient, or the client application, sends too many requests, has too many at once, or has held too many cells of the resource.
+     */
+    429: Error;
     /**
      * Booking failed in the service or in the master patient index.
      */

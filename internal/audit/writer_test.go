@@ -1,0 +1,159 @@
+package audit_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/audit"
+	"talon.example/internal/booking"
+)
+
+// memory is a store that takes a second for each transaction, and fails while err is set.
+type memory struct {
+	audit.Store
+
+	mu      sync.Mutex
+	err     error
+	batches [][]audit.Record
+}
+
+func (m *memory) AddRecords(ctx context.Context, records []audit.Record) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.batches = append(m.batches, records)
+	}
+	return m.err
+}
+
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
+
+func newWriter(m *memory) *audit.Writer {
+	return audit.NewWriter(m, slog.New(slog.DiscardHandler), 100)
+}
+
+func records(n int) []audit.Record { return make([]audit.Record, n) }
+
+// requireUnavailable requires that an error lets the client repeat the request.
+func requireUnavailable(t *testing.T, err error) {
+	t.Helper()
+	var refusal *booking.Refusal
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, booking.DatabaseUnavailable, refusal.Rule)
+}
+
+// Promise: the records that arrive during a transaction share the next one, and each request waits
+// for its own.
+func TestRequestsShareATransaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{}
+		w := newWriter(store)
+		defer w.Close()
+		start := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() { require.NoError(t, w.Write(t.Context(), records(1))) })
+		synctest.Wait()
+		for range 20 {
+			group.Go(func() { require.NoError(t, w.Write(t.Context(), records(2))) })
+		}
+		synctest.Wait()
+		require.Equal(t, 21, w.Waiting())
+		group.Wait()
+		require.Equal(t, 2*time.Second, time.Since(start))
+		require.Len(t, store.batches, 2)
+		require.Len(t, store.batches[1], 40)
+		synctest.Wait()
+		require.Zero(t, w.Waiting())
+		require.Zero(t, w.Oldest(time.Now()))
+	})
+}
+
+// Promise: whatever the failure, requests are rejected at once until the records are written, and
+// the age of what waits grows.
+func TestFailedRecordsAreRepeated(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{err: errors.New("permission denied")}
+		w := newWriter(store)
+		defer w.Close()
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+		requireUnavailable(t, w.Available())
+		start := time.Now()
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+		require.Zero(t, time.Since(start))
+		time.Sleep(time.Minute)
+		require.Equal(t, time.Minute+time.Second, w.Oldest(time.Now()))
+		store.fail(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, w.Available())
+		require.Len(t, store.batches, 2)
+	})
+}
+
+// Promise: the wait of a request ends with its context, and its record is still written.
+func TestWaitForARecordIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{}
+		w := newWriter(store)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		start := time.Now()
+		requireUnavailable(t, w.Write(ctx, records(1)))
+		require.Equal(t, 100*time.Millisecond, time.Since(start))
+		w.Close()
+		require.Len(t, store.batches, 1)
+	})
+}
+
+// Promise: Close writes what is left, ends after five seconds, and leaves nobody waiting.
+func TestCloseOfTheWriter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{err: errors.New("the disk is full")}
+		w := newWriter(store)
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+		start := time.Now()
+		w.Close()
+		require.Equal(t, 5*time.Second, time.Since(start))
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+	})
+}
+
+// Promise: a record that finds no place is logged.
+func TestRecordWithoutAPlaceIsLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		w := audit.NewWriter(&memory{}, slog.New(slog.NewTextHandler(&lines, nil)), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		for range 3 { // one is being written, and one waits
+			group.Go(func() { requireUnavailable(t, w.Write(ctx, records(1))) })
+			synctest.Wait()
+		}
+		group.Wait()
+		require.Equal(t, 1, strings.Count(lines.String(), "records are lost"))
+		w.Close()
+	})
+}
