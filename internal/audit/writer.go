@@ -117,7 +117,7 @@ func (w *Writer) Write(ctx context.Context, records []Record) error {
 	}
 }
 
-// lose logs that records have found no place.
+// lose logs that records are not written, and returns the refusal of their requests.
 func (w *Writer) lose(records []Record, err error) error {
 	w.log.Error("write the audit: records are lost, their requests were rejected",
 		"records", len(records), "error", err)
@@ -189,8 +189,7 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 		}
 	}
 	if err != nil {
-		w.log.Error("write the audit: records are lost, their requests were rejected",
-			"records", len(records), "error", err)
+		_ = w.lose(records, err) // their requests have been rejected
 	} else if w.failed.Swap(false) {
 		w.log.Info("wrote the audit again", "records", len(records))
 	}

@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -92,8 +91,7 @@ func (s *Store) WriteLpu(ctx context.Context, w registry.Write, lpu registry.Lpu
 // rejectUnknownZone rejects a time zone that the service knows and the database does not, because
 // its list of zones is older.
 func rejectUnknownZone(err error) error {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) && pgErr.Code == "22023" { // invalid_parameter_value
+	if isState(err, "22023") { // invalid_parameter_value
 		return booking.InvalidField("TimeZone", booking.ProblemTimeZone)
 	}
 	return err

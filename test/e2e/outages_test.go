@@ -191,7 +191,7 @@ func TestCommitsThatHangAreNotReady(t *testing.T) {
 }
 
 // Promise: the instance is not ready while the database cannot write another page of a table, as
-// with a full disk. A place for tables that is gone stands for the disk.
+// with a full disk. A tablespace that is gone replaces the disk.
 func TestFullDiskIsNotReady(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
