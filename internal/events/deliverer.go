@@ -187,7 +187,7 @@ func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 	for ctx.Err() == nil {
 		pause := deliverEvery
 		if err := d.step(ctx, log); err != nil && ctx.Err() == nil {
-			log.Error("send events", "error", err)
+			log.Log(ctx, booking.OutageLevel(err), "send events", "error", err)
 			pause = recordAgain
 		}
 		select {
@@ -417,7 +417,7 @@ func (d *Deliverer) start(ctx context.Context, c *courier, rights booking.System
 			fresh = nil
 		}
 		if end.failed = err != nil; end.failed && ctx.Err() == nil {
-			log.Error("send events to a webhook", "webhook", c.Guid, "error", err)
+			log.Log(ctx, booking.OutageLevel(err), "send events to a webhook", "webhook", c.Guid, "error", err)
 		}
 		d.ended <- end
 	}()

@@ -184,7 +184,7 @@ func (f *Feed) Run(ctx context.Context, log *slog.Logger) {
 			last, err = f.wake(ctx, last)
 		}
 		if err != nil && ctx.Err() == nil {
-			log.Error("record events", "error", err)
+			log.Log(ctx, booking.OutageLevel(err), "record events", "error", err)
 			pause = recordAgain
 		}
 		select {
