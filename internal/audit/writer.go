@@ -171,7 +171,8 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	err := w.try(ctx, records)
 	if err != nil {
 		w.failed.Store(true)
-		w.log.Error("write the audit: requests for patients' data are rejected meanwhile",
+		w.log.Log(ctx, booking.OutageLevel(err),
+			"write the audit: requests for patients' data are rejected meanwhile",
 			"records", len(records), "error", err)
 	}
 	for _, e := range batch {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
+
+	"talon.example/internal/booking"
 )
 
 const (
@@ -39,7 +41,7 @@ func (s *Imports) Work(ctx context.Context, log *slog.Logger) {
 	for {
 		found, err := s.workOnce(ctx, uuid.Nil, worker, func(*Import) {})
 		if err != nil && ctx.Err() == nil {
-			log.Error("import", "error", err)
+			log.Log(ctx, booking.OutageLevel(err), "import", "error", err)
 		}
 		if found && err == nil {
 			continue
