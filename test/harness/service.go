@@ -117,6 +117,12 @@ func (l *Logs) String() string {
 	return l.Text.String()
 }
 
+// end returns the last lines, at most 16 KiB.
+func (l *Logs) end() string {
+	text := l.String()
+	return text[max(0, len(text)-16<<10):]
+}
+
 // Start runs the service on a new database with the newest schema and the scene that Scene returns.
 // Each configure function changes the configuration before the start. The service stops when the
 // test ends.
@@ -170,6 +176,11 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	if _, checked := CheckedTests.Load(t.Name()); checked {
 		s.Check = s.RequireReadOnly
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of the service's log:\n%s", s.Logs.end())
+		}
+	})
 	log := slog.New(slog.NewJSONHandler(s.Logs, nil))
 	talon, err := app.New(t.Context(), config, log, s.Now, withStore(t, database, wrap(s)))
 	require.NoError(t, err)
