@@ -431,6 +431,21 @@ func TestAuditRetention(t *testing.T) {
 	require.Zero(t, sc.Count(`SELECT count(*) FROM audit_record`))
 }
 
+// Promise: an instance that finds the partition of a month waits for the transaction that creates
+// it. Until that has ended, the partition may accept no records.
+func TestAuditPartitionsAreAwaited(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t).Scene()
+	sc.Get(sc.Person, "/directions")
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE audit_record IN SHARE UPDATE EXCLUSIVE MODE`) // as the creator does
+	require.NoError(t, err)
+	_, err = sc.DB.Exec(t.Context(), `SELECT audit_partitions($1::date)`, harness.Moment)
+	require.ErrorContains(t, err, "lock timeout")
+}
+
 // served is talon serve as a process of its own.
 type served struct {
 	t       *testing.T
