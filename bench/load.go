@@ -96,6 +96,16 @@ func (c *caller) search(b Booking) ([]byte, error) {
 		guid(kindReferral, b.Referral), guid(kindLpu, b.To), c.host, token), nil
 }
 
+// list returns the request for the referrals of the booking's patient.
+func (c *caller) list(b Booking) ([]byte, error) {
+	token, err := c.token(b)
+	if err != nil {
+		return nil, err
+	}
+	return fmt.Appendf(nil, "GET /directions HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+		c.host, token), nil
+}
+
 // requests returns n booking requests; booking returns the booking with a number from 0 to n-1.
 func (c *caller) requests(n int64, booking func(int64) Booking) ([][]byte, error) {
 	return writeAll(n, booking, c.request)
@@ -123,6 +133,13 @@ var wrkScript []byte
 // runWrk sends the requests over the given number of connections. Each connection sends its next
 // request when it has received the response to the previous one.
 func runWrk(ctx context.Context, address string, connections int, requests [][]byte) (Load, error) {
+	return runWrkFor(ctx, address, connections, requests, 0)
+}
+
+// runWrkFor is runWrk, but sends the requests again and again for the given time. 0 means once.
+func runWrkFor(
+	ctx context.Context, address string, connections int, requests [][]byte, duration time.Duration,
+) (Load, error) {
 	dir, err := os.MkdirTemp("", "talon-bench-")
 	if err != nil {
 		return Load{}, err
@@ -141,6 +158,9 @@ func runWrk(ctx context.Context, address string, connections int, requests [][]b
 	args := []string{
 		"--threads=1", "--connections=" + strconv.Itoa(connections), "--timeout=60s",
 		fmt.Sprintf("--duration=%.0fs", loadTimeout.Seconds()), "--script=" + luaFile, address, requestsFile,
+	}
+	if duration > 0 {
+		args = append(args, fmt.Sprintf("%.0f", duration.Seconds()))
 	}
 	command := exec.CommandContext(ctx, "wrk", args...) //nolint:gosec // arguments of this program
 	output, err := command.StdoutPipe()

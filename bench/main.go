@@ -8,6 +8,7 @@
 //	go run ./bench import  -cells 1000000 -rounds 3
 //	go run ./bench events  -rounds 9
 //	go run ./bench audit   -rounds 9
+//	go run ./bench crowd   -rounds 5
 //	go run ./bench feed    -readers 1000
 //	go run ./bench webhooks -river
 //	go run ./bench years
@@ -20,6 +21,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -40,7 +42,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|audit|feed|webhooks|years [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -93,29 +95,15 @@ func command(ctx context.Context, args []string) (err error) {
 		}
 		return errors.Join(report.markdown(os.Stdout), report.save(*results))
 	case "events", "audit":
-		report, err := runPart(ctx, server, parts[args[0]], *rounds, os.Stderr)
-		if err != nil {
-			return err
-		}
-		return report.markdown(os.Stdout)
+		return printReport(runPart(ctx, server, parts[args[0]], *rounds, os.Stderr))
+	case "crowd":
+		return printReport(runCrowd(ctx, server, *rounds, os.Stderr))
 	case "feed":
-		report, err := runFeed(ctx, server, *readers, os.Stderr)
-		if err != nil {
-			return err
-		}
-		return report.markdown(os.Stdout)
+		return printReport(runFeed(ctx, server, *readers, os.Stderr))
 	case "webhooks":
-		report, err := runWebhooks(ctx, server, *river, os.Stderr)
-		if err != nil {
-			return err
-		}
-		return report.markdown(os.Stdout)
+		return printReport(runWebhooks(ctx, server, *river, os.Stderr))
 	case "years":
-		report, err := runYears(ctx, server, os.Stderr)
-		if err != nil {
-			return err
-		}
-		return report.markdown(os.Stdout)
+		return printReport(runYears(ctx, server, os.Stderr))
 	case "profile":
 		region, err := ensureData(ctx, server, scales[0], os.Stderr)
 		if err != nil {
@@ -129,6 +117,14 @@ func command(ctx context.Context, args []string) (err error) {
 	default:
 		return fmt.Errorf("unknown command %q", args[0])
 	}
+}
+
+// printReport writes a report to the standard output, unless it failed.
+func printReport(report interface{ markdown(w io.Writer) error }, err error) error {
+	if err != nil {
+		return err
+	}
+	return report.markdown(os.Stdout)
 }
 
 func parseScales(list string) ([]float64, error) {

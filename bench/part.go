@@ -184,14 +184,12 @@ func (r *partReport) markdown(w io.Writer) error {
 		{"p99 of a booking, ms", func(s Sample) float64 { return s.P99 }},
 	} {
 		var without, with, ratios []float64
-		var each []string
 		for i := range r.with {
 			without, with = append(without, f.of(r.without[i])), append(with, f.of(r.with[i]))
 			ratios = append(ratios, with[i]/without[i])
-			each = append(each, fmt.Sprintf("%.2f", ratios[i]))
 		}
 		fmt.Fprintf(&text, "| %s | %.0f | %.0f | %.2f | %s |\n",
-			f.name, median(without), median(with), median(ratios), strings.Join(each, ", "))
+			f.name, median(without), median(with), median(ratios), join(ratios))
 	}
 	fmt.Fprintf(&text, "\n%s\n", r.bound)
 	_, err := io.WriteString(w, text.String())

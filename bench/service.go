@@ -70,8 +70,9 @@ func settings(database string) (environment map[string]string, key *auth.Signing
 }
 
 // startService starts the service and waits until it is ready. The service writes its log to a
-// file, so that the cost of logging is measured too.
-func startService(ctx context.Context, program, database string) (*service, error) {
+// file, so that the cost of logging is measured too. limits are settings instead of those of
+// settings.
+func startService(ctx context.Context, program, database string, limits ...string) (*service, error) {
 	environment, key, err := settings(database)
 	if err != nil {
 		return nil, err
@@ -92,6 +93,7 @@ func startService(ctx context.Context, program, database string) (*service, erro
 	for name, value := range environment {
 		s.command.Env = append(s.command.Env, name+"="+value)
 	}
+	s.command.Env = append(s.command.Env, limits...)
 	start := time.Now()
 	if err := s.command.Start(); err != nil {
 		return nil, fmt.Errorf("start the service: %w", err)

@@ -1,5 +1,5 @@
--- Sends each request of a file once, counts the responses by status and rule, and prints «answered»
--- when all have been received.
+-- Sends each request of a file once, or again and again for some seconds. It counts the responses by
+-- status and rule, and prints «answered» when all have been received or the time is over.
 local ffi = require("ffi")
 ffi.cdef [[
 typedef struct { long seconds, nanoseconds; } talon_time;
@@ -9,6 +9,7 @@ int clock_gettime(int clock, talon_time *time);
 local requests, outcomes = {}, {}
 local sent, answered = 0, 0
 local began
+local seconds -- nil: each request once
 local probed = false
 
 local function now() -- in microseconds
@@ -23,6 +24,7 @@ function init(arguments)
     requests[#requests + 1] = text
   end
   file:close()
+  seconds = tonumber(arguments[2])
 end
 
 function request()
@@ -32,8 +34,20 @@ function request()
   end
   began = began or now()
   sent = sent + 1
+  if seconds then
+    return requests[(sent - 1) % #requests + 1]
+  end
   return requests[sent] or "" -- nothing left to send: the connection stays idle
 end
+
+local function ended()
+  if seconds then
+    return now() - began >= seconds * 1e6
+  end
+  return answered == #requests
+end
+
+local printed = false
 
 function response(status, _, body)
   answered = answered + 1
@@ -42,9 +56,10 @@ function response(status, _, body)
     outcome = outcome .. " " .. (body:match('"rule":"([^"]*)"') or "without a rule")
   end
   outcomes[outcome] = (outcomes[outcome] or 0) + 1
-  if answered < #requests then
+  if printed or not ended() then
     return
   end
+  printed = true
   print("elapsed\t" .. string.format("%d", now() - began))
   for name, count in pairs(outcomes) do
     print("outcome\t" .. name .. "\t" .. count)
