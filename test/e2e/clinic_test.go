@@ -639,10 +639,12 @@ func TestEventsOfAnAttendance(t *testing.T) {
 	t.Parallel()
 	c := startDesk(t)
 	c.SetSetting(c.To, "NoShowReturnsReferral", "true")
+	toBegin, fromBegin := c.startFollower(c.To).next, c.startFollower(c.From).next
 	visit := c.MustBook()
 	c.confirm(visit, 1, "accepted").RequireRefusal(t, "")
 	c.atVisit(time.Minute)
-	to, from := c.startFollower(c.To), c.startFollower(c.From)
+	to, from := c.startFollower(c.To), c.startFollower(c.From) // the tokens from before have expired
+	to.next, from.next = toBegin, fromBegin
 	for _, attendance := range []string{"arrived", "fulfilled", "fulfilled", "arrived", "no_show", "none"} {
 		c.mustAttend(visit, attendance)
 	}

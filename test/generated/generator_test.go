@@ -280,7 +280,7 @@ func (g *generator) sendRare() {
 	g.Exec(`UPDATE client_application SET visit_direction_other_lpu = 11 WHERE guid = $1`, sandbox.RegionClient)
 	for operation, values := range map[string]map[string]any{
 		"moveAppointment": {"appointmentguid": demoBooked, "slotid": json.Number(freeCell)},
-		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended},
+		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended, "attendance": "arrived"},
 		"putWebhook":      {"webhookguid": demoWebhook, "url": "https://clinic.example/talon"},
 		"redeliver":       {"webhookguid": demoWebhook, "eventids": "1"},
 		"putVisitSlot": {
