@@ -26,25 +26,30 @@ func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 	if err != nil {
 		return err
 	}
+	_, err = retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.addRecords(ctx, params) })
+	return err
+}
+
+func (s *Store) addRecords(ctx context.Context, params db.AuditAddParams) error {
 	queries := db.New(s.pool)
-	err = queries.AuditAdd(ctx, params)
+	err := queries.AuditAdd(ctx, params)
 	if isState(err, uniqueViolation) {
 		return nil // an earlier try has committed, and only its response was lost
 	}
 	if !isState(err, checkViolation) {
-		return interpretError(err)
+		return err
 	}
 	// There is no partition for the month: the first request after the installation, or after a
 	// long time without an instance.
-	for i := range records {
-		if i > 0 && sameMonth(records[i].At, records[i-1].At) {
+	for i, at := range params.At {
+		if i > 0 && sameMonth(at, params.At[i-1]) {
 			continue
 		}
-		if err := queries.AuditPartitions(ctx, records[i].At.UTC()); err != nil {
-			return interpretError(err)
+		if err := queries.AuditPartitions(ctx, at.UTC()); err != nil {
+			return err
 		}
 	}
-	return interpretError(queries.AuditAdd(ctx, params))
+	return queries.AuditAdd(ctx, params)
 }
 
 // findPersons sets the persons of records that name an object of a patient in an institution, and

@@ -1,0 +1,56 @@
+package postgres
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/audit"
+)
+
+// newRecord returns a record that names no object.
+func newRecord() audit.Record {
+	return audit.Record{
+		Guid: audit.NewGuid(), At: moment, Request: uuid.New(), Client: uuid.New(), Operation: "listDirections",
+		Status: 200,
+	}
+}
+
+// Promise: a transient failure costs no request its response: the records are written over another
+// connection, once.
+func TestAuditIsRetried(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*pgxpool.Config){
+		"the server was demoted":  onFirstConnections(1, "default_transaction_read_only", "on"),
+		"the connection was lost": writesLikeTCP,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			store := w.store(change)
+			conn, err := store.pool.Acquire(t.Context())
+			require.NoError(t, err)
+			stale := conn.Conn()
+			conn.Release()
+			if name == "the connection was lost" {
+				w.terminate(stale.PgConn().PID())
+				w.waitForEnd(stale)
+			}
+			require.NoError(t, store.AddRecords(t.Context(), []audit.Record{newRecord(), newRecord()}))
+			require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`))
+		})
+	}
+}
+
+// Promise: records whose commit was not confirmed can be written again, and are there once.
+func TestAuditIsRepeatable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	records := []audit.Record{newRecord(), newRecord()}
+	for range 2 {
+		require.NoError(t, w.store().AddRecords(t.Context(), records))
+	}
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`))
+}
