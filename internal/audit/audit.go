@@ -60,8 +60,11 @@ type Place struct {
 
 // Store keeps the records.
 type Store interface {
-	// AddRecords commits all records or none. It can be repeated if its outcome is unknown. It sets
-	// the persons of records that name only an object of theirs.
+	// FindPersons sets the persons of records that name only an object of theirs. If it fails, it
+	// sets none.
+	FindPersons(ctx context.Context, records []Record) error
+	// AddRecords commits all records or none. It can be repeated if its outcome is unknown, unless
+	// the records have changed: their persons are part of their keys.
 	AddRecords(ctx context.Context, records []Record) error
 	// Records returns at most the given number of records after a place, the newest first.
 	Records(ctx context.Context, filter Filter, after Place, most int) ([]Record, error)

@@ -15,8 +15,10 @@ import (
 const (
 	// maxBatch bounds the records of one transaction. A request has at most some hundred.
 	maxBatch = 1000
-	// writeTimeout limits one try to write a batch.
+	// writeTimeout limits one try to write a batch, and findTimeout the search for its persons before
+	// the first one: a lock of the cards must not delay the responses of patients.
 	writeTimeout = 3 * time.Second
+	findTimeout  = 200 * time.Millisecond
 	// writeInterval is the time from the begin of one transaction to the next, at least. Under load
 	// each transaction has so many records that its commit costs a request little. A request alone
 	// does not wait.
@@ -168,6 +170,7 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	batch, records := w.collect(first)
 	w.writing.Store(int64(len(batch)))
 	w.oldest.Store(first.came.UnixNano())
+	w.findPersons(ctx, records)
 	err := w.try(ctx, records)
 	if err != nil {
 		w.failed.Store(true)
@@ -210,6 +213,18 @@ func (w *Writer) collect(first *entry) (batch []*entry, records []Record) {
 		}
 	}
 	return batch, records
+}
+
+// findPersons sets the persons of records that name only an object of theirs, or logs why it cannot.
+// It is called once for a batch, whose tries must all write the same keys: otherwise a record whose
+// first commit was not confirmed would be there twice.
+func (w *Writer) findPersons(ctx context.Context, records []Record) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	if err := w.store.FindPersons(ctx, records); err != nil {
+		w.log.Warn("find the persons of audit records: some are written without their person",
+			"records", len(records), "error", err)
+	}
 }
 
 // try commits records.

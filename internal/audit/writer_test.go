@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/audit"
@@ -24,6 +25,14 @@ type memory struct {
 	mu      sync.Mutex
 	err     error
 	batches [][]audit.Record
+	find    func(context.Context, []audit.Record) error // nil: there are no persons to find
+}
+
+func (m *memory) FindPersons(ctx context.Context, records []audit.Record) error {
+	if m.find == nil {
+		return nil
+	}
+	return m.find(ctx, records)
 }
 
 func (m *memory) AddRecords(ctx context.Context, records []audit.Record) error {
@@ -106,6 +115,50 @@ func TestFailedRecordsAreRepeated(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		require.NoError(t, w.Available())
 		require.Len(t, store.batches, 2)
+	})
+}
+
+// Promise: persons are found before the first try only. They are part of the keys of records, which
+// would be there twice if a later try, after a commit that was not confirmed, found more of them.
+func TestPersonsAreFoundOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		searches := 0
+		store := &memory{err: errors.New("not confirmed")}
+		store.find = func(_ context.Context, records []audit.Record) error {
+			if searches++; searches > 1 {
+				records[0].Person = uuid.New()
+			}
+			return nil
+		}
+		w := newWriter(store)
+		defer w.Close()
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+		store.fail(nil)
+		time.Sleep(3 * time.Second)
+		require.NoError(t, w.Available())
+		require.Equal(t, 1, searches)
+		require.Zero(t, store.batches[0][0].Person)
+	})
+}
+
+// Promise: a search for persons that takes long, or fails, delays a batch by 200 milliseconds at
+// most. Its records are written without their persons, which is logged once.
+func TestPersonsAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		store := &memory{find: func(ctx context.Context, _ []audit.Record) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		w := audit.NewWriter(store, slog.New(slog.NewTextHandler(&lines, nil)), 1)
+		start := time.Now()
+		require.NoError(t, w.Write(t.Context(), records(2)))
+		require.Equal(t, 1200*time.Millisecond, time.Since(start))
+		w.Close()
+		require.Len(t, store.batches[0], 2)
+		require.Equal(t, 1, strings.Count(lines.String(), "level=WARN"), lines.String())
 	})
 }
 

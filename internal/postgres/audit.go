@@ -19,9 +19,6 @@ import (
 // AddRecords implements audit.Store. One statement writes all records, so that they share its round
 // trip and its commit.
 func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
-	if err := s.findPersons(ctx, records); err != nil {
-		return interpretError(err)
-	}
 	params, err := auditParams(records)
 	if err != nil {
 		return err
@@ -52,9 +49,9 @@ func (s *Store) addRecords(ctx context.Context, params db.AuditAddParams) error 
 	return queries.AuditAdd(ctx, params)
 }
 
-// findPersons sets the persons of records that name an object of a patient in an institution, and
-// not the patient: the messages of the registry. A booking needs no statement here.
-func (s *Store) findPersons(ctx context.Context, records []audit.Record) error {
+// FindPersons implements audit.Store: messages of the registry name an object of a patient in an
+// institution, and not the patient. A booking needs no statement here.
+func (s *Store) FindPersons(ctx context.Context, records []audit.Record) error {
 	type object struct{ lpu, guid uuid.UUID }
 	unknown := map[object][]*audit.Record{}
 	var lpus, guids []uuid.UUID
@@ -73,13 +70,18 @@ func (s *Store) findPersons(ctx context.Context, records []audit.Record) error {
 	if len(unknown) == 0 {
 		return nil
 	}
-	found, err := db.New(s.pool).AuditPersons(ctx, lpus, guids)
+	found, err := retry(ctx, s.pool.Reset, func() ([]db.AuditPersonsRow, error) {
+		return db.New(s.pool).AuditPersons(ctx, lpus, guids)
+	})
+	if err != nil {
+		return err
+	}
 	for _, row := range found {
 		for _, r := range unknown[object{row.LpuGuid, row.Guid}] {
 			r.Person = row.PersonGuid
 		}
 	}
-	return err
+	return nil
 }
 
 // SQLSTATEs of an insert into the audit.

@@ -371,6 +371,32 @@ func TestAuditUnavailable(t *testing.T) {
 	require.Eventually(t, books, 20*time.Second, 50*time.Millisecond)
 }
 
+// Promise: a lock of the cards, by which the patients of messages are found, rejects no request
+// whose record shares a batch with such a message.
+func TestAuditBehindALockOfTheCards(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	a := r.startAuditor()
+	scopes := []string{booking.ScopePatientWrite}
+	token := r.SystemToken(r.AddSystemClient(scopes, r.To), scopes, r.To)
+	send := func() harness.Answer {
+		return r.sendAs(token, http.MethodPut, "/cards/"+r.MkabTo.String(), harness.Fields{})
+	}
+	tx, err := r.DB.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE mkab IN ACCESS EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	message := send()
+	message.RequireRefusal(t, "field_invalid")
+	r.Book(r.Person, `{"DirectionGuid": 1}`).RequireRefusal(t, "field_invalid")
+	require.NoError(t, tx.Rollback(t.Context()))
+	record := a.only(message)
+	require.Nil(t, record.PersonGUID)
+	require.Contains(t, record.Objects, api.AuditObject{Kind: "card", ID: r.MkabTo.String()})
+	require.Equal(t, r.Person, *a.only(send()).PersonGUID)
+}
+
 // Promise: a mistake in the grants loses no record. Requests get 503 until it is mended, and are
 // rejected before they change something.
 func TestAuditWithoutRights(t *testing.T) {
