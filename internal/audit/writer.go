@@ -15,8 +15,8 @@ import (
 const (
 	// maxBatch bounds the records of one transaction. A request has at most some hundred.
 	maxBatch = 1000
-	// writeTimeout limits one try to write a batch, and findTimeout the search for its persons before
-	// the first one: a lock of the cards must not delay the responses of patients.
+	// writeTimeout limits one try to write a batch, and findTimeout the search for its persons
+	// before the first try: a lock of the cards must not delay the responses of patients.
 	writeTimeout = 3 * time.Second
 	findTimeout  = 200 * time.Millisecond
 	// writeInterval is the time from the begin of one transaction to the next, at least. Under load
@@ -215,9 +215,9 @@ func (w *Writer) collect(first *entry) (batch []*entry, records []Record) {
 	return batch, records
 }
 
-// findPersons sets the persons of records that name only an object of theirs, or logs why it cannot.
-// It is called once for a batch, whose tries must all write the same keys: otherwise a record whose
-// first commit was not confirmed would be there twice.
+// findPersons sets the persons of records that name only an object of theirs, or logs why it
+// cannot. It is called once for a batch, whose tries must all write the same keys: otherwise a
+// record whose first commit was not confirmed would be there twice.
 func (w *Writer) findPersons(ctx context.Context, records []Record) {
 	ctx, cancel := context.WithTimeout(ctx, findTimeout)
 	defer cancel()

@@ -17,13 +17,17 @@ import (
 )
 
 // AddRecords implements audit.Store. One statement writes all records, so that they share its round
-// trip and its commit.
+// trip and its commit. While it fails, no request reads the reference data, which then would find
+// only afterwards that their connection is lost, too. So it starts a read of them.
 func (s *Store) AddRecords(ctx context.Context, records []audit.Record) error {
 	params, err := auditParams(records)
 	if err != nil {
 		return err
 	}
 	_, err = retry(ctx, s.pool.Reset, func() (struct{}, error) { return struct{}{}, s.addRecords(ctx, params) })
+	if errors.As(err, new(*booking.Refusal)) {
+		s.reference.read()
+	}
 	return err
 }
 

@@ -1,13 +1,16 @@
 package postgres
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/audit"
+	"talon.example/internal/booking"
 )
 
 // newRecord returns a record that names no object.
@@ -53,4 +56,18 @@ func TestAuditIsRepeatable(t *testing.T) {
 		require.NoError(t, w.store().AddRecords(t.Context(), records))
 	}
 	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`))
+}
+
+// Promise: when the audit cannot be written, the reference data are read, although no request needs
+// them: both find out at the same time whether the database is away, and that it is back.
+func TestAuditReadsTheReferenceData(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store, _ := newStoreWithReference(w, time.Hour)
+	w.holdLocks(`LOCK TABLE audit_record IN EXCLUSIVE MODE`)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	requireRefusal(t, store.AddRecords(ctx, []audit.Record{newRecord()}), booking.Overloaded)
+	require.Eventually(t, func() bool { return store.reference.current.Load() != nil },
+		20*time.Second, time.Millisecond)
 }
