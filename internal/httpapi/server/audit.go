@@ -119,26 +119,27 @@ func (s *Server) audited(c *gin.Context, run func()) {
 var successHeaders = []string{"ETag", "Location", "Idempotency-Replayed", "Content-Length"}
 
 const (
-	// auditGrace is the time that a record has at least, also if the request has used up its own.
-	auditGrace = time.Second
+	// A record has as much time as its request has left, within these bounds: the request may have
+	// used up its own, and that of a stream is an hour.
+	minAuditTime = time.Second
+	maxAuditTime = 10 * time.Second
 	// auditPatience is how long the error of a request waits for its record that has found
 	// something unavailable: probably the database, which the record needs, too.
 	auditPatience = 100 * time.Millisecond
 )
 
 // auditContext returns a context for the write of the record of a request whose response has the
-// given status. It ends at the deadline of the request, but not when the client disconnects: what
-// the request did must be recorded.
+// given status. It does not end when the client disconnects: what the request did must be recorded.
 func auditContext(request context.Context, status int) (context.Context, context.CancelFunc) {
 	detached := context.WithoutCancel(request)
 	if status == http.StatusServiceUnavailable {
 		return context.WithTimeout(detached, auditPatience)
 	}
-	deadline, ok := request.Deadline()
-	if least := time.Now().Add(auditGrace); !ok || deadline.Before(least) {
-		deadline = least
+	var left time.Duration
+	if deadline, ok := request.Deadline(); ok {
+		left = time.Until(deadline)
 	}
-	return context.WithDeadline(detached, deadline)
+	return context.WithTimeout(detached, min(max(left, minAuditTime), maxAuditTime))
 }
 
 // heldResponse keeps a response in memory until it is released.
