@@ -170,20 +170,29 @@ func TestAuditOfRejections(t *testing.T) {
 }
 
 // Promise: requests without the scope count for the rate of their client application, so that they
-// cannot fill the audit.
+// cannot fill the audit. So do imports, although they have places of their own.
 func TestAuditOfRejectionsIsLimited(t *testing.T) {
 	t.Parallel()
 	r := harness.Start(t, func(c *app.Config) { c.ClientRate = 1 }).Scene()
 	scopes := []string{booking.ScopeAuditRead}
-	client := r.AddSystemClient(scopes)
-	token, path := r.SystemToken(client, scopes), "/clinic/lpus/"+r.To.String()+"/appointments"
-	rejected := 0
-	for r.GetAs(token, path).Refusal.Rule == "scope_missing" {
-		rejected++
-		require.Less(t, rejected, 50)
+	for name, send := range map[string]func(token string) harness.Answer{
+		"listVisits": func(token string) harness.Answer {
+			return r.GetAs(token, "/clinic/lpus/"+r.To.String()+"/appointments")
+		},
+		"createImport": func(token string) harness.Answer {
+			return r.AskAs(token, http.MethodPost, "/registry/imports", harness.Fields{})
+		},
+	} {
+		client := r.AddSystemClient(scopes)
+		token := r.SystemToken(client, scopes)
+		rejected, answer := 0, send(token)
+		for ; answer.Refusal.Rule == "scope_missing"; answer = send(token) {
+			rejected++
+			require.Less(t, rejected, 50, name)
+		}
+		answer.RequireRefusal(t, "too_many_requests")
+		require.Equal(t, rejected, r.Count(`SELECT count(*) FROM audit_record WHERE client_guid = $1`, client), name)
 	}
-	r.GetAs(token, path).RequireRefusal(t, "too_many_requests")
-	require.Equal(t, rejected, r.Count(`SELECT count(*) FROM audit_record WHERE client_guid = $1`, client))
 }
 
 // Promise: a page of an institution's visits leaves a record for each of its patients.

@@ -58,8 +58,8 @@ type shareOf int
 const (
 	ofPerson  shareOf = iota // the requests of a patient
 	ofClient                 // the requests of a client application
-	ofStreams                // the streams of a client application
-	ofWaiting                // the requests of a client application that wait
+	ofStreams                // its streams at once
+	ofWaiting                // its requests at once that wait
 )
 
 func newShares(limits CallerLimits) (*shares, error) {
@@ -119,6 +119,10 @@ func (s *Server) callerShares(caller auth.Caller, route *route) []*share {
 	return []*share{s.shares.person(caller.Person), client}
 }
 
+// callerRates returns the shares whose rate a request uses. An operation with places of its own has
+// no rate of its own: its rejections leave records of the audit like those of others.
+func (s *Server) callerRates(caller auth.Caller) []*share { return s.callerShares(caller, new(route)) }
+
 // throttle rejects a request whose patient or client application sends too many, before the body is
 // read. A rejected caller waits, because most repeat the request as soon as they have the response.
 func (s *Server) throttle(c *gin.Context) {
@@ -130,7 +134,7 @@ func (s *Server) throttle(c *gin.Context) {
 	if route.Explain > 0 && c.Query("explain") == "true" {
 		cost = route.Explain
 	}
-	used, now := s.callerShares(caller, route), time.Now()
+	used, now := s.callerRates(caller), time.Now()
 	var exhausted *share
 	for _, share := range used {
 		if share.rate != nil && !share.rate.AllowN(now, cost) {
