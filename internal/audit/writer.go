@@ -27,6 +27,8 @@ const (
 	// Close waits for the records that are left.
 	writePause  = 200 * time.Millisecond
 	stopTimeout = 5 * time.Second
+	// causeInterval is the time between two lines of the log about why a batch cannot be written.
+	causeInterval = 10 * time.Second
 )
 
 // Writer writes the records of all requests of an instance. The records that arrive while one
@@ -174,9 +176,6 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	err := w.try(ctx, records)
 	if err != nil {
 		w.failed.Store(true)
-		w.log.Log(ctx, booking.OutageLevel(err),
-			"write the audit: requests for patients' data are rejected meanwhile",
-			"records", len(records), "error", err)
 	}
 	for _, e := range batch {
 		if err == nil {
@@ -185,7 +184,13 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 			e.done <- rejectBecause(err)
 		}
 	}
+	var cause loggedCause
 	for err != nil && ctx.Err() == nil {
+		if cause.isNew(err) {
+			w.log.Log(ctx, booking.OutageLevel(err),
+				"write the audit: requests for patients' data are rejected meanwhile",
+				"records", len(records), "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(writePause):
@@ -199,6 +204,23 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	}
 	w.oldest.Store(0)
 	w.writing.Store(0)
+}
+
+// loggedCause is why a batch could not be written when that was last logged.
+type loggedCause struct {
+	text string
+	at   time.Time
+}
+
+// isNew reports whether a cause has to be logged: the first one, and later another one than was
+// logged last, but at most one every causeInterval, because causes can alternate.
+func (c *loggedCause) isNew(err error) bool {
+	text := err.Error()
+	if text == c.text || time.Since(c.at) < causeInterval {
+		return false
+	}
+	c.text, c.at = text, time.Now()
+	return true
 }
 
 // collect returns the requests that wait, from the first one on, and their records.

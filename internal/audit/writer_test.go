@@ -118,8 +118,43 @@ func TestFailedRecordsAreRepeated(t *testing.T) {
 	})
 }
 
-// Promise: persons are found before the first try only. They are part of the keys of records, which
-// would be there twice if a later try, after a commit that was not confirmed, found more of them.
+// Promise: while a batch is repeated, another cause of the failure is logged, too, at its own
+// level. The same one is logged once, and causes that alternate every ten seconds at most.
+func TestCausesAreLogged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		away := booking.Reject(booking.DatabaseUnavailable).Because(errors.New("connection refused"))
+		denied := errors.New("permission denied")
+		store := &memory{err: away}
+		w := audit.NewWriter(store, slog.New(slog.NewTextHandler(&lines, nil)), 1)
+		count := func(text string) int {
+			synctest.Wait()
+			return strings.Count(lines.String(), text)
+		}
+		requireUnavailable(t, w.Write(t.Context(), records(1)))
+		require.Equal(t, 1, count("level=WARN"))
+		store.fail(denied)
+		time.Sleep(time.Minute)
+		require.Equal(t, 1, count("level=WARN"))
+		require.Equal(t, 1, count("level=ERROR"))
+		for range 25 { // for a minute
+			store.fail(away)
+			time.Sleep(1200 * time.Millisecond)
+			store.fail(denied)
+			time.Sleep(1200 * time.Millisecond)
+		}
+		require.Greater(t, count("write the audit:"), 2)
+		require.LessOrEqual(t, count("write the audit:"), 2+7)
+		store.fail(nil)
+		w.Close()
+		require.Equal(t, 1, count("wrote the audit again"))
+	})
+}
+
+// Promise: persons are found before the first try only. They are part of the keys of records,
+// which would be there twice if a later try, after a commit that was not confirmed, found more of
+// them.
 func TestPersonsAreFoundOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
