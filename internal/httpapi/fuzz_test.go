@@ -43,7 +43,7 @@ func FuzzRequestBody(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	now := time.Date(2023, 10, 20, 12, 0, 0, 0, time.UTC)
-	chain, token := chainWithToken(f, now)
+	chain, token := chainWithToken(f, now, noAudit{})
 	chain.Operations().POST("/appointments", func(c *gin.Context) {
 		if err := bind(c.Request, now); err != nil {
 			chain.RenderError(c, err)
@@ -75,7 +75,7 @@ func (anyClient) SystemRights(context.Context, uuid.UUID) (*booking.SystemRights
 }
 
 // chainWithToken returns the chain without operations, and a token that it accepts at the time.
-func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
+func chainWithToken(t testing.TB, now time.Time, auditor server.Auditor) (*server.Server, string) {
 	t.Helper()
 	key, err := auth.EnsureSigningKey(filepath.Join(t.TempDir(), "key.pem"))
 	require.NoError(t, err)
@@ -87,7 +87,7 @@ func chainWithToken(t testing.TB, now time.Time) (*server.Server, string) {
 	chain, err := server.New(server.Config{
 		Verifier:       auth.NewVerifier(keys, expected, func() time.Time { return now }),
 		Clients:        anyClient{},
-		Auditor:        noAudit{},
+		Auditor:        auditor,
 		Now:            func() time.Time { return now },
 		Log:            log,
 		RequestTimeout: time.Minute,

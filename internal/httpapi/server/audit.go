@@ -106,17 +106,12 @@ func (s *Server) audited(c *gin.Context, run func()) {
 	defer cancel()
 	err := s.auditor.Write(ctx, s.auditRecords(c, held))
 	if err != nil && held.status != http.StatusServiceUnavailable {
-		for _, name := range successHeaders {
-			writer.Header().Del(name)
-		}
+		held.discard()
 		s.RenderError(c, err)
 		return
 	}
 	held.release()
 }
-
-// successHeaders are the headers of successes that an error must not have.
-var successHeaders = []string{"ETag", "Location", "Idempotency-Replayed", "Content-Length"}
 
 const (
 	// A record has as much time as its request has left, within these bounds: the request may have
@@ -141,6 +136,9 @@ func auditContext(request context.Context, status int) (context.Context, context
 	}
 	return context.WithTimeout(detached, min(max(left, minAuditTime), maxAuditTime))
 }
+
+// successHeaders are the headers of successes that an error must not have.
+var successHeaders = []string{"ETag", "Location", "Idempotency-Replayed", "Content-Length"}
 
 // heldResponse keeps a response in memory until it is released.
 type heldResponse struct {
@@ -180,6 +178,15 @@ func (h *heldResponse) Written() bool { return h.written }
 
 // Flush implements gin.ResponseWriter. Nothing leaves before the release.
 func (h *heldResponse) Flush() {}
+
+// discard drops what has been written of a response, so that an error can be written instead.
+func (h *heldResponse) discard() {
+	for _, name := range successHeaders {
+		h.Header().Del(name)
+	}
+	h.status, h.written = http.StatusOK, false
+	h.body.Reset()
+}
 
 func (h *heldResponse) release() {
 	h.ResponseWriter.WriteHeader(h.status)

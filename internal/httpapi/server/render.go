@@ -44,10 +44,14 @@ func challenge(rule booking.Name) string {
 
 // RenderError writes every non-2xx response. Routing, authentication, validation, binding and the
 // strict server's hooks all end here. An error that is not a *booking.Refusal becomes the internal
-// error; its text is logged and not sent to the client.
+// error; its text is logged and not sent to the client. It replaces what the handler has written of
+// a response that is still held back.
 func (s *Server) RenderError(c *gin.Context, err error) {
 	refusal := refusalOf(err)
 	c.Set(outcomeKey, refusal)
+	if held, ok := c.Writer.(*heldResponse); ok {
+		held.discard()
+	}
 	if c.Writer.Written() {
 		c.Abort()
 		return
