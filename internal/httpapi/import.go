@@ -3,8 +3,11 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 
 	"talon.example/gen/api"
 	"talon.example/internal/booking"
@@ -72,7 +75,8 @@ func (h *handlers) CancelImport(
 
 // importCursor is the encoded form of the last line of a page of errors.
 type importCursor struct {
-	Line int64 `json:"line"`
+	Import uuid.UUID `json:"import"`
+	Line   int64     `json:"line"`
 }
 
 // ListImportErrors lists the rejected lines of an import.
@@ -83,6 +87,9 @@ func (h *handlers) ListImportErrors(
 	if err != nil {
 		return nil, err
 	}
+	if request.Params.Cursor != nil && position.Import != request.ImportGUID {
+		return nil, invalidCursor(errors.New("the cursor belongs to another import"))
+	}
 	limit := int(orDefault(request.Params.Limit, defaultLimit))
 	found, err := h.imports.Errors(ctx, server.Caller(ctx).Client, request.ImportGUID, position.Line, limit+1)
 	if err != nil {
@@ -90,7 +97,7 @@ func (h *handlers) ListImportErrors(
 	}
 	var body api.ImportErrorPage
 	if len(found) > limit {
-		text, err := encodeCursor(importCursor{found[limit-1].Line})
+		text, err := encodeCursor(importCursor{request.ImportGUID, found[limit-1].Line})
 		if err != nil {
 			return nil, err
 		}

@@ -130,6 +130,24 @@ func TestImport(t *testing.T) {
 	require.Equal(t, api.ImportCells{Unchanged: 2}, again.Cells)
 }
 
+// Promise: the cursor of a page of errors continues that import, and is rejected for another one.
+func TestCursorOfImportErrors(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	first := r.importLines("", "nonsense\n", "nonsense\n")
+	second := r.importLines("", "nonsense\n", "nonsense\n")
+	errors := func(i api.Import, query string) harness.Answer {
+		return r.importRequest(http.MethodGet, i.GUID.String()+"/errors?"+query)
+	}
+	page := harness.Decode[api.ImportErrorPage](t, errors(first, "limit=1"))
+	require.Equal(t, int64(1), page.Items[0].Line)
+	cursor := "cursor=" + url.QueryEscape(*page.Next)
+	page = harness.Decode[api.ImportErrorPage](t, errors(first, cursor))
+	require.Equal(t, int64(2), page.Items[0].Line)
+	require.Nil(t, page.Next)
+	errors(second, cursor).RequireRefusal(t, "field_invalid")
+}
+
 // fieldErrors returns the first invalid field of each rejected line, as "name problem".
 func (r *registrar) fieldErrors(i api.Import) map[int64]string {
 	r.T.Helper()
