@@ -40,42 +40,17 @@ func (h *handlers) ListAudit(
 
 // auditPage reads a page of the records that the caller may read, and the cursor of the next one.
 func (h *handlers) auditPage(ctx context.Context, params api.ListAuditParams) (audit.Page, *string, error) {
-	filter := audit.Filter{From: orDefault(params.From, time.Time{}), To: orDefault(params.To, time.Time{})}
-	for _, guid := range []struct {
-		name  string
-		given *uuid.UUID
-		into  *uuid.UUID
-	}{
-		{"personGuid", params.PersonGUID, &filter.Person},
-		{"clientGuid", params.ClientGUID, &filter.Client},
-		{"requestId", params.RequestID, &filter.Request},
-	} {
-		if guid.given == nil {
-			continue
-		}
-		if refusal := rejectZero(guidField{guid.name, *guid.given}); refusal != nil {
-			return audit.Page{}, nil, refusal
-		}
-		*guid.into = *guid.given
+	filter, err := auditFilter(params)
+	if err != nil {
+		return audit.Page{}, nil, err
 	}
-	if params.To != nil && !filter.To.After(filter.From) {
-		return audit.Page{}, nil, booking.InvalidField("to", booking.ProblemEmptyPeriod)
+	after, err := auditPlace(params.Cursor)
+	if err != nil {
+		return audit.Page{}, nil, err
 	}
-	var after *audit.Place
-	if params.Cursor != nil {
-		cursor, err := decodeCursor[auditCursor](*params.Cursor)
-		if err == nil && (cursor.At < 0 || cursor.At > latestPlace) {
-			err = errNotEncoded
-		}
-		if err != nil {
-			return audit.Page{}, nil, invalidCursor(err)
-		}
-		after = &audit.Place{At: time.UnixMicro(cursor.At), Guid: cursor.Guid}
-	}
-	caller := server.Caller(ctx)
-	if !caller.EveryLpu {
+	if caller := server.Caller(ctx); !caller.EveryLpu {
 		if filter.Client != uuid.Nil && filter.Client != caller.Client {
-			return audit.Page{}, nil, nil
+			return audit.Page{}, nil, nil // it reads its own records only
 		}
 		filter.Client = caller.Client
 	}
@@ -85,6 +60,42 @@ func (h *handlers) auditPage(ctx context.Context, params api.ListAuditParams) (a
 	}
 	next, err := encodeCursor(auditCursor{page.Next.At.UnixMicro(), page.Next.Guid})
 	return page, &next, err
+}
+
+// auditFilter returns the filter of the parameters.
+func auditFilter(params api.ListAuditParams) (audit.Filter, error) {
+	refusal := rejectZero(
+		guidField{"personGuid", orDefault(params.PersonGUID, notZero)},
+		guidField{"clientGuid", orDefault(params.ClientGUID, notZero)},
+		guidField{"requestId", orDefault(params.RequestID, notZero)},
+	)
+	if refusal != nil {
+		return audit.Filter{}, refusal
+	}
+	filter := audit.Filter{
+		Person: orDefault(params.PersonGUID, uuid.Nil), Client: orDefault(params.ClientGUID, uuid.Nil),
+		Request: orDefault(params.RequestID, uuid.Nil),
+		From:    orDefault(params.From, time.Time{}), To: orDefault(params.To, time.Time{}),
+	}
+	if params.To != nil && !filter.To.After(filter.From) {
+		return audit.Filter{}, booking.InvalidField("to", booking.ProblemEmptyPeriod)
+	}
+	return filter, nil
+}
+
+// auditPlace returns the place of a cursor, or nil without one.
+func auditPlace(text *string) (*audit.Place, error) {
+	if text == nil {
+		return nil, nil //nolint:nilnil // from the newest record on
+	}
+	cursor, err := decodeCursor[auditCursor](*text)
+	if err == nil && (cursor.At < 0 || cursor.At > latestPlace) {
+		err = errNotEncoded
+	}
+	if err != nil {
+		return nil, invalidCursor(err)
+	}
+	return &audit.Place{At: time.UnixMicro(cursor.At), Guid: cursor.Guid}, nil
 }
 
 func auditRecord(r *audit.Record, everyLpu bool) api.AuditRecord {

@@ -220,8 +220,7 @@ func checkActingUser(c *gin.Context) error {
 // auditRecords returns the records of a request: one for each patient that it reached, or one
 // without a patient.
 func (s *Server) auditRecords(c *gin.Context, held *heldResponse) []audit.Record {
-	route := s.contract.route(c)
-	caller := Caller(c.Request.Context())
+	route, caller := s.contract.route(c), Caller(c.Request.Context())
 	record := audit.Record{
 		At: s.now(), Request: RequestID(c), Client: caller.Client, Operation: route.Operation.OperationID,
 		Status: held.status,
@@ -236,30 +235,24 @@ func (s *Server) auditRecords(c *gin.Context, held *heldResponse) []audit.Record
 		record.Rule, record.Compared = refusal.Rule, refusal.Compared
 		found.addPerson(refusal.Person)
 	}
-	for _, parameter := range c.Params {
-		found.add(parameter.Key, parameter.Value)
-	}
-	query := c.Request.URL.Query()
-	for _, parameter := range route.Operation.Parameters { // unknown ones are ignored
-		if parameter.Value.In == openapi3.ParameterInQuery {
-			found.add(parameter.Value.Name, query.Get(parameter.Value.Name))
-		}
-	}
-	if body, ok := c.Get(bodyKey); ok {
-		found.addBody(body.([]byte), "") //nolint:forcetypeassert // nothing else is stored there
-	}
-	found.most = maxPersons
+	found.addRequest(c, route)
 	if route.audit.Guid != "" && held.status < http.StatusBadRequest {
+		found.most = maxPersons
 		found.addBody(held.body.Bytes(), route.audit.Guid)
 	}
 	record.Objects = found.objects
-	records := make([]audit.Record, max(len(found.persons), 1))
-	for i := range records {
+	return recordsOf(record, found.persons)
+}
+
+// recordsOf returns a copy of a record for each person, or one without a person if there is none.
+func recordsOf(record audit.Record, persons []uuid.UUID) []audit.Record {
+	if len(persons) == 0 {
+		persons = []uuid.UUID{uuid.Nil}
+	}
+	records := make([]audit.Record, len(persons))
+	for i, person := range persons {
 		records[i] = record
-		records[i].Guid = audit.NewGuid()
-		if i < len(found.persons) {
-			records[i].Person = found.persons[i]
-		}
+		records[i].Guid, records[i].Person = audit.NewGuid(), person
 	}
 	return records
 }
@@ -281,6 +274,23 @@ type touched struct {
 func (t *touched) addPerson(person uuid.UUID) {
 	if person != uuid.Nil && len(t.persons) < t.most && !slices.Contains(t.persons, person) {
 		t.persons = append(t.persons, person)
+	}
+}
+
+// addRequest adds what the path, the query and the body of a request name. Unknown parameters are
+// ignored.
+func (t *touched) addRequest(c *gin.Context, route *route) {
+	for _, parameter := range c.Params {
+		t.add(parameter.Key, parameter.Value)
+	}
+	query := c.Request.URL.Query()
+	for _, parameter := range route.Operation.Parameters {
+		if parameter.Value.In == openapi3.ParameterInQuery {
+			t.add(parameter.Value.Name, query.Get(parameter.Value.Name))
+		}
+	}
+	if body, ok := c.Get(bodyKey); ok {
+		t.addBody(body.([]byte), "") //nolint:forcetypeassert // nothing else is stored there
 	}
 }
 
