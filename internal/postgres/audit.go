@@ -35,7 +35,10 @@ func (s *Store) addRecords(ctx context.Context, params db.AuditAddParams) error 
 	queries := db.New(s.pool)
 	err := queries.AuditAdd(ctx, params)
 	if isState(err, uniqueViolation) {
-		return nil // an earlier try has committed, and only its response was lost
+		// An earlier try has committed, but may have been cut while it waited for the synchronous
+		// standby. This commit is safe only after that one.
+		_, err := s.pool.Exec(ctx, commitMessage)
+		return err
 	}
 	if !isState(err, checkViolation) {
 		return err

@@ -11,6 +11,7 @@ import (
 
 	"talon.example/internal/audit"
 	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
 )
 
 // newRecord returns a record that names no object.
@@ -55,6 +56,25 @@ func TestAuditIsRepeatable(t *testing.T) {
 	for range 2 {
 		require.NoError(t, w.store().AddRecords(t.Context(), records))
 	}
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`))
+}
+
+// Promise: records whose commit was cut while it waited for the synchronous standby count as
+// written only when the standby has them: until then a failover could lose them.
+func TestAuditIsOnTheStandby(t *testing.T) {
+	t.Parallel()
+	w := newWorldIn(t, testdb.Cluster(t).URL("postgres"))
+	store, records := w.store(), []audit.Record{newRecord()}
+	require.NoError(t, store.AddRecords(t.Context(), []audit.Record{newRecord()})) // creates the partition
+	w.setStandby("nobody")
+	for range 3 {
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		requireRefusal(t, store.AddRecords(ctx, records), booking.Overloaded)
+		cancel()
+	}
+	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`), "the first primary has them")
+	w.setStandby("")
+	require.NoError(t, store.AddRecords(t.Context(), records))
 	require.Equal(t, 2, w.count(`SELECT count(*) FROM audit_record`))
 }
 
