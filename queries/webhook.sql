@@ -167,15 +167,23 @@ FROM (
 ) r
 WHERE w.guid = r.guid AND w.revision = r.revision;
 
--- name: WebhooksAdvance :batchexec
--- Writes up to where webhooks were served, unless they were set back meanwhile.
+-- name: WebhookIsPlace :one
+-- Returns whether the feed has an event at a place, or the place is the one of a webhook.
+SELECT (EXISTS (SELECT FROM event e WHERE e.recorded_at = @recorded_at AND e.position = @position)
+    OR EXISTS (SELECT FROM webhook w WHERE w.guid = @guid AND w.recorded_at = @recorded_at AND w.position = @position))::boolean;
+
+-- name: WebhooksAdvance :batchmany
+-- Writes up to where webhooks were served, and returns which. Leaves those out that were set back
+-- meanwhile, and those that were served up to an event that a restored database has lost.
 UPDATE webhook w
 SET recorded_at = r.recorded_at, position = r.position
 FROM (
     SELECT unnest(@guids::uuid[]) AS guid, unnest(@stored_at::timestamptz[]) AS stored_at, unnest(@stored_positions::bigint[]) AS stored_position,
         unnest(@recorded_at::timestamptz[]) AS recorded_at, unnest(@positions::bigint[]) AS position
 ) r
-WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position;
+WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position
+    AND (r.position = r.stored_position OR EXISTS (SELECT FROM event e WHERE e.recorded_at = r.recorded_at AND e.position = r.position))
+RETURNING w.guid;
 
 -- name: WebhookDelivererHold :one
 -- Makes an instance the deliverer until a time, or prolongs it. Returns no row if another instance

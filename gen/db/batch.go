@@ -13031,7 +13031,7 @@ func (b *WebhookWaitingBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const webhooksAdvance = `-- name: WebhooksAdvance :batchexec
+const webhooksAdvance = `-- name: WebhooksAdvance :batchmany
 UPDATE webhook w
 SET recorded_at = r.recorded_at, position = r.position
 FROM (
@@ -13039,6 +13039,8 @@ FROM (
         unnest($4::timestamptz[]) AS recorded_at, unnest($5::bigint[]) AS position
 ) r
 WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position
+    AND (r.position = r.stored_position OR EXISTS (SELECT FROM event e WHERE e.recorded_at = r.recorded_at AND e.position = r.position))
+RETURNING w.guid
 `
 
 type WebhooksAdvanceBatchResults struct {
@@ -13055,7 +13057,8 @@ type WebhooksAdvanceParams struct {
 	Positions       []int64
 }
 
-// Writes up to where webhooks were served, unless they were set back meanwhile.
+// Writes up to where webhooks were served, and returns which. Leaves those out that were set back
+// meanwhile, and those that were served up to an event that a restored database has lost.
 //
 //	UPDATE webhook w
 //	SET recorded_at = r.recorded_at, position = r.position
@@ -13064,6 +13067,8 @@ type WebhooksAdvanceParams struct {
 //	        unnest($4::timestamptz[]) AS recorded_at, unnest($5::bigint[]) AS position
 //	) r
 //	WHERE w.guid = r.guid AND w.recorded_at = r.stored_at AND w.position = r.stored_position
+//	    AND (r.position = r.stored_position OR EXISTS (SELECT FROM event e WHERE e.recorded_at = r.recorded_at AND e.position = r.position))
+//	RETURNING w.guid
 func (q *Queries) WebhooksAdvance(ctx context.Context, arg []WebhooksAdvanceParams) *WebhooksAdvanceBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -13080,18 +13085,33 @@ func (q *Queries) WebhooksAdvance(ctx context.Context, arg []WebhooksAdvancePara
 	return &WebhooksAdvanceBatchResults{br, len(arg), false}
 }
 
-func (b *WebhooksAdvanceBatchResults) Exec(f func(int, error)) {
+func (b *WebhooksAdvanceBatchResults) Query(f func(int, []uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
+		items := []uuid.UUID{}
 		if b.closed {
 			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
+				f(t, items, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		_, err := b.br.Exec()
+		err := func() error {
+			rows, err := b.br.Query()
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			for rows.Next() {
+				var guid uuid.UUID
+				if err := rows.Scan(&guid); err != nil {
+					return err
+				}
+				items = append(items, guid)
+			}
+			return rows.Err()
+		}()
 		if f != nil {
-			f(t, err)
+			f(t, items, err)
 		}
 	}
 }

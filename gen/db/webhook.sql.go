@@ -229,6 +229,22 @@ func (q *Queries) WebhookGet(ctx context.Context, guid uuid.UUID, clientGuid uui
 	return i, err
 }
 
+const webhookIsPlace = `-- name: WebhookIsPlace :one
+SELECT (EXISTS (SELECT FROM event e WHERE e.recorded_at = $1 AND e.position = $2)
+    OR EXISTS (SELECT FROM webhook w WHERE w.guid = $3 AND w.recorded_at = $1 AND w.position = $2))::boolean
+`
+
+// Returns whether the feed has an event at a place, or the place is the one of a webhook.
+//
+//	SELECT (EXISTS (SELECT FROM event e WHERE e.recorded_at = $1 AND e.position = $2)
+//	    OR EXISTS (SELECT FROM webhook w WHERE w.guid = $3 AND w.recorded_at = $1 AND w.position = $2))::boolean
+func (q *Queries) WebhookIsPlace(ctx context.Context, recordedAt time.Time, position int64, guid uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, webhookIsPlace, recordedAt, position, guid)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const webhookKeyList = `-- name: WebhookKeyList :many
 SELECT created_at, secret, seed, expires_at
 FROM webhook_key

@@ -122,9 +122,13 @@ type DeliveryStore interface {
 	WaitingEvents(
 		ctx context.Context, webhook uuid.UUID, due time.Time, most int,
 	) ([]WaitingEvent, []Done, error)
+	// IsWebhookPlace reports whether a webhook can go on at a place: the feed has an event there,
+	// or it is the one that is stored for the webhook.
+	IsWebhookPlace(ctx context.Context, webhook uuid.UUID, place Place) (bool, error)
 	// Settle writes results, and sets Waiting and NextDue of each. With AllDue all events that wait
-	// are due at that time. Of a webhook that was changed meanwhile only the place is written,
-	// unless it was set back, and of one that was deleted nothing.
+	// are due at that time. Of a webhook that was changed meanwhile only the place is written, and
+	// of one that was deleted nothing. The place is not written, and Revision set to 0, if Stored
+	// is not what is stored, or the feed has no event at Sent.
 	Settle(ctx context.Context, results []*Settlement) error
 }
 
@@ -154,6 +158,7 @@ type courier struct {
 	Served
 
 	busy    bool
+	stale   bool      // it has to be read again when it is not busy any more
 	fresh   *Page     // the events after Sent, if they were read already
 	news    bool      // there may be events after Sent that were not read
 	resting time.Time // when it is read again after an error of the database, by the machine's clock
@@ -243,9 +248,13 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// forget lets all webhooks be read again. Those that are busy end.
+// forget lets all webhooks be read again, those that are busy when they have ended.
 func (d *Deliverer) forget() {
-	clear(d.webhooks)
+	for guid, c := range d.webhooks {
+		if c.stale = true; !c.busy {
+			delete(d.webhooks, guid)
+		}
+	}
 	d.seen, d.refreshAt = nil, time.Time{}
 }
 
@@ -261,7 +270,10 @@ func (d *Deliverer) collect() {
 				c.news = true
 			}
 			if end.failed {
-				c.Revision, c.resting = 0, time.Now().Add(recordAgain)
+				c.resting = time.Now().Add(recordAgain)
+			}
+			if end.failed || c.stale {
+				c.Revision = 0
 			}
 		default:
 			return
@@ -318,58 +330,87 @@ func (d *Deliverer) refresh(ctx context.Context) error {
 	return nil
 }
 
-// look reads the new events, once for all webhooks, and reports whether there are any. A webhook
-// that was up to date gets its part of them, the others have to read the feed.
+// look reads the new events, once for all webhooks, and reports whether there are any.
 func (d *Deliverer) look(ctx context.Context) (bool, error) {
 	ends, err := d.store.Ends(ctx)
 	if err != nil {
 		return false, fmt.Errorf("read the end of the feed: %w", err)
 	}
-	if d.seen != nil && d.seen.after(ends.Last) {
-		d.forget() // the database was restored from a backup
-	}
-	before := d.seen
-	if before != nil && !ends.Last.after(*before) {
+	switch {
+	case d.seen != nil && d.seen.equal(ends.Last):
 		return false, nil
+	case d.seen == nil || len(d.webhooks) == 0:
+		d.seen = &ends.Last
+		return true, nil
 	}
-	var page Page
-	if before != nil && len(d.webhooks) > 0 {
-		found, err := d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *before, maxNews)
-		if err != nil {
-			return false, fmt.Errorf("read the news: %w", err)
-		}
-		page = newPage(found, *before, ends.Last, maxNews)
+	found, err := d.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *d.seen, maxNews)
+	if err != nil {
+		return false, fmt.Errorf("read the news: %w", err)
 	}
+	// After the news are read: a lost place never comes back, so that they followed it.
+	known, err := isKnown(ctx, d.store, *d.seen, ends)
+	if err != nil {
+		return false, err
+	}
+	if !known { // the database has lost events that were seen
+		d.forget()
+		d.seen = &ends.Last
+		return true, nil
+	}
+	news := newPage(found, *d.seen, ends.Last, maxNews)
 	for _, c := range d.webhooks {
-		if before == nil || page.More || c.busy || c.news || c.fresh != nil || before.after(c.Sent) {
-			c.news, c.fresh = true, nil
-			continue
-		}
-		if !page.Next.after(c.Sent) {
-			continue // it has read the feed itself meanwhile
-		}
-		rights, err := d.rights(ctx, &c.Served)
-		if err != nil {
+		if err := d.share(ctx, c, &news); err != nil {
 			return false, err
 		}
-		if none(rights) {
-			c.news = true
-			continue
-		}
-		own := Page{Next: page.Next}
-		for i := range page.Events {
-			if page.Events[i].after(c.Sent) && c.sends(&page.Events[i], rights) {
-				own.Events = append(own.Events, page.Events[i])
-			}
-		}
-		if len(own.Events) > 0 || own.Next.RecordedAt.Sub(c.Stored.RecordedAt) >= storeEvery {
-			c.fresh = &own
-		} else {
-			c.Sent = own.Next
+	}
+	d.seen = &news.Next
+	return true, nil
+}
+
+// share gives a webhook its part of the news, if it was up to date. Otherwise it has to read the
+// feed.
+func (d *Deliverer) share(ctx context.Context, c *courier, news *Page) error {
+	readsFeed := news.More || c.busy || c.news || c.fresh != nil
+	var after []Event
+	if !readsFeed {
+		var upToDate bool
+		after, upToDate = eventsAfter(news.Events, *d.seen, c.Sent)
+		readsFeed = !upToDate
+	}
+	if readsFeed {
+		c.news, c.fresh = true, nil
+		return nil
+	}
+	rights, err := d.rights(ctx, &c.Served)
+	if err != nil {
+		return err
+	}
+	if none(rights) {
+		c.news = true
+		return nil
+	}
+	own := Page{Next: news.Next}
+	for i := range after {
+		if c.sends(&after[i], rights) {
+			own.Events = append(own.Events, after[i])
 		}
 	}
-	d.seen = &ends.Last
-	return true, nil
+	if len(own.Events) > 0 || own.Next.RecordedAt.Sub(c.Stored.RecordedAt) >= storeEvery {
+		c.fresh = &own
+	} else {
+		c.Sent = own.Next
+	}
+	return nil
+}
+
+// eventsAfter returns which of the events, the next ones after begin, are after a place. It returns
+// false if the place is neither begin nor that of one of them.
+func eventsAfter(events []Event, begin, place Place) ([]Event, bool) {
+	if place.equal(begin) {
+		return events, true
+	}
+	at := slices.IndexFunc(events, func(e Event) bool { return e.equal(place) })
+	return events[at+1:], at >= 0
 }
 
 // rights returns the institutions of whose events a webhook gets. They have no institution if its

@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -30,6 +31,10 @@ func (d *Deliverer) serve(
 	broken := w.Failures >= breakAt
 	result := Settlement{Served: *w}
 	items, more, err := d.choose(ctx, &result, rights, fresh)
+	if errors.Is(err, errOutdated) {
+		w.Revision = 0
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -49,14 +54,15 @@ func (d *Deliverer) serve(
 	}
 	*w = result.Served
 	w.Stored = w.Sent
-	return more && w.NextAt == nil, nil
+	return more && w.NextAt == nil && w.Revision != 0, nil
 }
 
 // storeEvery is how far the stored place of a quiet webhook may be behind, in time of the feed.
 const storeEvery = time.Hour
 
 // choose returns the events to send. It moves the place in the feed, and notes those that need not
-// be sent again. While nothing succeeds it returns only one.
+// be sent again. While nothing succeeds it returns only one. It returns errOutdated if the place or
+// the events that wait are not those that are stored.
 func (d *Deliverer) choose(
 	ctx context.Context, result *Settlement, rights booking.SystemRights, fresh *Page,
 ) (items []item, more bool, err error) {
@@ -68,6 +74,9 @@ func (d *Deliverer) choose(
 	if result.NextDue != nil && !due.Before(*result.NextDue) {
 		if waiting, result.Done, err = d.store.WaitingEvents(ctx, result.Guid, due, limit); err != nil {
 			return nil, false, fmt.Errorf("read the events that wait: %w", err)
+		}
+		if len(waiting) == 0 && len(result.Done) == 0 {
+			return nil, false, errOutdated
 		}
 	}
 	found := len(waiting) + len(result.Done)
@@ -84,7 +93,7 @@ func (d *Deliverer) choose(
 	}
 	page := fresh
 	if page == nil || len(page.Events) > limit-found {
-		if page, err = d.page(ctx, result.Sent, rights, limit-found); err != nil {
+		if page, err = d.page(ctx, &result.Served, rights, limit-found); err != nil {
 			return nil, false, err
 		}
 	}
@@ -98,18 +107,30 @@ func (d *Deliverer) choose(
 	return items, page.More, nil
 }
 
+// errOutdated means that the database has lost what is known of a webhook.
+var errOutdated = errors.New("the webhook has to be read again")
+
 // page returns the next events of a webhook. Events that the feed does not keep any more are
-// skipped: the receiver sees it by their sequence.
-func (d *Deliverer) page(ctx context.Context, after Place, rights booking.SystemRights, limit int) (*Page, error) {
+// skipped: the receiver sees it by their sequence. It returns errOutdated if the database does not
+// know the place of the webhook.
+func (d *Deliverer) page(ctx context.Context, w *Served, rights booking.SystemRights, limit int) (*Page, error) {
 	ends, err := d.store.Ends(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the ends of the feed: %w", err)
 	}
-	found, err := d.store.Events(ctx, rights, after, limit)
+	found, err := d.store.Events(ctx, rights, w.Sent, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the events: %w", err)
 	}
-	page := newPage(found, after, ends.Last, limit)
+	// After the events are read, as look does.
+	known, err := d.store.IsWebhookPlace(ctx, w.Guid, w.Sent)
+	if err != nil {
+		return nil, fmt.Errorf("look for the place of a webhook: %w", err)
+	}
+	if !known {
+		return nil, errOutdated
+	}
+	page := newPage(found, w.Sent, ends.Last, limit)
 	return &page, nil
 }
 

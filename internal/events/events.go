@@ -63,6 +63,11 @@ func (p Place) after(other Place) bool {
 		p.RecordedAt.Equal(other.RecordedAt) && p.Position > other.Position
 }
 
+// equal reports whether two places are the same.
+func (p Place) equal(other Place) bool {
+	return p.Position == other.Position && p.RecordedAt.Equal(other.RecordedAt)
+}
+
 // Ends are the ends of the feed.
 type Ends struct {
 	Last    Place

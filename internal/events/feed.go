@@ -111,7 +111,7 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 	var after Place
 	if request.After != nil {
 		after = *request.After
-		known, err := f.isKnown(ctx, after, ends)
+		known, err := isKnown(ctx, f.store, after, ends)
 		if err != nil {
 			return Page{}, err
 		}
@@ -133,15 +133,14 @@ func (f *Feed) read(ctx context.Context, request Request) (Page, error) {
 // isKnown reports whether a reader who has read up to a place misses nothing if it goes on there.
 // All places that it can have are those of events. One that is none any more is from before the
 // first kept event, or the database that gave it was replaced by an older one.
-func (f *Feed) isKnown(ctx context.Context, after Place, ends Ends) (bool, error) {
+func isKnown(ctx context.Context, store Store, after Place, ends Ends) (bool, error) {
 	switch {
 	case after.Position < ends.Dropped:
 		return false, nil
-	case after.Position == ends.Dropped,
-		after.Position == ends.Last.Position && after.RecordedAt.Equal(ends.Last.RecordedAt):
+	case after.Position == ends.Dropped, after.equal(ends.Last):
 		return true, nil
 	}
-	known, err := f.store.IsPlace(ctx, after)
+	known, err := store.IsPlace(ctx, after)
 	if err != nil {
 		return false, fmt.Errorf("look for a place in the feed: %w", err)
 	}

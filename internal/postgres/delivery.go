@@ -94,6 +94,12 @@ func (s *Store) WaitingEvents(
 	return waiting, dropped, nil
 }
 
+// IsWebhookPlace implements events.DeliveryStore.
+func (s *Store) IsWebhookPlace(ctx context.Context, webhook uuid.UUID, place events.Place) (bool, error) {
+	found, err := db.New(s.pool).WebhookIsPlace(ctx, place.RecordedAt, place.Position, webhook)
+	return found, interpretError(err)
+}
+
 // Settle implements events.DeliveryStore.
 func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error {
 	_, err := write(ctx, s, func(t *tx) (struct{}, error) {
@@ -107,7 +113,8 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 		}
 		// Locked, none of them is deleted or changed by its client application meanwhile.
 		rows(t, t.WebhooksLock(ctx, [][]uuid.UUID{guids}).Query, func([]uuid.UUID) error { return nil })
-		t.settle(results)
+		var advanced []uuid.UUID
+		t.settle(results, &advanced)
 		var waiting map[uuid.UUID]db.WebhookWaitingRow
 		if len(changed) > 0 {
 			rows(t, t.WebhookWaiting(ctx, [][]uuid.UUID{changed}).Query, func(found []db.WebhookWaitingRow) error {
@@ -119,6 +126,9 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 			return struct{}{}, err
 		}
 		for _, result := range results {
+			if !slices.Contains(advanced, result.Guid) {
+				result.Revision = 0
+			}
 			if slices.Contains(changed, result.Guid) {
 				state := waiting[result.Guid]
 				result.Waiting, result.NextDue = int(state.Waiting), nilIfZero(state.NextAt)
@@ -129,11 +139,12 @@ func (s *Store) Settle(ctx context.Context, results []*events.Settlement) error 
 	return err
 }
 
-// settle queues the statements that write the results of serving webhooks.
-func (t *tx) settle(results []*events.Settlement) {
+// settle queues the statements that write the results of serving webhooks. advanced gets those
+// whose places are written.
+func (t *tx) settle(results []*events.Settlement, advanced *[]uuid.UUID) {
 	var (
 		settled  db.WebhooksSettleParams
-		advanced db.WebhooksAdvanceParams
+		places   db.WebhooksAdvanceParams
 		due      []db.WebhookRetriesDueParams
 		done     []db.WebhookRetryDeleteParams
 		later    []db.WebhookRetryPutParams
@@ -142,10 +153,10 @@ func (t *tx) settle(results []*events.Settlement) {
 	for _, result := range results {
 		settled.Guids = append(settled.Guids, result.Guid)
 		settled.Revisions = append(settled.Revisions, result.Revision)
-		advanced.StoredAt = append(advanced.StoredAt, result.Stored.RecordedAt)
-		advanced.StoredPositions = append(advanced.StoredPositions, result.Stored.Position)
-		advanced.RecordedAt = append(advanced.RecordedAt, result.Sent.RecordedAt)
-		advanced.Positions = append(advanced.Positions, result.Sent.Position)
+		places.StoredAt = append(places.StoredAt, result.Stored.RecordedAt)
+		places.StoredPositions = append(places.StoredPositions, result.Stored.Position)
+		places.RecordedAt = append(places.RecordedAt, result.Sent.RecordedAt)
+		places.Positions = append(places.Positions, result.Sent.Position)
 		settled.Failures = append(settled.Failures, int32(result.Failures))
 		settled.FailingSince = append(settled.FailingSince, zeroIfNil(result.FailingSince))
 		settled.NextAt = append(settled.NextAt, zeroIfNil(result.NextAt))
@@ -177,9 +188,12 @@ func (t *tx) settle(results []*events.Settlement) {
 			attempts.Milliseconds = append(attempts.Milliseconds, int32(a.Took.Milliseconds()))
 		}
 	}
-	advanced.Guids = settled.Guids
+	places.Guids = settled.Guids
 	exec(t, t.WebhooksSettle(t.ctx, []db.WebhooksSettleParams{settled}).Exec)
-	exec(t, t.WebhooksAdvance(t.ctx, []db.WebhooksAdvanceParams{advanced}).Exec)
+	rows(t, t.WebhooksAdvance(t.ctx, []db.WebhooksAdvanceParams{places}).Query, func(found []uuid.UUID) error {
+		*advanced = found
+		return nil
+	})
 	exec(t, t.WebhookRetriesDue(t.ctx, due).Exec)
 	exec(t, t.WebhookRetryDelete(t.ctx, done).Exec)
 	exec(t, t.WebhookRetryPut(t.ctx, later).Exec)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,13 +98,13 @@ func (d *delivery) respondAs(respond func(*events.Event) events.Outcome) {
 	d.respond = respond
 }
 
-// happen records events of different visits.
+// happen records events of different visits, or those that wait already.
 func (d *delivery) happen(count int) {
 	d.t.Helper()
 	for range count {
 		d.exec(addEvent, d.to, d.clock(), uuid.New(), 1)
 	}
-	_, err := d.store.Record(d.t.Context(), d.clock(), count)
+	_, err := d.store.Record(d.t.Context(), d.clock(), max(count, 1))
 	require.NoError(d.t, err)
 }
 
@@ -229,6 +230,170 @@ func TestFeedIsRestored(t *testing.T) {
 	d.advance(time.Minute)
 	d.happen(1)
 	d.waitFor(1, 2, 2, 3)
+}
+
+// gated is a store whose feed cannot be read while it is locked.
+type gated struct {
+	*Store
+
+	sync.RWMutex
+}
+
+func (g *gated) Ends(ctx context.Context) (events.Ends, error) {
+	g.RLock()
+	defer g.RUnlock()
+	return g.Store.Ends(ctx)
+}
+
+// Promise: no event is skipped if the database was restored, or has failed over and lost commits,
+// and the clock of who records events then is behind. New events then have places before those that
+// were sent already. This holds also for a webhook that is served meanwhile.
+func TestFeedIsRestoredAndClockIsBehind(t *testing.T) {
+	t.Parallel()
+	for _, serving := range []bool{false, true} {
+		d := newDelivery(t)
+		store := &gated{Store: d.store}
+		d.deliver(store)
+		d.happen(1)
+		d.waitFor(1)
+		d.waitForPlace(1)
+		served := make(chan struct{})
+		if serving {
+			d.respondAs(func(*events.Event) events.Outcome {
+				<-served
+				return events.Delivered
+			})
+		}
+		d.advance(10 * time.Second)
+		d.happen(1)
+		d.waitFor(1, 2)
+		if !serving {
+			d.waitForPlace(2)
+		}
+		store.Lock()
+		d.respondAs(nil)
+		d.exec(restoreFeed)
+		d.exec(`UPDATE webhook w SET recorded_at = r.recorded_at, position = r.position FROM event_recorder r`)
+		d.advance(-5 * time.Second)
+		d.happen(1) // before the place that was seen
+		d.advance(10 * time.Second)
+		d.happen(1) // after it
+		store.Unlock()
+		close(served)
+		d.waitFor(1, 2, 2, 3)
+		d.waitForPlace(3)
+	}
+}
+
+// halted is a store that halts a courier that is to send events again, before it reads new ones.
+type halted struct {
+	*Store
+
+	looks   atomic.Int64  // at the end of the feed
+	reached chan struct{} // closed when a courier has halted
+	resume  chan struct{}
+	once    sync.Once
+}
+
+func (h *halted) Ends(ctx context.Context) (events.Ends, error) {
+	h.looks.Add(1)
+	return h.Store.Ends(ctx)
+}
+
+func (h *halted) WaitingEvents(
+	ctx context.Context, webhook uuid.UUID, due time.Time, most int,
+) ([]events.WaitingEvent, []events.Done, error) {
+	waiting, dropped, err := h.Store.WaitingEvents(ctx, webhook, due, most)
+	h.once.Do(func() {
+		close(h.reached)
+		<-h.resume
+	})
+	return waiting, dropped, err
+}
+
+// Promise: the same for a webhook that is about to read the feed after a place that is not stored.
+func TestFeedIsRestoredBeforeItIsRead(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.webhook.Types = []events.Type{events.AppointmentBooked}
+	d.put()
+	store := &halted{Store: d.store, reached: make(chan struct{}), resume: make(chan struct{})}
+	d.respondAs(failAll)
+	d.deliver(store)
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 })
+	d.advance(2 * time.Second)
+	d.exec(`INSERT INTO event_outbox (lpu_guid, type, at, version) VALUES ($1, 'schedule.changed', $2, 1)`, d.to, moment)
+	d.happen(0)
+	looks := store.looks.Load()
+	require.Eventually(t, func() bool { return store.looks.Load() >= looks+3 }, 15*time.Second, 5*time.Millisecond)
+	d.respondAs(nil)
+	d.advance(8 * time.Second) // the first event is due
+	<-store.reached
+	d.exec(restoreFeed)
+	d.advance(-9 * time.Second)
+	d.happen(1) // before the place that was seen
+	d.advance(10 * time.Second)
+	d.happen(1) // after it
+	close(store.resume)
+	d.waitFor(1, 1, 2, 3)
+	d.waitForPlace(3)
+}
+
+// Promise: no place is stored whose event the database has lost, and the webhook is read again.
+func TestPlaceOfLostEventIsNotStored(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.happen(1)
+	served, err := d.store.ServedWebhook(t.Context(), d.webhook.Guid, d.clock())
+	require.NoError(t, err)
+	lost := events.Settlement{Served: *served}
+	lost.Sent.RecordedAt, lost.Sent.Position = moment, moment.UnixMicro()+2
+	require.NoError(t, d.store.Settle(t.Context(), []*events.Settlement{&lost}))
+	require.Zero(t, lost.Revision)
+	found, err := d.store.ServedWebhook(t.Context(), d.webhook.Guid, d.clock())
+	require.NoError(t, err)
+	require.Equal(t, served, found)
+}
+
+// Promise: if the database has lost what was stored last, which a crash can do as these commits do
+// not wait for the disk, the deliverer goes on from what is stored.
+func TestSettlementIsLost(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitForPlace(1)
+	d.happen(1)
+	d.waitForPlace(2)
+	d.exec(`UPDATE webhook w SET recorded_at = e.recorded_at, position = e.position FROM event e WHERE e.sequence = 1`)
+	d.happen(1)
+	d.waitFor(1, 2, 2, 3, 3)
+	d.waitForPlace(3)
+}
+
+// Promise: the same for an event that waits for being sent again.
+func TestWaitingEventIsLost(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.respondAs(failAll)
+	d.deliver(d.store)
+	d.happen(1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 1 })
+	d.exec(`WITH lost AS (DELETE FROM webhook_retry) UPDATE webhook SET recorded_at = '1970-01-01Z', position = 0`)
+	d.respondAs(nil)
+	d.advance(time.Minute)
+	d.waitFor(1, 1)
+	d.waitForPlace(1)
+}
+
+// waitForPlace waits until the stored place of the webhook is that of an event.
+func (d *delivery) waitForPlace(sequence int64) {
+	d.t.Helper()
+	require.Eventually(d.t, func() bool {
+		return d.count(`SELECT count(*) FROM webhook JOIN event USING (recorded_at, position) WHERE sequence = $1`,
+			sequence) == 1
+	}, 15*time.Second, 5*time.Millisecond)
 }
 
 // Promise: a webhook that is deleted and added again at once is a new one.

@@ -70,6 +70,8 @@ var fanOut = map[string]string{
 	"RetentionClaim":            "a sweep",
 	"WebhookAttemptSweep":       "a sweep",
 	"WebhookBacklog":            "a metric, read twice a minute by each instance",
+	"WebhookIsPlace":            "where a webhook goes on",
+	"WebhooksAdvance":           "the deliverer, of which there is one",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
