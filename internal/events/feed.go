@@ -81,8 +81,7 @@ func (f *Feed) Read(ctx context.Context, request Request) (Page, error) {
 			return page, err
 		}
 		select {
-		case <-waiting.news:
-			request.After = &page.Next
+		case <-waiting.news: // read again from the caller's place: that of the page may be lost by now
 		case <-end.C:
 			return page, nil
 		case <-f.stopped:
@@ -205,7 +204,7 @@ func (f *Feed) record(ctx context.Context) error {
 }
 
 // wake wakes the readers whose institutions have events after a place, and returns the place up to
-// which it has looked. Without a place it wakes all.
+// which it has looked. Without a place, or if the database has lost it, it wakes all.
 func (f *Feed) wake(ctx context.Context, after *Place) (*Place, error) {
 	f.mu.Lock()
 	waiting := len(f.readers)
@@ -217,16 +216,21 @@ func (f *Feed) wake(ctx context.Context, after *Place) (*Place, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // Run logs it
 	}
-	if after != nil && ends.Last.Position == after.Position {
+	if after != nil && ends.Last.equal(*after) {
 		return after, nil
 	}
+	everybody := after == nil
 	var news []Event
 	if after != nil {
 		if news, err = f.store.Events(ctx, booking.SystemRights{EveryLpu: true}, *after, maxNews); err != nil {
 			return nil, err //nolint:wrapcheck // Run logs it
 		}
+		known, err := isKnown(ctx, f.store, *after, ends)
+		if err != nil {
+			return nil, err
+		}
+		everybody = !known || len(news) == maxNews
 	}
-	everybody := after == nil || len(news) == maxNews
 	lpus := map[uuid.UUID]bool{}
 	for i := range news {
 		lpus[news[i].Lpu] = true

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -232,19 +231,6 @@ func TestFeedIsRestored(t *testing.T) {
 	d.waitFor(1, 2, 2, 3)
 }
 
-// gated is a store whose feed cannot be read while it is locked.
-type gated struct {
-	*Store
-
-	sync.RWMutex
-}
-
-func (g *gated) Ends(ctx context.Context) (events.Ends, error) {
-	g.RLock()
-	defer g.RUnlock()
-	return g.Store.Ends(ctx)
-}
-
 // Promise: no event is skipped if the database was restored, or has failed over and lost commits,
 // and the clock of who records events then is behind. New events then have places before those that
 // were sent already. This holds also for a webhook that is served meanwhile.
@@ -287,17 +273,11 @@ func TestFeedIsRestoredAndClockIsBehind(t *testing.T) {
 
 // halted is a store that halts a courier that is to send events again, before it reads new ones.
 type halted struct {
-	*Store
+	*gated
 
-	looks   atomic.Int64  // at the end of the feed
 	reached chan struct{} // closed when a courier has halted
 	resume  chan struct{}
 	once    sync.Once
-}
-
-func (h *halted) Ends(ctx context.Context) (events.Ends, error) {
-	h.looks.Add(1)
-	return h.Store.Ends(ctx)
 }
 
 func (h *halted) WaitingEvents(
@@ -317,7 +297,7 @@ func TestFeedIsRestoredBeforeItIsRead(t *testing.T) {
 	d := newDelivery(t)
 	d.webhook.Types = []events.Type{events.AppointmentBooked}
 	d.put()
-	store := &halted{Store: d.store, reached: make(chan struct{}), resume: make(chan struct{})}
+	store := &halted{gated: &gated{Store: d.store}, reached: make(chan struct{}), resume: make(chan struct{})}
 	d.respondAs(failAll)
 	d.deliver(store)
 	d.happen(1)
@@ -325,8 +305,7 @@ func TestFeedIsRestoredBeforeItIsRead(t *testing.T) {
 	d.advance(2 * time.Second)
 	d.exec(`INSERT INTO event_outbox (lpu_guid, type, at, version) VALUES ($1, 'schedule.changed', $2, 1)`, d.to, moment)
 	d.happen(0)
-	looks := store.looks.Load()
-	require.Eventually(t, func() bool { return store.looks.Load() >= looks+3 }, 15*time.Second, 5*time.Millisecond)
+	store.waitForLook(t)
 	d.respondAs(nil)
 	d.advance(8 * time.Second) // the first event is due
 	<-store.reached

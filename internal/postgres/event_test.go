@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,6 +230,75 @@ func TestReaderOfLostEvents(t *testing.T) {
 		}
 		happen()
 	}
+}
+
+// gated is a store whose feed cannot be read while it is locked.
+type gated struct {
+	*Store
+
+	sync.RWMutex
+
+	looks atomic.Int64 // at the end of the feed
+}
+
+func (g *gated) Ends(ctx context.Context) (events.Ends, error) {
+	g.RLock()
+	defer g.RUnlock()
+	g.looks.Add(1)
+	return g.Store.Ends(ctx)
+}
+
+// waitForLook waits until the one who looks for events has done so again, even if a reader that
+// began meanwhile looks as well, and once more when it is woken.
+func (g *gated) waitForLook(t *testing.T) {
+	t.Helper()
+	looks := g.looks.Load()
+	require.Eventually(t, func() bool { return g.looks.Load() >= looks+5 }, 15*time.Second, 5*time.Millisecond)
+}
+
+// Promise: a reader that waits is woken also by an event whose place is before those of events that
+// were seen, and that the database has lost: it was restored, and the clock is behind. If the place
+// that it has asked for is not lost, it goes on there.
+func TestReaderWaitsWhileFeedIsRestored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := &gated{Store: w.store()}
+	for i := range 2 {
+		w.exec(addEvent, w.to, moment, uuid.New(), 1)
+		_, err := store.Record(t.Context(), moment.Add(time.Duration(i)*10*time.Second), 10)
+		require.NoError(t, err)
+	}
+	first, err := store.Store.Events(t.Context(), everywhere, events.Place{}, 1)
+	require.NoError(t, err)
+	feed := events.NewFeed(store, func() time.Time { return moment.Add(5 * time.Second) })
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { feed.Run(ctx, slog.New(slog.DiscardHandler)) })
+	defer running.Wait()
+	defer cancel()
+
+	var page events.Page
+	var readErr error
+	read := make(chan struct{})
+	running.Go(func() {
+		defer close(read)
+		page, readErr = feed.Read(ctx, events.Request{
+			Rights: booking.SystemRights{Lpus: []uuid.UUID{w.from}}, After: &first[0].Place, Limit: 10,
+			Wait: 20 * time.Second,
+		})
+	})
+	store.waitForLook(t)
+	store.Lock()
+	w.exec(restoreFeed)
+	w.exec(addEvent, w.from, moment, uuid.New(), 1)
+	require.Eventually(t, func() bool { // the feed records it, too, unless it waits for the lock
+		_, err := store.Record(t.Context(), moment.Add(5*time.Second), 10)
+		return err == nil && w.count(`SELECT count(*) FROM event_outbox`) == 0
+	}, 15*time.Second, 5*time.Millisecond)
+	store.Unlock()
+	<-read
+	require.NoError(t, readErr)
+	require.Len(t, page.Events, 1)
 }
 
 // Promise: the feed is read in the order of an index, from the day of the place on, so that a
