@@ -576,7 +576,7 @@ func (s *scenarios) addWebhooks() {
 	add("webhook_keys", "listWebhookKeys", http.MethodGet, demo+"/keys", "")
 	add("webhook_keys_replaced", "addWebhookKey", http.MethodPost, demo+"/keys", "")
 	add("deliveries", "listDeliveries", http.MethodGet, demo+"/deliveries", "")
-	add("redelivery", "redeliver", http.MethodPost, demo+"/redelivery", `{"EventIds": ["1"]}`)
+	add("redelivery", "redeliver", http.MethodPost, demo+"/redelivery", `{"EventIds": ["1566291600087416"]}`)
 	add("webhook_deleted", "deleteWebhook", http.MethodDelete, webhookPath(unknownNumber), "")
 }
 

@@ -74,9 +74,9 @@ func receiveEvents(t *testing.T, module *userModule) {
 	original := readDeliveries(t)[0].Body
 	moved := func(id, version string) string {
 		return strings.NewReplacer(
-			`"1042"`, `"`+id+`"`, ".booked", ".moved", `"version":1`, `"version":`+version).Replace(original)
+			`"1566291600087416"`, `"`+id+`"`, ".booked", ".moved", `"version":1`, `"version":`+version).Replace(original)
 	}
-	newest, stale := moved("1043", "3"), moved("1044", "2")
+	newest, stale := moved("1566291600087417", "3"), moved("1566291600087418", "2")
 	visit := "df554d5b-40d4-4946-bb99-b8db15c87b70"
 
 	for _, run := range []struct{ signed, forged, printed []string }{
@@ -98,11 +98,11 @@ func receiveEvents(t *testing.T, module *userModule) {
 
 	// It may write no file, as if the disk was full.
 	full := startReceiver(t, module, "sh", "-c", "ulimit -f 0; exec bin/receive")
-	lost := moved("1045", "4")
+	lost := moved("1566291600087419", "4")
 	require.Equal(t, http.StatusInternalServerError, full.send(lost, lost))
 	printed, logged := full.end()
 	require.Empty(t, printed)
-	require.Regexp(t, `store event 1045: write received\.ndjson: .+`, logged)
+	require.Regexp(t, `store event 1566291600087419: write received\.ndjson: .+`, logged)
 }
 
 const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -282,7 +282,7 @@ func (g *generator) sendRare() {
 		"moveAppointment": {"appointmentguid": demoBooked, "slotid": json.Number(freeCell)},
 		"putAttendance":   {"lpuguid": demoLpu, "appointmentguid": demoAttended, "attendance": "arrived"},
 		"putWebhook":      {"webhookguid": demoWebhook, "url": "https://clinic.example/talon"},
-		"redeliver":       {"webhookguid": demoWebhook, "eventids": "1"},
+		"redeliver":       {"webhookguid": demoWebhook, "eventids": "1566291600087416"},
 		"putVisitSlot": {
 			"lpuguid": demoLpu, "appointmentguid": demoReassigned, "slotid": json.Number(reassignedTo),
 			"version": json.Number("1"),

@@ -70,7 +70,7 @@ CROSS JOIN LATERAL (
 INSERT INTO webhook_key (webhook_guid, number, created_at, secret, seed) OVERRIDING SYSTEM VALUE
 SELECT guid, -1, created_at, sha256(guid::text::bytea), sha256(url::bytea) FROM webhook WHERE guid < pg_temp.demo_guid('0010', 100);
 INSERT INTO webhook_attempt (webhook_guid, number, at, position, recorded_at, type, attempt, outcome, http_status, milliseconds) OVERRIDING SYSTEM VALUE
-SELECT w.guid, a.number - 3, now - a.ago, 1, now, 'schedule.changed', a.number, a.outcome, a.status, a.milliseconds
+SELECT w.guid, a.number - 3, now - a.ago, 1566291600087416, now, 'appointment.booked', a.number, a.outcome, a.status, a.milliseconds
 FROM (SELECT current_setting('talon.demo_now')::timestamptz AS now) demo
 CROSS JOIN LATERAL (VALUES
     (1, 'timeout', NULL, 10000, interval '15 seconds'),

@@ -1653,7 +1653,7 @@ type Day = openapi_types.Date
 type Delivery struct {
 	// EventID `id` of the event.
 	//
-	// Example: 1042
+	// Example: 1566291600087416
 	EventID string `json:"eventId"`
 
 	// Type Type of the event.
@@ -1818,7 +1818,7 @@ type Event struct {
 
 	// ID Unique in the region, always the same for the event.
 	//
-	// Example: 1042
+	// Example: 1566291600087416
 	ID string `json:"id"`
 
 	// Source The institution that the event is for.
@@ -1892,7 +1892,7 @@ type EventPage struct {
 
 	// Next `after` of the next request.
 	//
-	// Example: eyJhdCI6MTU2NjI5MTYwMDAwMDAwMCwibiI6MTA0Mn0
+	// Example: eyJhdCI6MTU2NjI5MTYwMDA4NzQxNSwibiI6MTU2NjI5MTYwMDA4NzQxNn0
 	Next string `json:"next"`
 
 	// More Whether more events follow already.
@@ -2780,7 +2780,7 @@ type ReceiptRequestStatus string
 type RedeliveryRequest struct {
 	// EventIds `id` of events in the log.
 	//
-	// Example: ["1042"]
+	// Example: ["1566291600087416"]
 	EventIds *[]string `json:"EventIds,omitempty"`
 
 	// Since All events recorded at this time or later. At most 30 days ago, when the feed begins, and not in the future.

@@ -140,7 +140,7 @@ test('Promise: receive.ts accepts signed events only, and prints each once, also
     type: 'appointment.moved',
     data: { ...original.data, version },
   });
-  const [newest, stale] = [moved('1043', 3), moved('1044', 2)];
+  const [newest, stale] = [moved('1566291600087417', 3), moved('1566291600087418', 2)];
 
   const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
   const library = new Webhook(secret);

@@ -29,7 +29,7 @@ const resultOf = async (/** @type {Delivery} */ { keys, now, body }, /** @type {
   try {
     const delivery = { headers, body: encode ? new TextEncoder().encode(body) : body };
     const event = await verifyWebhook(delivery, keys, { now: () => now * 1000 });
-    assert.equal(event.id, '1042');
+    assert.equal(event.id, '1566291600087416');
     assert.equal(event.data.lpuGuid, '4cb4f1c8-386d-410d-ac5d-fa232bd2afb9');
     return 'valid';
   } catch (error) {
@@ -90,9 +90,9 @@ test('Promise: the SDK and the library of Standard Webhooks agree about HMAC sig
   const library = new Webhook(secret);
   const { body } = first;
   const signedAt = (/** @type {Date} */ at) => ({
-    'webhook-id': '1042',
+    'webhook-id': '1566291600087416',
     'webhook-timestamp': String(Math.floor(at.getTime() / 1000)),
-    'webhook-signature': library.sign('1042', at, body),
+    'webhook-signature': library.sign('1566291600087416', at, body),
   });
   const now = new Date();
   assert.equal((await verifyWebhook({ body, headers: signedAt(now) }, secret)).type, 'appointment.booked');
