@@ -45,6 +45,9 @@ const (
 	GiveUp = 3 * 24 * time.Hour
 	// AttemptTimeout is how long a receiver may take to respond.
 	AttemptTimeout = 10 * time.Second
+	// stopTimeout is how long it may take when the instance stops: most respond within it, and
+	// another instance waits to become the deliverer.
+	stopTimeout = time.Second
 	// settleTimeout bounds the storing of a result.
 	settleTimeout = 10 * time.Second
 )
@@ -185,7 +188,8 @@ func NewDeliverer(store DeliveryStore, sender Sender, now func() time.Time) *Del
 	}
 }
 
-// Run sends events until ctx is done. Then it waits for attempts that run.
+// Run sends events until ctx is done. Then it waits a second for the attempts that run. The events
+// of those that it gives up are sent again by the next deliverer.
 func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 	var settled sync.WaitGroup
 	settled.Go(func() { d.settle(context.WithoutCancel(ctx)) })

@@ -175,6 +175,9 @@ func (d *Deliverer) send(ctx context.Context, result *Settlement, items []item) 
 				if err := d.attempt(ctx, result.URL, one, keys); err != nil {
 					return err
 				}
+				if !one.sent {
+					return nil // the instance stops
+				}
 				mu.Lock()
 				result.count(&one.attempt)
 				mu.Unlock()
@@ -209,14 +212,19 @@ func bySubject(items []item) [][]*item {
 	return groups
 }
 
-// attempt sends an event, to the end also if the instance stops meanwhile.
+// attempt sends an event. If the instance stops and the receiver does not respond soon, it gives
+// up, and the event counts as not sent.
 func (d *Deliverer) attempt(ctx context.Context, url string, one *item, keys []SigningKey) error {
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), AttemptTimeout)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopTimeout, cancel) })()
 	at, began := d.now(), time.Now()
 	outcome, status, err := d.sender.Send(limited, url, &one.Event, keys)
 	if err != nil {
 		return fmt.Errorf("send event %d: %w", one.Event.Position, err)
+	}
+	if outcome != Delivered && errors.Is(limited.Err(), context.Canceled) {
+		return nil
 	}
 	one.sent = true
 	one.attempt = Attempt{

@@ -27,6 +27,7 @@ type delivery struct {
 	mu      sync.Mutex
 	now     time.Time
 	respond func(*events.Event) events.Outcome // nil: delivered
+	hangs   bool                               // the receiver does not respond
 	got     []int64                            // sequences of the events that were sent, with whatever outcome
 	urls    []string                           // to which
 }
@@ -53,25 +54,31 @@ func (d *delivery) put() {
 	require.NoError(d.t, err)
 }
 
-// deliver runs a deliverer until the test ends.
-func (d *delivery) deliver(store events.DeliveryStore) {
+// deliver runs a deliverer until stop is called, or the test ends. stop waits for its end.
+func (d *delivery) deliver(store events.DeliveryStore) (stop func()) {
 	ctx, cancel := context.WithCancel(d.t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { events.NewDeliverer(store, d, d.clock).Run(ctx, slog.New(slog.DiscardHandler)) })
-	d.t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		running.Wait()
-	})
+	}
+	d.t.Cleanup(stop)
+	return stop
 }
 
 // Send implements events.Sender.
 func (d *delivery) Send(
-	_ context.Context, url string, event *events.Event, _ []events.SigningKey,
+	ctx context.Context, url string, event *events.Event, _ []events.SigningKey,
 ) (events.Outcome, int, error) {
 	d.mu.Lock()
 	d.got, d.urls = append(d.got, event.Sequence), append(d.urls, url)
-	respond := d.respond
+	respond, hangs := d.respond, d.hangs
 	d.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return events.Unreachable, 0, nil
+	}
 	if respond == nil {
 		return events.Delivered, 200, nil
 	}
@@ -225,6 +232,7 @@ func TestFeedIsRestored(t *testing.T) {
 	d.deliver(d.store)
 	d.happen(3)
 	d.waitFor(1, 2, 3)
+	d.waitForPlace(3)
 	d.exec(restoreFeed)
 	d.advance(time.Minute)
 	d.happen(1)
@@ -482,6 +490,46 @@ func (d *delivery) otherDeliver() {
 	before := d.sent()
 	d.exec(`UPDATE webhook_deliverer SET until = '1970-01-01Z'`)
 	d.waitFor(append([]int64{1}, before...)...)
+}
+
+// Promise: an instance that stops does not wait for a receiver that does not respond. The event is
+// sent again by the next deliverer, which can follow at once, and is not counted as failed.
+func TestDelivererStopsWhileReceiverHangs(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.hangs = true
+	stop := d.deliver(d.store)
+	d.happen(1)
+	d.waitFor(1)
+	began := time.Now()
+	stop()
+	require.Less(t, time.Since(began), events.AttemptTimeout/2)
+	require.Zero(t, d.count(`SELECT count(*) FROM webhook_deliverer WHERE until > $1`, time.Now()))
+	require.Zero(t, d.count(`SELECT count(*) FROM webhook_attempt`))
+	d.waitUntil(func(w *events.Webhook) bool { return w.Failures == 0 && w.Waiting == 1 })
+	d.hangs = false
+	d.deliver(d.store)
+	d.waitFor(1, 1)
+	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
+}
+
+// Promise: an instance that stops waits for a receiver that responds in time, so that the event is
+// not sent again.
+func TestDelivererStopsWhileReceiverResponds(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	respond := make(chan struct{})
+	d.respondAs(func(*events.Event) events.Outcome {
+		<-respond
+		return events.Delivered
+	})
+	stop := d.deliver(d.store)
+	d.happen(1)
+	d.waitFor(1)
+	go close(respond)
+	stop()
+	require.Equal(t, 1, d.count(`SELECT count(*) FROM webhook_attempt WHERE outcome = 'delivered'`))
+	d.waitForPlace(1)
 }
 
 // Promise: webhooks that are added at the same time do not exceed the limit.
