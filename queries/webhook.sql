@@ -48,6 +48,13 @@ DELETE FROM webhook_key WHERE webhook_guid = @webhook_guid;
 -- name: WebhookRetriesDelete :batchexec
 DELETE FROM webhook_retry WHERE webhook_guid = @webhook_guid;
 
+-- name: WebhookAttemptsShorten :execrows
+-- Deletes the oldest attempts of a webhook, at most @most.
+DELETE FROM webhook_attempt d
+WHERE d.webhook_guid = @webhook_guid AND d.number = ANY(ARRAY(
+    SELECT a.number FROM webhook_attempt a WHERE a.webhook_guid = @webhook_guid ORDER BY a.number LIMIT @most
+));
+
 -- name: WebhookAttemptsDelete :batchexec
 DELETE FROM webhook_attempt WHERE webhook_guid = @webhook_guid;
 

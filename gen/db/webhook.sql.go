@@ -102,6 +102,27 @@ func (q *Queries) WebhookAttemptSweep(ctx context.Context, forgotten time.Time, 
 	return result.RowsAffected(), nil
 }
 
+const webhookAttemptsShorten = `-- name: WebhookAttemptsShorten :execrows
+DELETE FROM webhook_attempt d
+WHERE d.webhook_guid = $1 AND d.number = ANY(ARRAY(
+    SELECT a.number FROM webhook_attempt a WHERE a.webhook_guid = $1 ORDER BY a.number LIMIT $2
+))
+`
+
+// Deletes the oldest attempts of a webhook, at most @most.
+//
+//	DELETE FROM webhook_attempt d
+//	WHERE d.webhook_guid = $1 AND d.number = ANY(ARRAY(
+//	    SELECT a.number FROM webhook_attempt a WHERE a.webhook_guid = $1 ORDER BY a.number LIMIT $2
+//	))
+func (q *Queries) WebhookAttemptsShorten(ctx context.Context, webhookGuid uuid.UUID, most int32) (int64, error) {
+	result, err := q.db.Exec(ctx, webhookAttemptsShorten, webhookGuid, most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const webhookBacklog = `-- name: WebhookBacklog :one
 SELECT count(*) AS waiting, coalesce(min(r.since), $1)::timestamptz AS oldest,
     (SELECT count(*) FROM webhook w WHERE w.status = 'active' AND w.failures > 0) AS failing,

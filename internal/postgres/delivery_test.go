@@ -587,6 +587,29 @@ func TestRedeliveryDuringDelivery(t *testing.T) {
 	d.waitUntil(func(w *events.Webhook) bool { return w.Waiting == 0 })
 }
 
+// Promise: no transaction deletes more than 10,000 attempts with a webhook, however long its log.
+func TestWebhookWithALongLogIsDeleted(t *testing.T) {
+	t.Parallel()
+	d := newDelivery(t)
+	d.exec(`CREATE TABLE step (transaction xid8, deleted bigint);
+		CREATE FUNCTION step() RETURNS trigger LANGUAGE plpgsql AS
+			$$BEGIN INSERT INTO step SELECT pg_current_xact_id(), count(*) FROM gone; RETURN NULL; END$$;
+		CREATE TRIGGER step AFTER DELETE ON webhook_attempt REFERENCING OLD TABLE AS gone EXECUTE FUNCTION step()`)
+	const attempts = 25_000
+	d.exec(`INSERT INTO webhook_attempt (webhook_guid, at, position, recorded_at, type, attempt, outcome, milliseconds)
+		SELECT CASE WHEN n = 0 THEN gen_random_uuid() ELSE $1 END, $2, n, $2, 'appointment.booked', 1, 'rejected', 1
+		FROM generate_series(0, $3::integer) n`,
+		d.webhook.Guid, moment, attempts)
+	require.NoError(t, d.store.DeleteWebhook(t.Context(), uuid.New(), d.webhook.Guid))
+	require.Equal(t, attempts+1, d.count(`SELECT count(*) FROM webhook_attempt`), "another client application's")
+	require.NoError(t, d.store.DeleteWebhook(t.Context(), d.webhook.Client, d.webhook.Guid))
+	require.Equal(t, 1, d.count(`SELECT count(*) FROM webhook_attempt`), "that of another webhook")
+	require.Zero(t, d.count(`SELECT count(*) FROM webhook`))
+	require.Equal(t, attempts, d.count(`SELECT sum(deleted) FROM step`))
+	require.Equal(t, 10_000, d.count(
+		`SELECT max(s.sum) FROM (SELECT sum(deleted) FROM step GROUP BY transaction) s`))
+}
+
 // Promise: attempts leave the log when they are too old, the oldest first, and no others.
 func TestOldAttemptsLeaveTheLog(t *testing.T) {
 	t.Parallel()

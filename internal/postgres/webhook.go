@@ -157,8 +157,21 @@ func byWebhook(found []db.WebhookWaitingRow) map[uuid.UUID]db.WebhookWaitingRow 
 	return waiting
 }
 
-// DeleteWebhook implements events.WebhookStore.
+// deleteAtOnce bounds the attempts that one transaction deletes with a webhook.
+const deleteAtOnce = 10_000
+
+// DeleteWebhook implements events.WebhookStore. A log of a week can have a million attempts, so it
+// is deleted before, in steps. If the time of the request ends, a repetition goes on.
 func (s *Store) DeleteWebhook(ctx context.Context, client, guid uuid.UUID) error {
+	_, err := db.New(s.pool).WebhookGet(ctx, guid, client)
+	if err != nil {
+		return interpretError(ignoreAbsent(err))
+	}
+	for deleted := int64(deleteAtOnce); deleted == deleteAtOnce; {
+		if deleted, err = db.New(s.pool).WebhookAttemptsShorten(ctx, guid, deleteAtOnce); err != nil {
+			return interpretError(err)
+		}
+	}
 	return s.changeWebhook(ctx, guid, func(t *tx, stored *db.Webhook) error {
 		if stored == nil || stored.ClientGuid != client {
 			return nil
