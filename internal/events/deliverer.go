@@ -48,8 +48,6 @@ const (
 	// stopTimeout is how long it may take when the instance stops: most respond within it, and
 	// another instance waits to become the deliverer.
 	stopTimeout = time.Second
-	// settleTimeout bounds the storing of a result.
-	settleTimeout = 10 * time.Second
 )
 
 // httpGone is the status with which a receiver ends a webhook.
@@ -209,7 +207,7 @@ func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 	}
 	close(d.results)
 	settled.Wait()
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), databaseTimeout)
 	defer cancel()
 	if err := d.store.ReleaseDelivery(release, d.instance, time.Now()); err != nil {
 		log.Warn("let another instance send events", "error", err)
@@ -219,19 +217,21 @@ func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 // step starts to serve the webhooks for which there is something to do.
 func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 	d.collect()
-	if err := d.hold(ctx); err != nil {
+	limited, cancel := context.WithTimeout(ctx, databaseTimeout)
+	defer cancel()
+	if err := d.hold(limited); err != nil {
 		return err
 	}
 	if !time.Now().Before(d.heldUntil) {
 		return nil // another instance serves them
 	}
-	news, err := d.look(ctx)
+	news, err := d.look(limited)
 	if err != nil {
 		return err
 	}
 	// After the news are read, so that nothing that happened after a change is sent as before it.
 	if news || !time.Now().Before(d.refreshAt) {
-		if err := d.refresh(ctx); err != nil {
+		if err := d.refresh(limited); err != nil {
 			return err
 		}
 	}
@@ -240,7 +240,7 @@ func (d *Deliverer) step(ctx context.Context, log *slog.Logger) error {
 		if d.running == maxServed || !c.due(now) {
 			continue
 		}
-		rights, err := d.rights(ctx, &c.Served)
+		rights, err := d.rights(limited, &c.Served)
 		if err != nil {
 			return err
 		}
@@ -480,7 +480,7 @@ func (d *Deliverer) settle(ctx context.Context) {
 		for i := range waiting {
 			results[i] = waiting[i].result
 		}
-		limited, cancel := context.WithTimeout(ctx, settleTimeout)
+		limited, cancel := context.WithTimeout(ctx, databaseTimeout)
 		err := d.store.Settle(limited, results)
 		cancel()
 		for i := range waiting {

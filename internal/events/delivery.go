@@ -30,7 +30,9 @@ func (d *Deliverer) serve(
 ) (more bool, _ error) {
 	broken := w.Failures >= breakAt
 	result := Settlement{Served: *w}
-	items, more, err := d.choose(ctx, &result, rights, fresh)
+	limited, cancel := context.WithTimeout(ctx, databaseTimeout)
+	items, more, err := d.choose(limited, &result, rights, fresh)
+	cancel()
 	if errors.Is(err, errOutdated) {
 		w.Revision = 0
 		return false, nil

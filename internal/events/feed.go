@@ -17,6 +17,8 @@ const (
 	// recordEvery is the interval at which an instance looks for events without a place, and for
 	// new ones that its readers wait for. It is most of the delay of an event.
 	recordEvery = 100 * time.Millisecond
+	// databaseTimeout bounds the work with a database that does not respond.
+	databaseTimeout = 10 * time.Second
 	// recordAgain is the pause after an error.
 	recordAgain = time.Second
 	// recordAtOnce bounds the events of one transaction of the recorder.
@@ -179,7 +181,9 @@ func (f *Feed) Run(ctx context.Context, log *slog.Logger) {
 		pause := recordEvery
 		err := f.record(ctx)
 		if err == nil {
-			last, err = f.wake(ctx, last)
+			limited, cancel := context.WithTimeout(ctx, databaseTimeout)
+			last, err = f.wake(limited, last)
+			cancel()
 		}
 		if err != nil && ctx.Err() == nil {
 			log.Log(ctx, booking.OutageLevel(err), "record events", "error", err)
@@ -196,7 +200,9 @@ func (f *Feed) Run(ctx context.Context, log *slog.Logger) {
 // record gives all waiting events their places.
 func (f *Feed) record(ctx context.Context) error {
 	for {
-		recorded, err := f.store.Record(ctx, f.now(), recordAtOnce)
+		limited, cancel := context.WithTimeout(ctx, databaseTimeout)
+		recorded, err := f.store.Record(limited, f.now(), recordAtOnce)
+		cancel()
 		if err != nil || recorded < recordAtOnce {
 			return err //nolint:wrapcheck // Run logs it
 		}

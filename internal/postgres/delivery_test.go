@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -530,6 +531,37 @@ func TestDelivererStopsWhileReceiverResponds(t *testing.T) {
 	stop()
 	require.Equal(t, 1, d.count(`SELECT count(*) FROM webhook_attempt WHERE outcome = 'delivered'`))
 	d.waitForPlace(1)
+}
+
+// mute is a store that gets no response when a webhook is about to read the feed, once.
+type mute struct {
+	*Store
+
+	hangs atomic.Bool
+}
+
+func (m *mute) IsWebhookPlace(ctx context.Context, webhook uuid.UUID, place events.Place) (bool, error) {
+	if m.hangs.CompareAndSwap(true, false) {
+		<-ctx.Done()
+		return false, ctx.Err()
+	}
+	return m.Store.IsWebhookPlace(ctx, webhook, place)
+}
+
+// Promise: a database that does not respond, because its machine is frozen or gone, holds up the
+// deliverer only for seconds, whether it looks for events or reads those of a webhook.
+func TestDatabaseHangsWhileEventsAreSent(t *testing.T) {
+	t.Parallel()
+	looking, reading := newDelivery(t), newDelivery(t)
+	gate, mute := &gated{Store: looking.store}, &mute{Store: reading.store}
+	gate.hangs.Store(true)
+	mute.hangs.Store(true)
+	looking.deliver(gate)
+	reading.deliver(mute)
+	for _, d := range []*delivery{looking, reading} {
+		d.happen(1)
+		require.Eventually(t, func() bool { return len(d.sent()) > 0 }, 30*time.Second, 5*time.Millisecond)
+	}
 }
 
 // Promise: webhooks that are added at the same time do not exceed the limit.

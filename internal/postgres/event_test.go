@@ -239,12 +239,17 @@ type gated struct {
 	sync.RWMutex
 
 	looks atomic.Int64 // at the end of the feed
+	hangs atomic.Bool  // the next look gets no response
 }
 
 func (g *gated) Ends(ctx context.Context) (events.Ends, error) {
 	g.RLock()
 	defer g.RUnlock()
 	g.looks.Add(1)
+	if g.hangs.CompareAndSwap(true, false) {
+		<-ctx.Done()
+		return events.Ends{}, ctx.Err()
+	}
 	return g.Store.Ends(ctx)
 }
 
@@ -299,6 +304,27 @@ func TestReaderWaitsWhileFeedIsRestored(t *testing.T) {
 	<-read
 	require.NoError(t, readErr)
 	require.Len(t, page.Events, 1)
+}
+
+// Promise: a database that does not respond, because its machine is frozen or gone, holds up the
+// recorder only for seconds.
+func TestDatabaseHangsWhileFeedWakes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := &gated{Store: w.store()}
+	feed := events.NewFeed(store, func() time.Time { return moment })
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { feed.Run(ctx, slog.New(slog.DiscardHandler)) })
+	running.Go(func() { _, _ = feed.Read(ctx, events.Request{Rights: everywhere, Wait: time.Minute, Limit: 1}) })
+	defer running.Wait()
+	defer cancel()
+	store.waitForLook(t)
+	store.hangs.Store(true)
+	require.Eventually(t, func() bool { return !store.hangs.Load() }, 15*time.Second, 5*time.Millisecond)
+	w.exec(addEvent, w.to, moment, uuid.New(), 1)
+	require.Eventually(t, func() bool { return w.count(`SELECT count(*) FROM event`) == 1 },
+		30*time.Second, 5*time.Millisecond)
 }
 
 // Promise: the feed is read in the order of an index, from the day of the place on, so that a
