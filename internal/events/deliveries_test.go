@@ -53,7 +53,8 @@ func TestDeliveries(t *testing.T) {
 
 const (
 	deliveryID   = "1566291600087416"
-	deliveryBody = `{"specversion":"1.0","id":"1566291600087416","source":"/lpus/4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",` +
+	deliveryBody = `{"specversion":"1.0","id":"1566291600087416",` +
+		`"source":"/lpus/4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",` +
 		`"type":"appointment.booked","time":"2019-08-20T09:00:00Z","subject":"df554d5b-40d4-4946-bb99-b8db15c87b70",` +
 		`"sequence":"00000000000000000317","datacontenttype":"application/json",` +
 		`"data":{"lpuGuid":"4cb4f1c8-386d-410d-ac5d-fa232bd2afb9",` +
@@ -172,7 +173,7 @@ func deliveries() []delivery {
 		{"an event without data", strings.Replace(deliveryBody, `"data"`, `"date"`, 1)},
 		{"an event of no institution", strings.Replace(deliveryBody, `"lpuGuid"`, `"guid"`, 1)},
 		{"another version of CloudEvents", strings.Replace(deliveryBody, `"1.0"`, `"2.0"`, 1)},
-		{"an event with another id than its header", strings.Replace(deliveryBody, `"1566291600087416"`, `"1566291600087417"`, 1)},
+		{"an event with another id than its header", strings.Replace(deliveryBody, deliveryID, "1566291600087417", 1)},
 	} {
 		add("the body is "+c[0], "not_an_event", signedBy(c[1], key))
 	}

@@ -273,7 +273,7 @@ func TestReaderWaitsWhileFeedIsRestored(t *testing.T) {
 		_, err := store.Record(t.Context(), moment.Add(time.Duration(i)*10*time.Second), 10)
 		require.NoError(t, err)
 	}
-	first, err := store.Store.Events(t.Context(), everywhere, events.Place{}, 1)
+	first, err := store.Events(t.Context(), everywhere, events.Place{}, 1)
 	require.NoError(t, err)
 	feed := events.NewFeed(store, func() time.Time { return moment.Add(5 * time.Second) })
 	ctx, cancel := context.WithCancel(t.Context())
