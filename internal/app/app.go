@@ -383,10 +383,12 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      readTimeout + a.longest + slowClient,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(netutil.LimitListener(listener, a.config.MaxConns)) }()
+	limited := &headerLimiter{Listener: netutil.LimitListener(listener, a.config.MaxConns)}
+	go func() { served <- server.Serve(limited) }()
 	defer a.background(ctx, a.sweep)()
 	defer a.background(ctx, a.sweepPast)()
 	defer a.background(ctx, func(ctx context.Context) { a.imports.Work(ctx, a.log) })()

@@ -197,3 +197,41 @@ func TestRequestDeadline(t *testing.T) {
 	require.GreaterOrEqual(t, a.StatusCode, 500, "%s", a.Raw)
 	require.Zero(t, sc.Count(`SELECT count(*) FROM mkab WHERE lpu_guid = $1`, sc.To))
 }
+
+// Promise: a header has at most 100 lines. Those longer than 4 KiB share 4 MiB with all others
+// while they arrive. Shorter ones are accepted whatever others send.
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	sc := harness.Start(t)
+	live := func(lines, bytes int) int {
+		request := sc.NewRequest(http.MethodGet, "/health/live", nil)
+		for i := range lines {
+			request.Header.Set(fmt.Sprintf("X-Line-%d", i), strings.Repeat("x", bytes/lines))
+		}
+		response, err := harness.HTTPClient.Do(request) // net/http renders the 400
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		return response.StatusCode
+	}
+	const fewer = 90 // the client adds some lines of its own
+	require.Equal(t, 200, live(fewer, 16<<10))
+	require.Equal(t, 200, live(fewer, 16<<10))
+	require.Equal(t, 400, live(120, 120))
+
+	unfinished := "GET /health/live HTTP/1.1\r\nX-Long: " + strings.Repeat("x", 30<<10)
+	conns := make([]net.Conn, 200) // more than 4 MiB
+	for i := range conns {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(sc.URL, "http://"))
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, unfinished)
+		require.NoError(t, err)
+		conns[i] = conn
+	}
+	require.Eventually(t, func() bool { return live(1, 16<<10) == 400 }, 4*time.Second, 10*time.Millisecond)
+	require.Equal(t, 200, live(1, 1000))
+	for _, conn := range conns {
+		require.NoError(t, conn.Close())
+	}
+	require.Eventually(t, func() bool { return live(1, 16<<10) == 200 }, 20*time.Second, 10*time.Millisecond)
+}
