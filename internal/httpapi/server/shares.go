@@ -137,7 +137,7 @@ func (s *Server) throttle(c *gin.Context) {
 	used, now := s.callerRates(caller), time.Now()
 	var exhausted *share
 	for _, share := range used {
-		if share.rate != nil && !share.rate.AllowN(now, cost) {
+		if share.rate != nil && !share.rate.AllowN(now, share.affordable(cost)) {
 			exhausted = share
 			break
 		}
@@ -145,10 +145,14 @@ func (s *Server) throttle(c *gin.Context) {
 	writeRates(c, used, now)
 	if exhausted != nil {
 		refusal := booking.Reject(booking.TooManyRequests)
-		refusal.RetryAfter = exhausted.wait(cost, now) + pause(c)
+		refusal.RetryAfter = exhausted.wait(exhausted.affordable(cost), now) + pause(c)
 		s.RenderError(c, refusal)
 	}
 }
+
+// affordable returns what a request of a cost counts as: at most what the share can ever have.
+// Otherwise a low rate would reject each explain=true forever.
+func (s *share) affordable(cost int) int { return min(cost, s.rate.Burst()) }
 
 // wait returns the time until the share has the requests that cost counts as.
 func (s *share) wait(cost int, now time.Time) time.Duration {
