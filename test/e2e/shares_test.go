@@ -124,6 +124,26 @@ func TestPlacesOfAClient(t *testing.T) {
 	require.Equal(t, 200, (<-answers).StatusCode)
 }
 
+// Promise: requests without a token, whose secrets anybody may guess, never take more than half of
+// the places, so that patients with a token find some.
+func TestPlacesWithoutAToken(t *testing.T) {
+	t.Parallel()
+	sc := startWithAuthService(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 2 })
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = tx.Exec(t.Context(), `LOCK TABLE failed_identification`)
+	require.NoError(t, err)
+	answers := make(chan harness.Answer, 2)
+	for range cap(answers) {
+		go func() { answers <- sc.Identify(harness.EncodeQuery("personguid", uuid.NewString())) }()
+	}
+	(<-answers).RequireRefusal(t, "overloaded")
+	require.Equal(t, 200, sc.Get(sc.Person, "/directions").StatusCode)
+	require.NoError(t, tx.Rollback(t.Context()))
+	(<-answers).RequireRefusal(t, "patient_not_identified")
+}
+
 // Promise: a client application can upload ten files at once. One more is rejected as one import
 // too many, and another client application can still upload.
 func TestUploadsOfAClientAtOnce(t *testing.T) {

@@ -110,10 +110,11 @@ func (s *shares) client(client uuid.UUID, route *route, places int) *share {
 }
 
 // callerShares returns the shares that a request uses: of its client application, and before it, of
-// its patient if it has one.
+// its patient if it has one. Requests without a token share the places of one client application,
+// so that strangers with wrong secrets leave the others to those who have a token.
 func (s *Server) callerShares(caller auth.Caller, route *route) []*share {
 	client := s.shares.client(caller.Client, route, cap(s.places(route)))
-	if caller.IsSystem() {
+	if caller.IsSystem() { // or has no token
 		return []*share{client}
 	}
 	return []*share{s.shares.person(caller.Person), client}
@@ -182,9 +183,6 @@ func writeRates(c *gin.Context, used []*share, now time.Time) {
 // it waits for up to maxPause, as a browser that sends some requests at once should not be
 // rejected. It returns a function that gives the places back, or a refusal.
 func (s *Server) takePlaces(ctx context.Context, caller auth.Caller, route *route) (leave func(), err error) {
-	if caller.Client == uuid.Nil {
-		return func() {}, nil
-	}
 	waiting, cancel := context.WithTimeout(ctx, randomPause())
 	defer cancel()
 	var taken []*semaphore.Weighted
@@ -202,7 +200,11 @@ func (s *Server) takePlaces(ctx context.Context, caller auth.Caller, route *rout
 			if ctx.Err() != nil {
 				return nil, booking.Reject(booking.Overloaded).Because(ctx.Err()) // the client has disconnected
 			}
-			refusal := booking.Reject(booking.TooManyRequests)
+			rule := booking.TooManyRequests
+			if caller.Client == uuid.Nil {
+				rule = booking.Overloaded // the others are not the caller's
+			}
+			refusal := booking.Reject(rule)
 			refusal.RetryAfter = randomPause()
 			return nil, refusal
 		}
