@@ -65,8 +65,8 @@ func TestExplainIsDearer(t *testing.T) {
 	sc.Get(sc.Person, search+"?explain=true").RequireRefusal(t, "too_many_requests")
 }
 
-// Promise: where the rate of a patient is so low that it never allows ten requests at once, a search
-// with explain=true takes all of them, and is not rejected forever.
+// Promise: where the rate of a patient is so low that it never allows ten requests at once, a
+// search with explain=true takes all of them, and is not rejected forever.
 func TestExplainWithALowRate(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, func(c *app.Config) { c.PersonRate = 1 }).Scene()
