@@ -42,6 +42,7 @@ func openStream(c *gin.Context, route *route) error {
 	}
 	client := &clientStream{
 		body: c.Request.Body, control: http.NewResponseController(c.Writer), pause: route.timeout(),
+		end: time.Now().Add(maxStreamTime),
 	}
 	var decoded io.Reader
 	switch c.GetHeader("Content-Encoding") {
@@ -68,15 +69,19 @@ func rejectStreamType(accepted []string) error {
 }
 
 // clientStream reads the body of a request, and moves the deadlines of its connection with each
-// read. Otherwise those of the server would end the upload.
+// read, up to the end of the stream. Otherwise those of the server would end the upload.
 type clientStream struct {
 	body    io.Reader
 	control *http.ResponseController
 	pause   time.Duration
+	end     time.Time
 }
 
 func (s *clientStream) Read(p []byte) (int, error) {
 	deadline := time.Now().Add(s.pause)
+	if deadline.After(s.end) {
+		deadline = s.end
+	}
 	// A response is written soon after the last read.
 	err := errors.Join(s.control.SetReadDeadline(deadline), s.control.SetWriteDeadline(deadline.Add(s.pause)))
 	if err != nil {

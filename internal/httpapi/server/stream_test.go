@@ -29,13 +29,14 @@ func (d *deadlines) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
-// Promise: a client may send a stream for as long as it wants, if it does not pause for longer than
-// the seconds of the operation.
+// Promise: a client may send a stream until its end, if it does not pause for longer than the
+// seconds of the operation. A client that sends a byte now and then does not keep its place longer.
 func TestStreamMovesDeadlines(t *testing.T) {
 	t.Parallel()
 	connection := &deadlines{ResponseWriter: httptest.NewRecorder()}
 	stream := &clientStream{
 		body: strings.NewReader("two"), control: http.NewResponseController(connection), pause: time.Minute,
+		end: time.Now().Add(time.Hour),
 	}
 	for n := range 2 {
 		_, err := stream.Read(make([]byte, 1))
@@ -44,6 +45,10 @@ func TestStreamMovesDeadlines(t *testing.T) {
 		require.WithinDuration(t, time.Now().Add(time.Minute), connection.read[n], time.Second)
 		require.WithinDuration(t, time.Now().Add(2*time.Minute), connection.write[n], time.Second)
 	}
+	stream.end = time.Now()
+	_, err := stream.Read(make([]byte, 1))
+	require.NoError(t, err)
+	require.Equal(t, stream.end, connection.read[2])
 }
 
 // Promise: a stream has at most its limit of bytes, also after decompression.
