@@ -74,7 +74,7 @@ func receiveEvents(t *testing.T, module *userModule) {
 	original := readDeliveries(t)[0].Body
 	moved := func(id, version string) string {
 		return strings.NewReplacer(
-			`"1566291600087416"`, `"`+id+`"`, ".booked", ".moved", `"version":1`, `"version":`+version).Replace(original)
+			`"`+deliveryID+`"`, `"`+id+`"`, ".booked", ".moved", `"version":1`, `"version":`+version).Replace(original)
 	}
 	newest, stale := moved("1566291600087417", "3"), moved("1566291600087418", "2")
 	visit := "df554d5b-40d4-4946-bb99-b8db15c87b70"

@@ -31,6 +31,9 @@ type delivery struct {
 	Result  string      `json:"result"` // valid, key_invalid, or a talon.WebhookReason
 }
 
+// deliveryID is the id of the event of all deliveries.
+const deliveryID = "1566291600087416"
+
 // header returns the headers as a server receives them.
 func (d *delivery) header() http.Header {
 	header := http.Header{}
@@ -67,7 +70,7 @@ func TestVerifyWebhook(t *testing.T) {
 		event, err := talon.VerifyWebhook(d.header(), []byte(d.Body), d.Keys, d.options())
 		if d.Result == "valid" {
 			require.NoError(t, err, d.Name)
-			require.Equal(t, "1566291600087416", event.ID, d.Name)
+			require.Equal(t, deliveryID, event.ID, d.Name)
 			require.Equal(t, uuid.MustParse("4cb4f1c8-386d-410d-ac5d-fa232bd2afb9"), event.Data.LpuGUID, d.Name)
 			continue
 		}
@@ -117,10 +120,12 @@ func TestVerifyWebhookOfTheStandard(t *testing.T) {
 	require.NoError(t, err)
 	body := []byte(readDeliveries(t)[0].Body)
 	sign := func(at time.Time) http.Header {
-		signature, err := library.Sign("1566291600087416", at, body)
+		signature, err := library.Sign(deliveryID, at, body)
 		require.NoError(t, err)
 		timestamp := strconv.FormatInt(at.Unix(), 10)
-		return http.Header{"Webhook-Id": {"1566291600087416"}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signature}}
+		return http.Header{
+			"Webhook-Id": {deliveryID}, "Webhook-Timestamp": {timestamp}, "Webhook-Signature": {signature},
+		}
 	}
 	now := time.Now()
 	event, err := talon.VerifyWebhook(sign(now), body, []string{secret}, talon.WebhookOptions{})
@@ -155,7 +160,7 @@ func TestWebhookHandler(t *testing.T) {
 		return response
 	}
 	require.Equal(t, http.StatusNoContent, send(http.MethodPost, valid.Body).Code)
-	require.Equal(t, []string{"1566291600087416"}, received)
+	require.Equal(t, []string{deliveryID}, received)
 	failure = errors.New("the disk is full")
 	failed := send(http.MethodPost, valid.Body)
 	require.Equal(t, http.StatusInternalServerError, failed.Code)
