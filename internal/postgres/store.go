@@ -25,7 +25,7 @@ import (
 // Store implements all ports of package booking. It is safe for concurrent use.
 type Store struct {
 	pool      *pgxpool.Pool
-	writers   *semaphore.Weighted // places of the transactions that write
+	writers   *writers
 	commits   *commitCheck
 	reference *referenceCache
 	dryRun    bool // write rolls back
@@ -42,28 +42,52 @@ func NewStore(pool *pgxpool.Pool, referenceAge time.Duration) *Store {
 	}
 }
 
-// newWriters returns the places of the transactions that write: a quarter of the connections is
-// reserved for reads, so that bookings that wait for locks do not delay lists and searches.
-func newWriters(pool *pgxpool.Pool) *semaphore.Weighted {
-	conns := int64(pool.Config().MaxConns)
-	return semaphore.NewWeighted(conns - conns/4)
+// writers are the places of the transactions that write: a quarter of the connections is reserved
+// for reads, so that bookings that wait for locks do not delay lists and searches.
+type writers struct {
+	places *semaphore.Weighted
+	pool   *pgxpool.Pool
+	tracer pgxpool.AcquireTracer // of the pool; nil: none
+}
+
+func newWriters(pool *pgxpool.Pool) *writers {
+	config := pool.Config()
+	conns := int64(config.MaxConns)
+	tracer, _ := config.ConnConfig.Tracer.(pgxpool.AcquireTracer)
+	return &writers{semaphore.NewWeighted(conns - conns/4), pool, tracer}
+}
+
+// acquire takes a place. While it waits for one, the tracer of the pool sees a wait for a
+// connection: with a place there would be one.
+func (w *writers) acquire(ctx context.Context) (err error) {
+	if w.places.TryAcquire(1) {
+		return nil
+	}
+	if w.tracer != nil {
+		traced := w.tracer.TraceAcquireStart(ctx, w.pool, pgxpool.TraceAcquireStartData{})
+		defer func() { w.tracer.TraceAcquireEnd(traced, w.pool, pgxpool.TraceAcquireEndData{Err: err}) }()
+	}
+	if err := w.places.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("wait for other writes: %w", err)
+	}
+	return nil
 }
 
 // beginWriting waits for a place among the transactions that write. end gives it back. It returns a
 // *booking.Refusal while commits hang.
 func (s *Store) beginWriting(ctx context.Context) (end func(), err error) {
-	if err := s.writers.Acquire(ctx, 1); err != nil {
-		return nil, fmt.Errorf("wait for other writes: %w", err)
+	if err := s.writers.acquire(ctx); err != nil {
+		return nil, err
 	}
 	if err := s.commits.check(ctx); err != nil {
-		s.writers.Release(1)
+		s.writers.places.Release(1)
 		return nil, err
 	}
 	return func() {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			s.commits.doubtful.Store(true)
 		}
-		s.writers.Release(1)
+		s.writers.places.Release(1)
 	}, nil
 }
 

@@ -60,9 +60,10 @@ func NewMetrics(version, commit string) *Metrics {
 	m.statements = m.histograms("talon_database_query_duration_seconds",
 		"Time of a round trip to the database, by its first named statement.", statementSeconds, "query")
 	m.rows = m.counters("talon_database_rows_total", "Rows that a statement has returned or changed.", "query")
-	m.waits = m.histograms("talon_database_pool_wait_seconds", "Time to get a connection of a pool.", waitSeconds,
-		"pool")
-	m.waiting = m.gauges("talon_database_pool_waiting", "Callers that wait for a connection of a pool.", "pool")
+	m.waits = m.histograms("talon_database_pool_wait_seconds",
+		"Time to get a connection of a pool, or before it, one of the places of writes.", waitSeconds, "pool")
+	m.waiting = m.gauges("talon_database_pool_waiting",
+		"Callers that wait for a connection of a pool, or before it, for one of the places of writes.", "pool")
 	m.mipRequests = m.counters("talon_mip_requests_total",
 		"Requests to the remote master patient index, by purpose and status. Status error: no response.",
 		"purpose", "status")

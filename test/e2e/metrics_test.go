@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,6 +130,31 @@ func TestMetrics(t *testing.T) {
 	require.Positive(t, values[`go_goroutines`])
 	require.Contains(t, getAdmin(t, sc.Service, "/debug/build"), "talon.example")
 	require.Contains(t, getAdmin(t, sc.Service, "/debug/pprof/goroutine?debug=1"), "goroutine profile")
+}
+
+// Promise: bookings that a forgotten transaction blocks are shown as waiting, as long as it lasts:
+// those that have a place among the writes wait for the lock, and all others for such a place.
+func TestBlockedBookingsAreShown(t *testing.T) {
+	t.Parallel()
+	const waiting = `talon_database_pool_waiting{pool="requests"}`
+	sc := harness.Start(t, withAdmin).Scene()
+	bookings := sc.ContenderBookings(nil)
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	var group sync.WaitGroup
+	for _, book := range bookings {
+		group.Go(func() { book().RequireRefusal(t, "overloaded") })
+	}
+	require.Eventually(t, func() bool { return scrape(t, sc.Service)[waiting] > 1 }, 10*time.Second,
+		5*time.Millisecond)
+	group.Wait()
+	require.NoError(t, tx.Rollback(t.Context()))
+	values := scrape(t, sc.Service)
+	require.InDelta(t, 0, values[waiting], 0)
+	require.Greater(t, values[`talon_database_pool_wait_seconds_count{pool="requests"}`]-
+		values[`talon_database_pool_wait_seconds_bucket{pool="requests",le="0.5"}`], 0.)
 }
 
 // Promise: without TALON_ADMIN_ADDR there is no admin port, and the service's own port has none of
