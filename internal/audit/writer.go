@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -27,8 +28,6 @@ const (
 	// Close waits for the records that are left.
 	writePause  = 200 * time.Millisecond
 	stopTimeout = 5 * time.Second
-	// causeInterval is the time between two lines of the log about why a batch cannot be written.
-	causeInterval = 10 * time.Second
 )
 
 // Writer writes the records of all requests of an instance. The records that arrive while one
@@ -38,11 +37,14 @@ type Writer struct {
 	store   Store
 	log     *slog.Logger
 	queue   chan *entry
-	failed  atomic.Bool  // the last transaction failed
-	writing atomic.Int64 // requests whose records the current transaction writes
-	oldest  atomic.Int64 // when the first of them came, in nanoseconds since 1970; 0: there is none
+	cause   atomic.Pointer[string] // why the last transaction failed; nil: it has not
+	writing atomic.Int64           // requests whose records the current transaction writes
+	oldest  atomic.Int64           // when the first of them came, in nanoseconds since 1970; 0: there is none
+	lost    atomic.Int64           // records
 
-	began time.Time // of the last transaction; only run uses it
+	// Only run uses these.
+	began  time.Time // of the last transaction
+	outage booking.Outage
 
 	closing sync.Once
 	stop    chan struct{} // closed by Close
@@ -75,17 +77,22 @@ var (
 	errStopped    = errors.New("the writer of the audit has stopped")
 )
 
-// Available returns nil, or a *booking.Refusal while records cannot be written. Then a request
-// should be rejected before it changes something.
+// Available returns nil, or a *booking.Refusal with the reason while records cannot be written.
+// Then a request should be rejected before it changes something.
 func (w *Writer) Available() error {
-	if w.failed.Load() {
-		return booking.Reject(booking.DatabaseUnavailable).Because(errNotNow)
+	cause := w.cause.Load()
+	if cause == nil {
+		return nil
 	}
-	return nil
+	// Only the text: a context that has ended was not that of this request.
+	return booking.Reject(booking.DatabaseUnavailable).Because(fmt.Errorf("%w: %s", errNotNow, *cause))
 }
 
 // Waiting returns the number of requests whose records are not written yet.
 func (w *Writer) Waiting() int { return len(w.queue) + int(w.writing.Load()) }
+
+// Lost returns the number of records that were lost since the writer was created.
+func (w *Writer) Lost() int64 { return w.lost.Load() }
 
 // Oldest returns how long the oldest record has waited that is not written yet, or 0.
 func (w *Writer) Oldest(now time.Time) time.Duration {
@@ -121,8 +128,9 @@ func (w *Writer) Write(ctx context.Context, records []Record) error {
 	}
 }
 
-// lose logs that records are not written, and returns the refusal of their requests.
+// lose counts and logs records that are not written, and returns the refusal of their requests.
 func (w *Writer) lose(records []Record, err error) error {
+	w.lost.Add(int64(len(records)))
 	w.log.Error("write the audit: records are lost, their requests were rejected",
 		"records", len(records), "error", err)
 	return rejectBecause(err)
@@ -174,9 +182,6 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	w.oldest.Store(first.came.UnixNano())
 	w.findPersons(ctx, records)
 	err := w.try(ctx, records)
-	if err != nil {
-		w.failed.Store(true)
-	}
 	for _, e := range batch {
 		if err == nil {
 			e.done <- nil
@@ -184,13 +189,9 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 			e.done <- rejectBecause(err)
 		}
 	}
-	var cause loggedCause
 	for err != nil && ctx.Err() == nil {
-		if cause.isNew(err) {
-			w.log.Log(ctx, booking.OutageLevel(err),
-				"write the audit: requests for patients' data are rejected meanwhile",
-				"records", len(records), "error", err)
-		}
+		w.outage.Failed(w.log, "write the audit: requests for patients' data are rejected meanwhile", err,
+			"records", len(records))
 		select {
 		case <-ctx.Done():
 		case <-time.After(writePause):
@@ -199,28 +200,11 @@ func (w *Writer) write(ctx context.Context, first *entry) {
 	}
 	if err != nil {
 		_ = w.lose(records, err) // their requests have been rejected
-	} else if w.failed.Swap(false) {
-		w.log.Info("wrote the audit again", "records", len(records))
+	} else {
+		w.outage.Succeeded(w.log, "wrote the audit again", "records", len(records))
 	}
 	w.oldest.Store(0)
 	w.writing.Store(0)
-}
-
-// loggedCause is why a batch could not be written when that was last logged.
-type loggedCause struct {
-	text string
-	at   time.Time
-}
-
-// isNew reports whether a cause has to be logged: the first one, and later another one than was
-// logged last, but at most one every causeInterval, because causes can alternate.
-func (c *loggedCause) isNew(err error) bool {
-	text := err.Error()
-	if text == c.text || time.Since(c.at) < causeInterval {
-		return false
-	}
-	c.text, c.at = text, time.Now()
-	return true
 }
 
 // collect returns the requests that wait, from the first one on, and their records.
@@ -249,9 +233,15 @@ func (w *Writer) findPersons(ctx context.Context, records []Record) {
 	}
 }
 
-// try commits records.
+// try commits records, and keeps why that fails for Available.
 func (w *Writer) try(ctx context.Context, records []Record) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	return w.store.AddRecords(ctx, records) //nolint:wrapcheck // the caller logs it
+	err := w.store.AddRecords(ctx, records)
+	if err == nil {
+		w.cause.Store(nil)
+	} else {
+		w.cause.Store(new(err.Error()))
+	}
+	return err //nolint:wrapcheck // the caller logs it
 }

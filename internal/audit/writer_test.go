@@ -106,10 +106,14 @@ func TestFailedRecordsAreRepeated(t *testing.T) {
 		defer w.Close()
 		requireUnavailable(t, w.Write(t.Context(), records(1)))
 		requireUnavailable(t, w.Available())
+		require.ErrorContains(t, w.Available(), "audit records cannot be written now: permission denied")
 		start := time.Now()
 		requireUnavailable(t, w.Write(t.Context(), records(1)))
 		require.Zero(t, time.Since(start))
+		store.fail(context.Canceled) // of the writer, not of a request
 		time.Sleep(time.Minute)
+		require.ErrorContains(t, w.Available(), "cannot be written now: context canceled")
+		require.NotErrorIs(t, w.Available(), context.Canceled)
 		require.Equal(t, time.Minute+time.Second, w.Oldest(time.Now()))
 		store.fail(nil)
 		time.Sleep(3 * time.Second)
@@ -227,7 +231,7 @@ func TestCloseOfTheWriter(t *testing.T) {
 	})
 }
 
-// Promise: a record that finds no place is logged.
+// Promise: a record that finds no place is counted and logged.
 func TestRecordWithoutAPlaceIsLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -242,6 +246,7 @@ func TestRecordWithoutAPlaceIsLogged(t *testing.T) {
 		}
 		group.Wait()
 		require.Equal(t, 1, strings.Count(lines.String(), "records are lost"))
+		require.EqualValues(t, 1, w.Lost())
 		w.Close()
 	})
 }

@@ -191,10 +191,14 @@ func NewDeliverer(store DeliveryStore, sender Sender, now func() time.Time) *Del
 func (d *Deliverer) Run(ctx context.Context, log *slog.Logger) {
 	var settled sync.WaitGroup
 	settled.Go(func() { d.settle(context.WithoutCancel(ctx)) })
+	var outage booking.Outage
 	for ctx.Err() == nil {
 		pause := deliverEvery
-		if err := d.step(ctx, log); err != nil && ctx.Err() == nil {
-			log.Log(ctx, booking.OutageLevel(err), "send events", "error", err)
+		switch err := d.step(ctx, log); {
+		case err == nil:
+			outage.Succeeded(log, "events can be sent again")
+		case ctx.Err() == nil:
+			outage.Failed(log, "send events", err)
 			pause = recordAgain
 		}
 		select {

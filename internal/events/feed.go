@@ -177,6 +177,7 @@ func (f *Feed) remove(r *reader) {
 func (f *Feed) Run(ctx context.Context, log *slog.Logger) {
 	defer close(f.stopped)
 	var last *Place // up to which readers have been woken; nil if nobody waited
+	var outage booking.Outage
 	for {
 		pause := recordEvery
 		err := f.record(ctx)
@@ -185,8 +186,11 @@ func (f *Feed) Run(ctx context.Context, log *slog.Logger) {
 			last, err = f.wake(limited, last)
 			cancel()
 		}
-		if err != nil && ctx.Err() == nil {
-			log.Log(ctx, booking.OutageLevel(err), "record events", "error", err)
+		switch {
+		case err == nil:
+			outage.Succeeded(log, "events are recorded again")
+		case ctx.Err() == nil:
+			outage.Failed(log, "record events", err)
 			pause = recordAgain
 		}
 		select {

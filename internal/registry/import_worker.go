@@ -38,10 +38,14 @@ var errLost = errors.New("the import is no longer this worker's")
 // chunk are applied again, which changes nothing.
 func (s *Imports) Work(ctx context.Context, log *slog.Logger) {
 	worker := uuid.New()
+	var outage booking.Outage
 	for {
 		found, err := s.workOnce(ctx, uuid.Nil, worker, func(*Import) {})
-		if err != nil && ctx.Err() == nil {
-			log.Log(ctx, booking.OutageLevel(err), "import", "error", err)
+		switch {
+		case err == nil:
+			outage.Succeeded(log, "imports are applied again")
+		case ctx.Err() == nil:
+			outage.Failed(log, "import", err)
 		}
 		if found && err == nil {
 			continue

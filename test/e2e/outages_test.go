@@ -100,6 +100,9 @@ func TestRecorderGivesWay(t *testing.T) {
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Eventually(t, func() bool { return sc.Count(`SELECT count(*) FROM event`) > 0 },
 		20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(sc.Logs.String(), "events are recorded again") },
+		20*time.Second, 10*time.Millisecond)
+	require.Equal(t, 1, strings.Count(sc.Logs.String(), "record events"), "one line for many tries")
 }
 
 // Promise: while the database does not respond, requests are rejected at once instead of queueing
