@@ -52,6 +52,12 @@ func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
 		_, bound := handler.InFlight()
 		return float64(bound)
 	})
+	// A scrape runs the check, too: the load balancer may ask another instance.
+	a.metrics.GaugeFunc("talon_ready", "1 if the instance can serve requests, as /health/ready shows it; 0 if not.",
+		func() float64 { return oneIf(a.ready(context.Background()) == nil) })
+	a.metrics.GaugeFunc("talon_database_ready",
+		"1 if the database can serve the instance: it commits, has the same time and a schema for this build; 0 if not.",
+		func() float64 { return oneIf(a.database.cached(context.Background()) == nil) })
 	a.metrics.CounterFunc("talon_database_retries_total",
 		"Reads and transactions that were repeated after a transient failure.",
 		func() float64 { return float64(postgres.Retries()) })
@@ -68,6 +74,13 @@ func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
 		}
 		return used, sources
 	})
+}
+
+func oneIf(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // Admin returns the handler of the admin port.

@@ -47,6 +47,8 @@ type App struct {
 	retention *registry.Retention
 	backlog   func(context.Context) (*telemetry.Backlog, error)
 	audit     *audit.Log
+	auditor   *audit.Writer
+	database  *readiness
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
@@ -130,7 +132,7 @@ func New(
 	if err != nil {
 		return nil, err
 	}
-	ready := &readiness{check: func(ctx context.Context) error {
+	a.database = &readiness{check: func(ctx context.Context) error {
 		if err := postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now); err != nil {
 			return err
 		}
@@ -162,14 +164,13 @@ func New(
 	expected := auth.Expected{Issuer: config.TokenIssuer, Audience: config.TokenAudience, MaxLife: config.TokenMaxLife}
 	verifier := auth.NewVerifier(keys, expected, now)
 	a.audit = audit.NewLog(store, now, config.KeepAuditDays)
-	auditor, err := a.openAudit(ctx, store)
-	if err != nil {
+	if a.auditor, err = a.openAudit(ctx, store); err != nil {
 		return nil, err
 	}
 	handler, err := server.New(server.Config{
 		Verifier:       verifier,
 		Clients:        a.booking,
-		Auditor:        auditor,
+		Auditor:        a.auditor,
 		Now:            now,
 		Log:            log,
 		Metrics:        metrics,
@@ -190,12 +191,7 @@ func New(
 		Audit:      a.audit,
 		Issuer:     issuer,
 		Assertions: auth.NewAssertionVerifier(audiences(config), now),
-		Ready: func(ctx context.Context) error {
-			if a.stopping.Load() {
-				return errors.New("the instance is stopping")
-			}
-			return errors.Join(auditor.Available(), ready.cached(ctx))
-		},
+		Ready:      a.ready,
 		Metrics:    metrics,
 		Now:        now,
 		Docs:       config.Docs,

@@ -2,9 +2,18 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
+
+// ready returns nil if the instance can serve requests.
+func (a *App) ready(ctx context.Context) error {
+	if a.stopping.Load() {
+		return errors.New("the instance is stopping")
+	}
+	return errors.Join(a.auditor.Available(), a.database.cached(ctx))
+}
 
 // probeEvery is how long a result of the readiness check is reused, because health checks are not
 // authenticated. probeTimeout limits one check.

@@ -356,10 +356,11 @@ func TestAuditSurvivesKill(t *testing.T) {
 }
 
 // Promise: while records cannot be written, requests for patients' data get 503 and change nothing,
-// and what was in progress is recorded afterwards.
+// and what was in progress is recorded afterwards. Their log lines name the reason, and the metrics
+// show that it is not the database.
 func TestAuditUnavailable(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t).Scene()
+	sc := harness.Start(t, withAdmin).Scene()
 	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/directions").StatusCode)
 	before := sc.Count(`SELECT count(*) FROM audit_record`)
 	conn, err := pgx.Connect(t.Context(), string(sc.Config.DatabaseURL))
@@ -372,6 +373,10 @@ func TestAuditUnavailable(t *testing.T) {
 	sc.Get(sc.Person, "/directions").RequireRefusal(t, "database_unavailable")
 	sc.TryBook().RequireRefusal(t, "database_unavailable")
 	require.Zero(t, sc.Count(`SELECT count(*) FROM appointment`), "rejected before it books")
+	require.Regexp(t, `"cause":"audit records cannot be written now: [^"]+"`, sc.Logs.String())
+	values := scrape(t, sc.Service)
+	require.InDelta(t, 0, values["talon_ready"], 0)
+	require.InDelta(t, 1, values["talon_database_ready"], 0)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Eventually(t, func() bool {
 		return sc.Count(`SELECT count(*) FROM audit_record`) == before+1

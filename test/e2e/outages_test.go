@@ -177,12 +177,22 @@ func ready(s *harness.Service) int {
 // Promise: the instance is not ready while commits hang because there is no synchronous standby,
 // and is ready again when they are safe. It stays alive. Reads are answered, except for those of
 // patients' data: their records in the audit would not be safe either.
+//
+// The metrics show it, also to a monitoring whose load balancer does not ask any more.
 func TestCommitsThatHangAreNotReady(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
-	sc := harness.StartOn(t, cluster.URL("postgres")).Scene()
+	sc := harness.StartOn(t, cluster.URL("postgres"), withAdmin).Scene()
+	shown := func(want float64) func() bool {
+		return func() bool {
+			values := scrape(t, sc.Service)
+			return values["talon_ready"] == want && values["talon_database_ready"] == want
+		}
+	}
+	require.True(t, shown(1)())
 	require.Equal(t, http.StatusOK, ready(sc.Service))
 	setStandby(sc, "nobody")
+	require.Eventually(t, shown(0), 10*time.Second, 5*time.Millisecond)
 	require.Eventually(t, func() bool { return ready(sc.Service) == http.StatusServiceUnavailable },
 		10*time.Second, 5*time.Millisecond)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
