@@ -56,7 +56,7 @@ func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
 	a.metrics.GaugeFunc("talon_ready", "1 if the instance can serve requests, as /health/ready shows it; 0 if not.",
 		func() float64 { return oneIf(a.ready(context.Background()) == nil) })
 	a.metrics.GaugeFunc("talon_database_ready",
-		"1 if the database can serve the instance: it commits, has the same time and a schema for this build; 0 if not.",
+		"1 if the database can serve the instance: it commits, and its clock and schema are right; 0 if not.",
 		func() float64 { return oneIf(a.database.cached(context.Background()) == nil) })
 	a.metrics.CounterFunc("talon_database_retries_total",
 		"Reads and transactions that were repeated after a transient failure.",

@@ -233,7 +233,8 @@ func (a *App) openAudit(ctx context.Context, store *postgres.Store) (*audit.Writ
 	a.metrics.GaugeFunc("talon_audit_oldest_waiting_seconds",
 		"Age of the oldest record of the audit that is not written yet; 0: all are written.",
 		func() float64 { return writer.Oldest(time.Now()).Seconds() })
-	a.metrics.CounterFunc("talon_audit_lost_total", "Records of the audit that were lost; their requests were rejected.",
+	a.metrics.CounterFunc("talon_audit_lost_total",
+		"Records of the audit that were lost. Their requests were rejected.",
 		func() float64 { return float64(writer.Lost()) })
 	return writer, nil
 }

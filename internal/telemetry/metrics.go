@@ -53,7 +53,8 @@ func NewMetrics(version, commit string) *Metrics {
 		"Requests by operation and status. Status 499: the client disconnected before the response.",
 		"operation", "status")
 	m.durations = m.histograms("talon_request_duration_seconds",
-		"Time from the headers of a request to the end of its response.", requestSeconds, "operation")
+		"Time from the headers of a request to the end of its response, without reading a body that is no stream.",
+		requestSeconds, "operation")
 	m.refusals = m.counters("talon_refusals_total", "Requests that a rule has rejected.", "rule")
 	m.replays = m.counters("talon_idempotent_replays_total",
 		"Requests that got the stored response of an earlier request with their Idempotency-Key.").WithLabelValues()
@@ -114,9 +115,9 @@ func (m *Metrics) CounterFunc(name, help string, value func() float64) {
 type Request struct {
 	Operation string // of the contract, or a fixed word for other requests
 	Status    int
-	Rule      string // that has rejected it, or empty
-	Replayed  bool   // it got the response of an earlier request
-	Duration  time.Duration
+	Rule      string        // that has rejected it, or empty
+	Replayed  bool          // it got the response of an earlier request
+	Duration  time.Duration // without reading the body
 }
 
 // Count counts a request. Nil metrics count nothing.

@@ -53,11 +53,13 @@ func (s *Server) operation(c *gin.Context) string {
 	}
 }
 
-// count counts the request in the metrics. A client that has disconnected has its own status,
-// because nothing has rejected it.
+// count counts the request in the metrics, without the time of reading its body, in which the
+// service waits for the client. A client that has disconnected has its own status, because nothing
+// has rejected it.
 func (s *Server) count(c *gin.Context, duration time.Duration) {
 	request := telemetry.Request{
-		Operation: s.operation(c), Status: c.Writer.Status(), Duration: duration,
+		Operation: s.operation(c), Status: c.Writer.Status(),
+		Duration: duration - c.GetDuration(bodyTimeKey),
 		Replayed: c.Writer.Header().Get("Idempotency-Replayed") == "true",
 	}
 	outcome, _ := c.Get(outcomeKey)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -52,6 +53,8 @@ func (s *Server) readBody(c *gin.Context) {
 		}
 		return
 	}
+	began := time.Now()
+	defer func() { c.Set(bodyTimeKey, time.Since(began)) }()
 	if route.form {
 		form, err := readForm(c, route.Body)
 		if err != nil {
@@ -70,8 +73,12 @@ func (s *Server) readBody(c *gin.Context) {
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
 }
 
-// bodyKey is the key in gin's context under which readBody stores the JSON of the body.
-const bodyKey = "body"
+// Keys in gin's context under which readBody stores the JSON of the body, and the time.Duration for
+// which the client has sent it.
+const (
+	bodyKey     = "body"
+	bodyTimeKey = "bodyTime"
+)
 
 // validate checks the request against the contract.
 func (s *Server) validate(c *gin.Context) {
