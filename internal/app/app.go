@@ -330,15 +330,17 @@ func loadKeys(
 	return keys, own, err
 }
 
-// prepareSchema migrates the database if configured. Otherwise it returns an error if the schema is
-// older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
+// prepareSchema migrates the database if configured. It returns an error if the schema is older than
+// this build needs after that. A newer schema only logs a warning, because a rolling upgrade has
 // one, unless it does not allow this build any more.
 func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
 	if err := migrations.CheckBuild(ctx, pool); err != nil {
 		return err
 	}
 	if config.MigrateAtStart {
-		return migrations.Up(ctx, string(config.DatabaseURL))
+		if err := migrations.Up(ctx, string(config.DatabaseURL)); err != nil {
+			return err
+		}
 	}
 	needed, err := migrations.Latest()
 	if err != nil {
