@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"time"
 
@@ -68,6 +69,10 @@ func limitMemory(log *slog.Logger) {
 	limit, err := memlimit.Set()
 	if err != nil {
 		log.Info("no memory limit is known", "cause", err)
+		return
+	}
+	if limit == math.MaxInt64 { // the runtime's word for none
+		log.Info("no memory limit is set")
 		return
 	}
 	log.Info("memory limit", "bytes", limit)
