@@ -52,6 +52,10 @@ func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
 		_, bound := handler.InFlight()
 		return float64(bound)
 	})
+	a.metrics.GaugeFunc("talon_connections", "Connections of clients, also those without a request.",
+		func() float64 { return float64(a.connections.Load()) })
+	a.metrics.GaugeFunc("talon_connections_max", "Most connections of clients at once. More wait to be accepted.",
+		func() float64 { return float64(a.config.MaxConns) })
 	// A scrape runs the check, too: the load balancer may ask another instance.
 	a.metrics.GaugeFunc("talon_ready", "1 if the instance can serve requests, as /health/ready shows it; 0 if not.",
 		func() float64 { return oneIf(a.ready(context.Background()) == nil) })

@@ -52,6 +52,8 @@ type App struct {
 	handler   http.Handler
 	close     []func()
 	stopping  atomic.Bool
+
+	connections atomic.Int64
 }
 
 // Limits of a connection. The deadline of a request starts when its body has been read; the rest is
@@ -330,8 +332,8 @@ func loadKeys(
 	return keys, own, err
 }
 
-// prepareSchema migrates the database if configured. It returns an error if the schema is older than
-// this build needs after that. A newer schema only logs a warning, because a rolling upgrade has
+// prepareSchema migrates the database if configured. It returns an error if the schema is still
+// older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
 // one, unless it does not allow this build any more.
 func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
 	if err := migrations.CheckBuild(ctx, pool); err != nil {
@@ -374,6 +376,20 @@ func (a *App) ListenAndServe(ctx context.Context, listening func(net.Addr)) erro
 	return a.Serve(ctx, listener)
 }
 
+// connState counts the connections, and lets one that waits for its next request begin a header.
+func (a *App) connState(conn net.Conn, state http.ConnState) {
+	switch state { //nolint:exhaustive // none is hijacked, and an active one stays the same
+	case http.StateNew:
+		a.connections.Add(1)
+	case http.StateIdle:
+		if limited, ok := conn.(*headerConn); ok {
+			limited.begin()
+		}
+	case http.StateClosed:
+		a.connections.Add(-1)
+	}
+}
+
 // Serve serves requests on the listener until ctx is done. Then it reports not ready, waits
 // ShutdownDelay for the load balancer, waits for running requests, and returns.
 func (a *App) Serve(ctx context.Context, listener net.Listener) error {
@@ -384,7 +400,7 @@ func (a *App) Serve(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      readTimeout + a.longest + slowClient,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ConnState:         connState,
+		ConnState:         a.connState,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	served := make(chan error, 1)

@@ -3,7 +3,6 @@ package app
 import (
 	"errors"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -24,8 +23,7 @@ var (
 	errHeaderShare = errors.New("there are too many long headers at once")
 )
 
-// headerLimiter is a listener whose connections limit the headers that they read. It needs its
-// connState in the server.
+// headerLimiter is a listener whose connections limit the headers that they read.
 type headerLimiter struct {
 	net.Listener
 
@@ -41,15 +39,6 @@ func (l *headerLimiter) Accept() (net.Conn, error) {
 	return &headerConn{Conn: conn, shared: &l.shared}, nil
 }
 
-// connState is the server's hook. When a connection waits for its next request, a header begins.
-func connState(conn net.Conn, state http.ConnState) {
-	if c, ok := conn.(*headerConn); ok && state == http.StateIdle {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.ended, c.size, c.lines, c.line = false, 0, 0, 0
-	}
-}
-
 // headerConn counts the header of the current request, up to its empty line.
 type headerConn struct {
 	net.Conn
@@ -62,6 +51,13 @@ type headerConn struct {
 	lines int
 	line  int   // length of the last line so far
 	taken int64 // of shared
+}
+
+// begin begins the header of the next request.
+func (c *headerConn) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended, c.size, c.lines, c.line = false, 0, 0, 0
 }
 
 // Read implements net.Conn. It fails when a header exceeds its limits.

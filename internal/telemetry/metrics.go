@@ -35,6 +35,8 @@ type Metrics struct {
 	logLines prometheus.Counter
 	backlog  backlogMetrics
 	persons  *persons
+
+	throttled *prometheus.CounterVec
 }
 
 // Bounds of the histograms, in seconds. Statements have few, because there are many statements.
@@ -76,6 +78,8 @@ func NewMetrics(version, commit string) *Metrics {
 		"Lines that were not logged because there were too many of their kind.").WithLabelValues()
 	m.backlog = newBacklogMetrics(m)
 	m.persons = newPersons(m)
+	m.throttled = m.counters("talon_client_throttled_total",
+		"Requests of a client application that were rejected because it or a patient sends too many.", "client")
 	m.gauges("talon_build_info", "1 for the build that runs.", "version", "commit").
 		WithLabelValues(version, commit).Set(1)
 	registry.MustRegister(collectors.NewGoCollector(),

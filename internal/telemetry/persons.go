@@ -36,6 +36,15 @@ func newPersons(m *Metrics) *persons {
 		"Persons for whom a client application has sent requests, each once an hour.", "client")}
 }
 
+// CountThrottled counts a request of a client application that was rejected because it, or one of
+// its patients, sends too many. The client application must have authenticated, because each has a
+// series of its own. Nil metrics count nothing.
+func (m *Metrics) CountThrottled(client uuid.UUID) {
+	if m != nil {
+		m.throttled.WithLabelValues(client.String()).Inc()
+	}
+}
+
 // CountPerson counts a person for whom a client application has sent a request at now, unless the
 // person was already counted for it within the hour before. The client application must exist,
 // because each has a series of its own. Nil metrics count nothing.

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -203,9 +204,13 @@ func TestMonitoringUsesExistingMetrics(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, withAdmin, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = "http://127.0.0.1:9/fhir", "http://127.0.0.1:9/token"
+		c.ClientRate = 1
 	}).Scene()
 	sc.AllowMkabCreation()
 	sc.TryBook().RequireRefusal(t, "mip_auth_url_unreachable")
+	require.Eventually(t, func() bool {
+		return sc.Get(sc.Person, "/directions").Refusal.Rule == "too_many_requests"
+	}, 20*time.Second, time.Millisecond)
 	scrapeUntil(t, sc.Service, `talon_sweep_last_success_timestamp_seconds{sweep="webhook_attempts"}`)
 	exist := map[string]bool{}
 	for name := range scrapeUntil(t, sc.Service, `talon_sweep_last_success_timestamp_seconds{sweep="past"}`) {
@@ -221,6 +226,29 @@ func TestMonitoringUsesExistingMetrics(t *testing.T) {
 			require.True(t, exist[name], "%s in %s", name, file)
 		}
 	}
+}
+
+// Promise: the metrics show how many connections there are, also those that send nothing, and how
+// many there may be.
+func TestConnectionsAreShown(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t, withAdmin, func(c *app.Config) { c.MaxConns = 3 })
+	show := func(want float64) func() bool {
+		return func() bool { return scrape(t, s)["talon_connections"] == want }
+	}
+	require.Eventually(t, show(0), 10*time.Second, 5*time.Millisecond)
+	require.InDelta(t, 3, scrape(t, s)["talon_connections_max"], 0)
+	var silent []net.Conn
+	for range 4 { // the last one waits to be accepted
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "http://"))
+		require.NoError(t, err)
+		silent = append(silent, conn)
+	}
+	require.Eventually(t, show(3), 10*time.Second, 5*time.Millisecond)
+	for _, conn := range silent {
+		require.NoError(t, conn.Close())
+	}
+	require.Eventually(t, show(0), 10*time.Second, 5*time.Millisecond)
 }
 
 // Promise: docs/operate.md has a section for each alert, to which the alert refers, and for no

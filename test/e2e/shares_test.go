@@ -45,11 +45,13 @@ func TestRateOfAPatient(t *testing.T) {
 // the application, and not for another one.
 func TestRateOfAClient(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t, func(c *app.Config) { c.ClientRate = 1 }).Scene()
+	sc := harness.Start(t, withAdmin, func(c *app.Config) { c.ClientRate = 1 }).Scene()
 	for range 5 {
 		require.Equal(t, 200, sc.Get(uuid.New(), "/directions").StatusCode)
 	}
 	sc.Get(sc.Person, "/directions").RequireRefusal(t, "too_many_requests")
+	throttled := `talon_client_throttled_total{client="` + harness.ClientGuid.String() + `"}`
+	require.InDelta(t, 1, scrape(t, sc.Service)[throttled], 0)
 }
 
 // Promise: a search with explain=true counts as ten requests.

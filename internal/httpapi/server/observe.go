@@ -69,6 +69,10 @@ func (s *Server) count(c *gin.Context, duration time.Duration) {
 		request.Rule = string(refusal.Rule)
 		telemetry.Reject(c.Request.Context(), request.Rule)
 	}
+	client := Caller(c.Request.Context()).Client
+	if client != uuid.Nil && request.Rule == string(booking.TooManyRequests) {
+		s.metrics.CountThrottled(client)
+	}
 	s.metrics.Count(&request)
 }
 
