@@ -53,6 +53,7 @@ func TestInstalledServiceBooks(t *testing.T) {
 		_ = os.RemoveAll("/etc/talon")
 	})
 	command(t, "dpkg", "--install", artefact(t, "talon_*_amd64.deb"))
+	require.Contains(t, command(t, "dpkg", "--listfiles", "talon"), "/usr/share/doc/talon/docs/operate.md")
 	require.Empty(t, command(t, "systemd-analyze", "verify", unit))
 	t.Log(lastLine(command(t, "systemd-analyze", "security", "--offline=true", "--threshold=15", unit)))
 
