@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -184,26 +183,14 @@ func TestUploadsOfAClientAtOnce(t *testing.T) {
 }
 
 // Promise: one patient with 400 connections that search without a pause costs another patient of
-// the same client application no failure, and at most four times its time. Times below
-// tooShortToCompare depend on what else the machine does.
+// the same client application no failure. bench/crowd.go measures the time.
 func TestOneTokenDoesNotStarveOthers(t *testing.T) {
 	t.Parallel()
-	const connections, reads, tooShortToCompare = 400, 66, 100 * time.Millisecond
+	const connections, reads = 400, 66
 	sc := harness.Start(t, func(c *app.Config) { c.PersonRate, c.PersonInFlight, c.ClientRate = 10, 4, 1000 }).Scene()
 	token := "Bearer " + sc.Token(sc.Person)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	defer client.CloseIdleConnections()
-	list := func() (times []time.Duration) {
-		for range reads {
-			person, started := uuid.New(), time.Now()
-			a := sc.Get(person, "/directions")
-			times = append(times, time.Since(started))
-			require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
-		}
-		slices.Sort(times)
-		return times
-	}
-	alone := list()
 	var (
 		attack  sync.WaitGroup
 		stopped atomic.Bool
@@ -227,10 +214,10 @@ func TestOneTokenDoesNotStarveOthers(t *testing.T) {
 		})
 	}
 	require.Eventually(t, func() bool { return refused.Load() > connections }, time.Minute, time.Millisecond)
-	attacked := list()
+	for range reads {
+		a := sc.Get(uuid.New(), "/directions")
+		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
+	}
 	stopped.Store(true)
 	attack.Wait()
-	t.Logf("alone: p50 %s, longest %s; attacked: p50 %s, longest %s; %d rejected", alone[reads/2], alone[reads-1],
-		attacked[reads/2], attacked[reads-1], refused.Load())
-	require.LessOrEqual(t, attacked[reads-1], max(4*alone[reads-1], tooShortToCompare))
 }
