@@ -60,8 +60,6 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 }
 
 func (a *App) sweepOnce(ctx context.Context) {
-	limited, cancel := context.WithTimeout(ctx, sweepTimeout)
-	defer cancel()
 	for _, sweep := range []struct {
 		name string
 		run  func(context.Context) error
@@ -70,7 +68,9 @@ func (a *App) sweepOnce(ctx context.Context) {
 		{"assertions", a.booking.SweepAssertions}, {"imports", a.imports.Sweep}, {"webhook_attempts", a.webhooks.Sweep},
 		{"audit", a.audit.Sweep},
 	} {
+		limited, cancel := context.WithTimeout(ctx, sweepTimeout)
 		err := sweep.run(limited)
+		cancel()
 		a.metrics.Swept(sweep.name, err)
 		if err != nil && ctx.Err() == nil {
 			a.log.Warn("sweep", "of", sweep.name, "error", err)
