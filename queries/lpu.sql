@@ -21,3 +21,15 @@ LIMIT @most;
 SELECT code, reception
 FROM busy_type
 LIMIT @most;
+
+-- name: BusyTypeList :many
+SELECT code, name, reception
+FROM busy_type
+ORDER BY code
+LIMIT @most;
+
+-- name: BusyTypePut :exec
+-- Adds a kind of cells, or replaces it.
+INSERT INTO busy_type (code, name, reception)
+VALUES (@code, @name, @reception)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, reception = excluded.reception;

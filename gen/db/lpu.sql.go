@@ -4,3 +4,56 @@
 // source: lpu.sql
 
 package db
+
+import (
+	"context"
+)
+
+const busyTypeList = `-- name: BusyTypeList :many
+SELECT code, name, reception
+FROM busy_type
+ORDER BY code
+LIMIT $1
+`
+
+// BusyTypeList
+//
+//	SELECT code, name, reception
+//	FROM busy_type
+//	ORDER BY code
+//	LIMIT $1
+func (q *Queries) BusyTypeList(ctx context.Context, most int32) ([]BusyType, error) {
+	rows, err := q.db.Query(ctx, busyTypeList, most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	items := []BusyType{}
+	for rows.Next() {
+		var i BusyType
+		if err := rows.Scan(&i.Code, &i.Name, &i.Reception); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const busyTypePut = `-- name: BusyTypePut :exec
+INSERT INTO busy_type (code, name, reception)
+VALUES ($1, $2, $3)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, reception = excluded.reception
+`
+
+// Adds a kind of cells, or replaces it.
+//
+//	INSERT INTO busy_type (code, name, reception)
+//	VALUES ($1, $2, $3)
+//	ON CONFLICT (code) DO UPDATE SET name = excluded.name, reception = excluded.reception
+func (q *Queries) BusyTypePut(ctx context.Context, code int32, name string, reception bool) error {
+	_, err := q.db.Exec(ctx, busyTypePut, code, name, reception)
+	return err
+}

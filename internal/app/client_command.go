@@ -265,6 +265,13 @@ func withClient(
 
 // withClients calls do with a service on the database of DATABASE_URL.
 func withClients(ctx context.Context, env *command.Env, do func(*booking.Service) error) error {
+	return withStore(ctx, env, func(store *postgres.Store) error {
+		return do(booking.NewService(store.Ports(), time.Now))
+	})
+}
+
+// withStore calls do with a store on the database of DATABASE_URL.
+func withStore(ctx context.Context, env *command.Env, do func(*postgres.Store) error) error {
 	database := env.Variables["DATABASE_URL"]
 	if database == "" {
 		return errNoDatabase
@@ -276,5 +283,5 @@ func withClients(ctx context.Context, env *command.Env, do func(*booking.Service
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer pool.Close()
-	return do(booking.NewService(postgres.NewStore(pool, postgres.ReferenceAge).Ports(), time.Now))
+	return do(postgres.NewStore(pool, postgres.ReferenceAge))
 }

@@ -27,13 +27,14 @@ var Program = command.Program{
   talon import FILE|-      load schedules, referrals and patients from a file
   talon listen             print the events of a service, and forward them to a receiver that is developed
   talon client             create, list, enable and disable client applications, and rotate their secrets
+  talon busy-type          list and put the kinds of cells that schedules can have
   talon version            print the version, the commit and the newest schema of this build
 
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
 		"serve": command.Service(serve), "migrate": migrate, "client": client, "import": importFile,
-		"listen": listen, "version": Version("talon"),
+		"listen": listen, "busy-type": busyType, "version": Version("talon"),
 	},
 }
 

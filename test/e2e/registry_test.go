@@ -242,3 +242,23 @@ func TestRegistryRejections(t *testing.T) {
 	delete(before, "client_application")
 	require.Equal(t, before, after)
 }
+
+// Promise: a new kind of cells is added by the command line, and schedules with such cells are
+// accepted within a second.
+func TestBusyTypeOfTheRegion(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	environ := []string{"DATABASE_URL=" + string(r.Config.DatabaseURL)}
+	cell := r.cell(1)
+	cell["BusyType"] = -7
+	r.putDay(1, "keep", cell).RequireRefusal(t, "field_invalid")
+	for _, name := range []string{"Приём", "Лечение"} { // the second time it is replaced
+		code, _, errs := run(t, environ, "busy-type", "put", "--code", "-7", "--name", name, "--reception")
+		require.Zero(t, code, errs)
+	}
+	require.Eventually(t, func() bool { return r.putDay(1, "keep", cell).StatusCode == 200 },
+		20*time.Second, 50*time.Millisecond)
+	code, list, errs := run(t, environ, "busy-type", "list")
+	require.Zero(t, code, errs)
+	require.Regexp(t, `(?m)^-7 +true +Лечение$`, list)
+}
