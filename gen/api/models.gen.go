@@ -3258,7 +3258,7 @@ type ScheduleCellRequest struct {
 	// Example: 4
 	FlagAccess int32 `json:"FlagAccess"`
 
-	// BusyType Kind of the cell (тип занятости). The region defines the kinds
+	// BusyType Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
 	//
 	// Example: 1
 	BusyType int32 `json:"BusyType"`
@@ -3667,7 +3667,7 @@ type StoredCell struct {
 	// Example: 4
 	FlagAccess int32 `json:"flagAccess"`
 
-	// BusyType Kind of the cell (тип занятости). The region defines the kinds
+	// BusyType Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
 	//
 	// Example: 1
 	BusyType int32 `json:"busyType"`

@@ -3359,7 +3359,7 @@ type ScheduleCellRequest struct {
 	// Example: 4
 	FlagAccess int32 `json:"FlagAccess"`
 
-	// BusyType Kind of the cell (тип занятости). The region defines the kinds
+	// BusyType Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
 	//
 	// Example: 1
 	BusyType int32 `json:"BusyType"`
@@ -3768,7 +3768,7 @@ type StoredCell struct {
 	// Example: 4
 	FlagAccess int32 `json:"flagAccess"`
 
-	// BusyType Kind of the cell (тип занятости). The region defines the kinds
+	// BusyType Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
 	//
 	// Example: 1
 	BusyType int32 `json:"busyType"`

@@ -927,7 +927,7 @@ export type ScheduleCellRequest = {
      */
     FlagAccess: number;
     /**
-     * Kind of the cell (тип занятости). The region defines the kinds
+     * Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
      */
     BusyType: number;
     /**
@@ -2995,7 +2995,7 @@ export type StoredCell = {
      */
     flagAccess: number;
     /**
-     * Kind of the cell (тип занятости). The region defines the kinds
+     * Kind of the cell (тип занятости). The region defines the kinds, and which of them take visits.
      */
     busyType: number;
     /**
