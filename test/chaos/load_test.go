@@ -374,6 +374,9 @@ func (c *chaos) retryUntilFinal(request *taskRequest) (harness.Answer, bool) {
 			(rule == api.RuleSlotFull || rule == api.RuleSlotTaken || rule == api.RuleSlotTimePassed):
 			c.refused.Add(1)
 			return a, false
+		case rule == api.RuleTooManyRequests && strings.HasSuffix(request.path, "/hold"):
+			c.refused.Add(1) // all patients hold cells of one doctor, which is limited
+			return a, false
 		default:
 			c.t.Errorf("%s: unexpected response %s", request, a.Raw)
 			return a, false
