@@ -30,18 +30,9 @@ DATABASE_URL is the address of the database. Services take a change within a sec
 
 // busyType runs a subcommand of talon busy-type.
 func busyType(ctx context.Context, env *command.Env, args []string) error {
-	run := map[string]func(context.Context, *command.Env, *flag.FlagSet, []string) error{
+	return runSubcommand(ctx, env, args, "busy-type", busyTypeUsage, map[string]subcommand{
 		"put": putBusyType, "list": listBusyTypes,
-	}
-	if len(args) == 0 || command.IsHelp(args[0]) {
-		fmt.Fprint(env.Stdout, busyTypeUsage)
-		return nil
-	}
-	flags := flag.NewFlagSet("busy-type "+args[0], flag.ContinueOnError)
-	if run[args[0]] == nil {
-		return env.UsageError(flags, "unknown command\n\n%s", busyTypeUsage)
-	}
-	return run[args[0]](ctx, env, flags, args[1:])
+	})
 }
 
 func putBusyType(ctx context.Context, env *command.Env, flags *flag.FlagSet, args []string) error {

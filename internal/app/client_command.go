@@ -39,19 +39,28 @@ const clientUsage = `talon client administers the client applications (клие�
 DATABASE_URL is the address of the database.
 `
 
+// subcommand is one command of several, such as those of talon client.
+type subcommand = func(context.Context, *command.Env, *flag.FlagSet, []string) error
+
 // client runs a subcommand of talon client.
 func client(ctx context.Context, env *command.Env, args []string) error {
-	run := map[string]func(context.Context, *command.Env, *flag.FlagSet, []string) error{
+	return runSubcommand(ctx, env, args, "client", clientUsage, map[string]subcommand{
 		"create": createClient, "rotate": rotateClient, "disable": disableClient, "enable": enableClient,
 		"list": listClients,
-	}
+	})
+}
+
+// runSubcommand runs the subcommand of a command that the arguments name, or prints the usage.
+func runSubcommand(
+	ctx context.Context, env *command.Env, args []string, name, usage string, run map[string]subcommand,
+) error {
 	if len(args) == 0 || command.IsHelp(args[0]) {
-		fmt.Fprint(env.Stdout, clientUsage)
+		fmt.Fprint(env.Stdout, usage)
 		return nil
 	}
-	flags := flag.NewFlagSet("client "+args[0], flag.ContinueOnError)
+	flags := flag.NewFlagSet(name+" "+args[0], flag.ContinueOnError)
 	if run[args[0]] == nil {
-		return env.UsageError(flags, "unknown command\n\n%s", clientUsage)
+		return env.UsageError(flags, "unknown command\n\n%s", usage)
 	}
 	return run[args[0]](ctx, env, flags, args[1:])
 }
