@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -139,15 +138,7 @@ func TestBlockedBookingsAreShown(t *testing.T) {
 	t.Parallel()
 	const waiting = `talon_database_pool_waiting{pool="requests"}`
 	sc := harness.Start(t, withAdmin).Scene()
-	bookings := sc.ContenderBookings(nil)
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
-	var group sync.WaitGroup
-	for _, book := range bookings {
-		group.Go(func() { book().RequireRefusal(t, "overloaded") })
-	}
+	tx, group := blockBookings(t, sc)
 	require.Eventually(t, func() bool { return scrape(t, sc.Service)[waiting] > 1 }, 10*time.Second,
 		5*time.Millisecond)
 	group.Wait()

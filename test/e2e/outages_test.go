@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
@@ -26,20 +27,29 @@ func timed(send func() harness.Answer) (harness.Answer, time.Duration) {
 	return answer, time.Since(began)
 }
 
+// blockBookings sends bookings that wait for the locks of a transaction, until they are rejected.
+// The transaction ends with the test at the latest.
+func blockBookings(t *testing.T, sc *harness.Scene) (pgx.Tx, *sync.WaitGroup) {
+	t.Helper()
+	bookings := sc.ContenderBookings(nil)
+	tx, err := sc.DB.Begin(t.Context())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	require.NoError(t, err)
+	group := new(sync.WaitGroup)
+	for _, book := range bookings {
+		group.Go(func() { book().RequireRefusal(t, "overloaded") })
+	}
+	return tx, group
+}
+
 // Promise: bookings that wait for locks do not starve lists and searches: these have connections of
 // their own. A booking waits for a lock for at most a second.
 func TestLocksDoNotStarveReads(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	bookings := sc.ContenderBookings(nil)
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
-	var group sync.WaitGroup
-	for _, book := range bookings {
-		group.Go(func() { book().RequireRefusal(t, "overloaded") })
-	}
+	tx, group := blockBookings(t, sc)
 	for range 3 {
 		sc.WaitForBlocked(tx)
 		list, took := timed(func() harness.Answer { return sc.Get(sc.Person, "/appointments") })
