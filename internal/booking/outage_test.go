@@ -3,6 +3,7 @@ package booking
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -62,4 +63,17 @@ func TestOutage(t *testing.T) {
 		require.Equal(t, 6, count("msg=send error"), lines.String())
 		require.LessOrEqual(t, count("\n"), 13)
 	})
+}
+
+// Promise: an outage of the database is no ERROR in the log: those are for developers.
+func TestOutagesAreWarnings(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("cause")
+	for _, rule := range []Name{DatabaseUnavailable, Overloaded} {
+		err := fmt.Errorf("become the deliverer: %w", Reject(rule).Because(cause))
+		require.Equal(t, slog.LevelWarn, OutageLevel(err), rule)
+	}
+	for _, err := range []error{cause, Reject(AppointmentAbsent)} {
+		require.Equal(t, slog.LevelError, OutageLevel(err), err)
+	}
 }
