@@ -111,5 +111,19 @@ func InvalidFields(fields []FieldProblem) *Refusal {
 	return refusal
 }
 
+// The years in which a moment can be. Others are mistakes, and may exceed what a client can read.
+const (
+	firstYear = 1900
+	lastYear  = 2199
+)
+
+// CheckYear rejects a moment or a day outside the years 1900 to 2199 (UTC). field is its name.
+func CheckYear(field string, moment time.Time) *Refusal {
+	if year := moment.UTC().Year(); year < firstYear || year > lastYear {
+		return InvalidField(field, ProblemYear)
+	}
+	return nil
+}
+
 // values returns the placeholders of field_invalid.
 func (f FieldProblem) values() []string { return []string{"Field", f.Name, "Problem", f.Text} }

@@ -72,6 +72,17 @@ func auditFilter(params api.ListAuditParams) (audit.Filter, error) {
 	if refusal != nil {
 		return audit.Filter{}, refusal
 	}
+	for _, bound := range []struct {
+		field  string
+		moment *time.Time
+	}{{"from", params.From}, {"to", params.To}} {
+		if bound.moment == nil {
+			continue
+		}
+		if refusal := booking.CheckYear(bound.field, *bound.moment); refusal != nil {
+			return audit.Filter{}, refusal
+		}
+	}
 	filter := audit.Filter{
 		Person: orDefault(params.PersonGUID, uuid.Nil), Client: orDefault(params.ClientGUID, uuid.Nil),
 		Request: orDefault(params.RequestID, uuid.Nil),

@@ -67,9 +67,9 @@ func (s *Service) WriteCard(ctx context.Context, lpu, guid uuid.UUID, version in
 
 // check rejects a card with impossible times or a repeated policy.
 func (c *Card) check() *booking.Refusal {
-	refusal := checkYear("BirthDate", c.BirthDate)
+	refusal := booking.CheckYear("BirthDate", c.BirthDate)
 	if refusal == nil && c.Closed != nil {
-		refusal = checkYear("Closed", *c.Closed)
+		refusal = booking.CheckYear("Closed", *c.Closed)
 	}
 	known := make(map[Policy]bool, len(c.Policies))
 	for i, policy := range c.Policies {

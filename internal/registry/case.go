@@ -50,14 +50,14 @@ func (s *Service) WriteCase(ctx context.Context, lpu, guid uuid.UUID, version in
 
 // check rejects a case with impossible days.
 func (c *Case) check() *booking.Refusal {
-	refusal := checkYear("OpenedOn", c.OpenedOn)
+	refusal := booking.CheckYear("OpenedOn", c.OpenedOn)
 	if refusal != nil || c.ClosedOn == nil {
 		return refusal
 	}
 	if c.ClosedOn.Before(c.OpenedOn) {
 		return booking.InvalidField("ClosedOn", booking.ProblemBeforeOpened)
 	}
-	return checkYear("ClosedOn", *c.ClosedOn)
+	return booking.CheckYear("ClosedOn", *c.ClosedOn)
 }
 
 // DeleteCase deletes a case. The deletion is recorded even if there is none. It rejects with

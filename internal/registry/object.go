@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -70,14 +69,6 @@ func newDeletion(object Object, version int64) (Write, error) {
 	w, err := newWrite(object, version, nil)
 	w.Deleted = true
 	return w, err
-}
-
-// checkYear rejects a moment or a day outside the possible years. field is its name.
-func checkYear(field string, moment time.Time) *booking.Refusal {
-	if year := moment.UTC().Year(); year < firstYear || year > lastYear {
-		return booking.InvalidField(field, booking.ProblemYear)
-	}
-	return nil
 }
 
 // firstRefusal returns the first of several refusals, or nil.

@@ -41,7 +41,7 @@ func personObject(guid uuid.UUID) Object { return Object{guid, KindPerson, guid}
 // rejects with VersionStale and VersionConflict, and with FieldInvalid if the birth date is
 // impossible.
 func (s *Service) WritePerson(ctx context.Context, guid uuid.UUID, version int64, person Person) (ObjectResult, error) {
-	if refusal := checkYear("BirthDate", person.BirthDate); refusal != nil {
+	if refusal := booking.CheckYear("BirthDate", person.BirthDate); refusal != nil {
 		return ObjectResult{}, refusal
 	}
 	w, err := newWrite(personObject(guid), version, person)

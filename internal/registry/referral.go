@@ -76,7 +76,7 @@ func (s *Service) WriteReferral(
 // check rejects a referral with impossible times.
 func (r *Referral) check() *booking.Refusal {
 	refusal := firstRefusal(
-		checkYear("Date", r.Date), checkYear("DateEnd", r.DateEnd), checkYear("DateCreate", r.CreatedAt),
+		booking.CheckYear("Date", r.Date), booking.CheckYear("DateEnd", r.DateEnd), booking.CheckYear("DateCreate", r.CreatedAt),
 	)
 	if refusal == nil && r.DateEnd.Before(r.Date) {
 		return booking.InvalidField("DateEnd", booking.ProblemBeforeDate)

@@ -33,18 +33,13 @@ func (s *Service) Schedule(ctx context.Context, lpu, resource uuid.UUID, period 
 // check rejects a period that is empty, longer than MaxWindow, or outside the possible years.
 func (p Period) check() *booking.Refusal { return p.checkLength("from", "to", maxWindowDays) }
 
-// The years in which a period can be. Others are mistakes, and may exceed what a client can read.
-const (
-	firstYear = 1900
-	lastYear  = 2199
-)
-
 // checkLength rejects a period that is empty, longer than some days, or outside the possible years.
 // from and to are the names of its fields.
 func (p Period) checkLength(from, to string, days int) *booking.Refusal {
+	if refusal := booking.CheckYear(from, p.From); refusal != nil {
+		return refusal
+	}
 	switch length := p.To.Sub(p.From); {
-	case p.From.UTC().Year() < firstYear || p.From.UTC().Year() > lastYear:
-		return booking.InvalidField(from, booking.ProblemYear)
 	case length <= 0:
 		return booking.InvalidField(to, booking.ProblemEmptyPeriod)
 	case length > time.Duration(days)*24*time.Hour:

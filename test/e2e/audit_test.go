@@ -250,6 +250,24 @@ func TestAuditHidesOtherPatients(t *testing.T) {
 	require.NotContains(t, compared(t, record), "direction.personGuid")
 }
 
+// Promise: a bound that no record can have is rejected, and is not «no bound».
+func TestAuditRejectsImpossiblePeriods(t *testing.T) {
+	t.Parallel()
+	a := startRegistrar(t).startAuditor()
+	for query, field := range map[string]string{
+		"from=0000-01-01T00:00:00Z":                         "from",
+		"to=0001-01-01T00:00:00Z":                           "to",
+		"to=9999-12-31T23:59:59-14:00":                      "to",
+		"from=2019-08-21T00:00:00Z&to=2019-08-21T00:00:00Z": "to",
+	} {
+		for _, path := range []string{"/audit?", "/audit/fhir?"} {
+			answer := a.GetAs(a.token, path+query)
+			answer.RequireRefusal(t, "field_invalid")
+			require.Contains(t, answer.Refusal.Message, "Поле "+field+": ")
+		}
+	}
+}
+
 // Promise: the export has the same records as AuditEvents, page by page.
 func TestAuditExport(t *testing.T) {
 	t.Parallel()

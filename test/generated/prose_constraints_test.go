@@ -248,7 +248,7 @@ func (g *generator) proseConstraints() []proseConstraint {
 
 // yearsOf are the fields and parameters whose year is bounded.
 var yearsOf = []string{
-	"from", "From", "BirthDate", "Closed", "OpenedOn", "ClosedOn", "Date", "DateEnd", "DateCreate",
+	"from", "to", "From", "BirthDate", "Closed", "OpenedOn", "ClosedOn", "Date", "DateEnd", "DateCreate",
 }
 
 // isPeriod reports whether two times are a period of at most some days.

@@ -4597,10 +4597,10 @@ type ListAuditParams struct {
 	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
 	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
 
-	// From Only records of this moment or later.
+	// From Only records of this moment or later. In the years 1900 to 2199.
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
-	// To Only records before this moment. Must be after `from`.
+	// To Only records before this moment. Must be after `from`. In the years 1900 to 2199.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit Maximum number of items in a page.
@@ -4621,10 +4621,10 @@ type ExportAuditParams struct {
 	// RequestID Only this request, by its `X-Request-Id` or `request_id`. Not the zero guid.
 	RequestID *GUID `form:"requestId,omitempty" json:"requestId,omitempty"`
 
-	// From Only records of this moment or later.
+	// From Only records of this moment or later. In the years 1900 to 2199.
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
-	// To Only records before this moment. Must be after `from`.
+	// To Only records before this moment. Must be after `from`. In the years 1900 to 2199.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 
 	// Limit Maximum number of items in a page.

@@ -7614,11 +7614,11 @@ export type ListAuditData = {
          */
         requestId?: Guid;
         /**
-         * Only records of this moment or later.
+         * Only records of this moment or later. In the years 1900 to 2199.
          */
         from?: string;
         /**
-         * Only records before this moment. Must be after `from`.
+         * Only records before this moment. Must be after `from`. In the years 1900 to 2199.
          */
         to?: string;
         /**
@@ -7684,11 +7684,11 @@ export type ExportAuditData = {
          */
         requestId?: Guid;
         /**
-         * Only records of this moment or later.
+         * Only records of this moment or later. In the years 1900 to 2199.
          */
         from?: string;
         /**
-         * Only records before this moment. Must be after `from`.
+         * Only records before this moment. Must be after `from`. In the years 1900 to 2199.
          */
         to?: string;
         /**
