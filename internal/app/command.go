@@ -24,6 +24,7 @@ var Program = command.Program{
 
   talon serve              answer requests (--check: show the settings in force and end)
   talon migrate            bring the database to the newest schema
+  talon distribute         spread the tables over the nodes of a distributed PostgreSQL (Citus; --check, --dry-run)
   talon import FILE|-      load schedules, referrals and patients from a file
   talon listen             print the events of a service, and forward them to a receiver that is developed
   talon client             create, list, enable and disable client applications, and rotate their secrets
@@ -33,7 +34,7 @@ var Program = command.Program{
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": command.Service(serve), "migrate": migrate, "client": client, "import": importFile,
+		"serve": command.Service(serve), "migrate": migrate, "distribute": distribute, "client": client, "import": importFile,
 		"listen": listen, "busy-type": busyType, "version": Version("talon"),
 	},
 }

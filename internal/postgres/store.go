@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -153,6 +154,11 @@ type Options struct {
 // institutions for each referral and plans some statements on each execution. Reading the facts of
 // a booking then takes three times as long.
 var Planning = map[string]string{"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
+
+// PlanCacheMode returns the plan_cache_mode of the connections that Open makes with this address.
+func PlanCacheMode(config pgconn.Config) string {
+	return cmp.Or(config.RuntimeParams["plan_cache_mode"], Planning["plan_cache_mode"])
+}
 
 // connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
 // Without a bound an attempt on a silent host takes minutes, while another host may be the primary.

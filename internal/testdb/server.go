@@ -45,6 +45,8 @@ type server struct {
 	strategy string           // clause of CREATE DATABASE to copy files; empty if not supported
 	filled   []string         // names of the databases of templates
 
+	distributed bool // whether the databases are distributed over several nodes
+
 	idleMu sync.Mutex
 	idle   []*pgx.Conn // connections to base
 }
@@ -107,6 +109,9 @@ func (s *server) prepare(ctx context.Context) error {
 	if s.template, err = templateName(); err != nil {
 		return err
 	}
+	if s.distributed {
+		s.template += "_spread"
+	}
 	return s.withBaseConn(ctx, func(conn *pgx.Conn) error {
 		var version int
 		if err := conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version); err != nil {
@@ -138,17 +143,22 @@ func (s *server) createTemplate(ctx context.Context, conn *pgx.Conn) error {
 		return nil
 	}
 	unfinished := s.template + "_new"
-	err := executeAll(ctx, conn,
-		"DROP DATABASE IF EXISTS "+unfinished+" WITH (FORCE)",
-		"CREATE DATABASE "+unfinished+" TEMPLATE template0"+s.strategy)
+	err := s.everywhere(ctx, conn, "DROP DATABASE IF EXISTS "+unfinished+" WITH (FORCE)")
 	if err == nil {
+		err = s.everywhere(ctx, conn, "CREATE DATABASE "+unfinished+" TEMPLATE template0"+s.strategy)
+	}
+	switch {
+	case err != nil:
+	case s.distributed:
+		err = s.distribute(ctx, conn, unfinished)
+	default:
 		err = migrations.Up(ctx, s.url(unfinished))
 	}
 	if err == nil {
-		err = executeAll(ctx, conn,
-			// PostgreSQL cannot clone a database that has connections.
-			"ALTER DATABASE "+unfinished+" ALLOW_CONNECTIONS false",
-			"ALTER DATABASE "+unfinished+" RENAME TO "+s.template)
+		err = s.seal(ctx, conn, unfinished) // PostgreSQL cannot clone a database that has connections
+	}
+	if err == nil {
+		err = s.everywhere(ctx, conn, "ALTER DATABASE "+unfinished+" RENAME TO "+s.template)
 	}
 	if err != nil {
 		return fmt.Errorf("create the template database: %w", err)
@@ -173,14 +183,14 @@ func (s *server) create(ctx context.Context, template string) (string, error) {
 	_, _ = rand.Read(random[:]) // never fails
 	name := fmt.Sprintf("%s%s_%d_%x", testPrefix, s.now().UTC().Format(dayLayout), os.Getpid(), random)
 	return name, s.withIdleConn(ctx, func(conn *pgx.Conn) error {
-		return execute(ctx, conn, "CREATE DATABASE "+name+" TEMPLATE "+template+s.strategy)
+		return s.everywhere(ctx, conn, "CREATE DATABASE "+name+" TEMPLATE "+template+s.strategy)
 	})
 }
 
 // drop drops a database and terminates its connections.
 func (s *server) drop(ctx context.Context, name string) error {
 	return s.withIdleConn(ctx, func(conn *pgx.Conn) error {
-		return execute(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+		return s.everywhere(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 	})
 }
 
@@ -188,6 +198,11 @@ func (s *server) drop(ctx context.Context, name string) error {
 func (s *server) url(name string) string {
 	address := *s.base
 	address.Path, address.RawPath = "/"+name, ""
+	if s.distributed {
+		query := address.Query()
+		query.Set("plan_cache_mode", "auto") // as talon distribute requires
+		address.RawQuery = query.Encode()
+	}
 	return address.String()
 }
 
@@ -265,7 +280,7 @@ func (s *server) dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
 	}
 	for _, name := range names {
 		drop := "DROP DATABASE IF EXISTS " + pgx.Identifier{name}.Sanitize() + " WITH (FORCE)"
-		if err := execute(ctx, conn, drop); err != nil {
+		if err := s.everywhere(ctx, conn, drop); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@
 package testdb
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -32,7 +33,9 @@ const (
 )
 
 // shared is the server that all tests of this process share.
-var shared = &server{address: os.Getenv(URLVariable), now: time.Now}
+var shared = &server{
+	address: cmp.Or(os.Getenv(CitusVariable), os.Getenv(URLVariable)), now: time.Now, distributed: Distributed(),
+}
 
 // Main runs the tests of a package and exits the process. The first test that needs a database
 // starts a private PostgreSQL, unless URLVariable is set, and Main stops it. If no server is
@@ -160,6 +163,11 @@ func (t *Template) New(tb testing.TB) string {
 			tb.Fatalf("testdb: %v", err)
 		}
 		t.fill(tb, shared.url(name))
+		if err := shared.withIdleConn(tb.Context(), func(conn *pgx.Conn) error {
+			return shared.seal(tb.Context(), conn, name)
+		}); err != nil {
+			tb.Fatalf("testdb: %v", err)
+		}
 		t.name = name
 	})
 	if t.name == "" {

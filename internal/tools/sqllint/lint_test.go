@@ -64,6 +64,8 @@ func TestMigrations(t *testing.T) {
 // Promise: a query that a distributed database cannot run on one node is rejected.
 func TestQueries(t *testing.T) {
 	t.Parallel()
+	keys, err := readKeys("../../..")
+	require.NoError(t, err)
 	for sql, want := range map[string]string{
 		`SELECT guid FROM slot WHERE guid = @guid`:                                                                                               "slot.lpu_guid is not compared",
 		`SELECT s.guid FROM slot s WHERE s.lpu_guid = @lpu_guid OR s.guid = @guid`:                                                               "s.lpu_guid is not compared",
@@ -83,7 +85,7 @@ func TestQueries(t *testing.T) {
 		`DELETE FROM hold WHERE person_guid = sqlc.arg(person_guid)::uuid`:                                                                     "",
 		`SELECT name FROM lpu WHERE name = @name`:                                                                                              "",
 	} {
-		findings, err := lintQuery(sql)
+		findings, err := lintQuery(keys, sql)
 		require.NoError(t, err, sql)
 		if want == "" {
 			require.Empty(t, findings, sql)
@@ -92,7 +94,7 @@ func TestQueries(t *testing.T) {
 			require.Contains(t, findings[0], want, sql)
 		}
 	}
-	findings, err := lintQueries(`-- name: IdempotencyKeySweep :one
+	findings, err := lintQueries(keys, `-- name: IdempotencyKeySweep :one
 		SELECT 1 AS one FROM idempotency_key WHERE person_guid = @person_guid;`)
 	require.NoError(t, err)
 	require.Len(t, findings, 1)

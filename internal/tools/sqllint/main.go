@@ -33,13 +33,17 @@ func main() {
 // lint returns the findings in the migrations and queries of the project at root, in the order of
 // the files. It returns an error if a file cannot be read or parsed.
 func lint(root string) ([]string, error) {
+	keys, err := readKeys(root)
+	if err != nil {
+		return nil, err
+	}
 	var findings []string
 	for _, kind := range []struct {
 		pattern string
 		check   func(string) ([]string, error)
 	}{
 		{"migrations/*.sql", lintMigration},
-		{"queries/*.sql", lintQueries},
+		{"queries/*.sql", func(file string) ([]string, error) { return lintQueries(keys, file) }},
 	} {
 		files, err := filepath.Glob(filepath.Join(root, kind.pattern))
 		if err != nil {

@@ -2,59 +2,35 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// keys contains the distribution column of each distributed table. The rows of an institution, or
-// of a person, are on one node. Tables that are not listed are small and replicated to every node.
-var keys = map[string]string{
-	"resource":              "lpu_guid",
-	"slot":                  "lpu_guid",
-	"schedule_source":       "lpu_guid",
-	"schedule_window":       "lpu_guid",
-	"absence":               "lpu_guid",
-	"source_object":         "owner_guid",
-	"event_outbox":          "lpu_guid",
-	"event":                 "lpu_guid",
-	"event_sequence":        "lpu_guid",
-	"audit_record":          "person_guid",
-	"retention":             "lpu_guid",
-	"webhook_key":           "webhook_guid",
-	"webhook_retry":         "webhook_guid",
-	"webhook_attempt":       "webhook_guid",
-	"import":                "guid",
-	"import_chunk":          "import_guid",
-	"import_error":          "import_guid",
-	"mkab":                  "lpu_guid",
-	"mkab_policy":           "lpu_guid",
-	"tap":                   "lpu_guid",
-	"direction":             "lpu_guid",
-	"appointment":           "lpu_guid",
-	"speciality_claim":      "person_guid",
-	"hold":                  "person_guid",
-	"held_cells":            "lpu_guid",
-	"idempotency_key":       "person_guid",
-	"person_lpu":            "person_guid",
-	"person_appointment":    "person_guid",
-	"card_key":              "value",
-	"mip_person":            "guid",
-	"mip_person_data":       "person_guid",
-	"failed_identification": "subject",
-	"client_assertion":      "client_guid",
+// readKeys returns the distribution column of each distributed table, from the list of the project at
+// root. The rows of an institution, or of a person, are on one node. Other tables have a copy on
+// every node, or are on the coordinator.
+func readKeys(root string) (map[string]string, error) {
+	list, err := os.ReadFile(filepath.Join(root, "internal", "distribution", "tables.txt"))
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]string{}
+	for line := range strings.Lines(string(list)) {
+		line, _, _ = strings.Cut(line, "#")
+		if columns := strings.Fields(line); len(columns) == 3 { // the third is the group, which others do not have
+			keys[columns[0]] = columns[1]
+		}
+	}
+	return keys, nil
 }
 
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
-	"AuditOfClient":             "the requests of a client application are about persons of every node",
-	"AuditOfPeriod":             "an export of the audit",
-	"AuditOfRequest":            "the id of a request does not tell its person",
 	"ClientAssertionSweep":      "a sweep",
 	"EventBacklog":              "a metric, read twice a minute by each instance",
-	"EventIsPlace":              "where a reader of the feed goes on",
-	"EventList":                 "the feed of a system of the region",
-	"EventsAt":                  "events that are sent to a webhook again",
 	"EventOutboxDelete":         "the recorder, of which there is one",
 	"EventOutboxNumbers":        "the recorder, of which there is one",
 	"EventRecord":               "the recorder, of which there is one",
@@ -70,8 +46,6 @@ var fanOut = map[string]string{
 	"RetentionClaim":            "a sweep",
 	"WebhookAttemptSweep":       "a sweep",
 	"WebhookBacklog":            "a metric, read twice a minute by each instance",
-	"WebhookIsPlace":            "where a webhook goes on",
-	"WebhooksAdvance":           "the deliverer, of which there is one",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
@@ -88,7 +62,7 @@ var (
 // lintQueries returns the findings in a file of queries. Each finding is a reason why a distributed
 // database cannot run a query on one node. The queries in fanOut may omit comparisons. lintQueries
 // returns an error if a query cannot be parsed.
-func lintQueries(file string) ([]string, error) {
+func lintQueries(keys map[string]string, file string) ([]string, error) {
 	var findings []string
 	starts := queryName.FindAllStringSubmatchIndex(file, -1)
 	for i, start := range starts {
@@ -97,7 +71,7 @@ func lintQueries(file string) ([]string, error) {
 			end = starts[i+1][0]
 		}
 		name := file[start[2]:start[3]]
-		inQuery, err := lintQuery(file[start[0]:end])
+		inQuery, err := lintQuery(keys, file[start[0]:end])
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -118,7 +92,7 @@ func lintQueries(file string) ([]string, error) {
 func isNotCompared(finding string) bool { return strings.Contains(finding, "is not compared") }
 
 // lintQuery returns the findings in one query of sqlc, sorted and without duplicates.
-func lintQuery(sql string) ([]string, error) {
+func lintQuery(keys map[string]string, sql string) ([]string, error) {
 	sql = narg.ReplaceAllString(sql, "param_$1")
 	sql = embed.ReplaceAllString(sql, "$1.*")
 	sql = named.ReplaceAllString(sql, "${1}param_$2")
@@ -160,7 +134,7 @@ func lintQuery(sql string) ([]string, error) {
 				findings = append(findings, fmt.Sprintf("%s.%s is not written", table, key))
 			}
 		case "SelectStmt", "UpdateStmt", "DeleteStmt":
-			findings = append(findings, lintScope(n)...)
+			findings = append(findings, lintScope(keys, n)...)
 		}
 		return true
 	})
@@ -193,7 +167,7 @@ func inserts(n node, column string) bool {
 
 // lintScope returns a finding for each table in one level of a statement whose distribution column
 // is not compared with a parameter. Sub-selects are separate levels and need separate calls.
-func lintScope(n node) []string {
+func lintScope(keys map[string]string, n node) []string {
 	tables := map[string]string{} // by alias
 	add := func(table any) {
 		name := text(at(table, "relname"))

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"talon.example/internal/command"
+	"talon.example/internal/distribution"
+	"talon.example/internal/postgres"
+)
+
+// distribute runs talon distribute.
+func distribute(ctx context.Context, env *command.Env, args []string) error {
+	flags := flag.NewFlagSet("distribute", flag.ContinueOnError)
+	check := flags.Bool("check", false, "show what is missing in a distributed database, and end")
+	dryRun := flags.Bool("dry-run", false, "print the statements instead of executing them")
+	shards := flags.Int("shards", distribution.DefaultShards, "shards of each group of tables: the most nodes there can ever be")
+	if err := env.Parse(flags, args); err != nil {
+		return err
+	}
+	switch {
+	case *shards < 1 || *shards > distribution.MaxShards:
+		return env.UsageError(flags, "--shards must be 1 to %d", distribution.MaxShards)
+	case *check && *dryRun:
+		return env.UsageError(flags, "--check and --dry-run exclude each other")
+	}
+	database := env.Variables["DATABASE_URL"]
+	if database == "" {
+		return errNoDatabase
+	}
+	config, err := pgxpool.ParseConfig(database)
+	if err != nil {
+		return fmt.Errorf("parse the database's address: %w", err)
+	}
+	planning := postgres.PlanCacheMode(config.ConnConfig.Config)
+	config.ConnConfig.RuntimeParams["application_name"] = "talon distribute"
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "0" // a large table takes its time
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if *check {
+		return checkDistribution(ctx, env, conn, planning)
+	}
+	err = distribution.Distribute(ctx, conn, distribution.Options{
+		Shards: *shards, DryRun: *dryRun, Progress: env.Stdout,
+	})
+	if err != nil || *dryRun {
+		return err
+	}
+	return checkDistribution(ctx, env, conn, planning)
+}
+
+// checkDistribution prints what is wrong with a distributed database, and returns an error if there
+// is something.
+func checkDistribution(ctx context.Context, env *command.Env, conn *pgx.Conn, planning string) error {
+	problems, err := distribution.Check(ctx, conn, planning)
+	if err != nil {
+		return err
+	}
+	for _, problem := range problems {
+		fmt.Fprintln(env.Stdout, "- "+problem)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%d problems", len(problems))
+	}
+	fmt.Fprintln(env.Stdout, "the database is distributed, and its settings are right")
+	return nil
+}

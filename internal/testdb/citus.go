@@ -1,0 +1,117 @@
+package testdb
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/distribution"
+	"talon.example/migrations"
+)
+
+// CitusVariable is the environment variable with the URL of a database on the coordinator of a
+// distributed PostgreSQL (Citus) with the extension and its workers. If it is set, each test has a
+// database that is distributed over these nodes.
+const CitusVariable = "TALON_CITUS_URL"
+
+// Distributed reports whether the databases of the tests are distributed.
+func Distributed() bool { return os.Getenv(CitusVariable) != "" }
+
+// testShards is the number of shards of a group of tables: each node has several.
+const testShards = 4
+
+// everywhere executes a statement about databases on all nodes. It cannot be in a transaction.
+func (s *server) everywhere(ctx context.Context, conn *pgx.Conn, sql string) error {
+	if err := execute(ctx, conn, sql); err != nil || !s.distributed {
+		return err
+	}
+	rows, err := conn.Query(ctx, "SELECT nodeport, success, result FROM run_command_on_workers($1)", sql)
+	if err != nil {
+		return fmt.Errorf("%s on the workers: %w", sql, err)
+	}
+	var port int
+	var success bool
+	var result string
+	_, err = pgx.ForEachRow(rows, []any{&port, &success, &result}, func() error {
+		if !success {
+			return fmt.Errorf("port %d: %s", port, result)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s on the workers: %w", sql, err)
+	}
+	return nil
+}
+
+// seal ends the connections to a database that is cloned, which PostgreSQL requires, and forbids new
+// ones: Citus has a process of its own in each database.
+func (s *server) seal(ctx context.Context, conn *pgx.Conn, name string) error {
+	if err := s.everywhere(ctx, conn, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false"); err != nil || !s.distributed {
+		return err
+	}
+	return s.everywhere(ctx, conn,
+		"SELECT count(pg_catalog.pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = '"+name+"'")
+}
+
+// distribute makes the databases of this name on all nodes one distributed database, and declares
+// its tables. The schema is the newest.
+func (s *server) distribute(ctx context.Context, base *pgx.Conn, name string) error {
+	rows, err := base.Query(ctx, "SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node ORDER BY groupid")
+	if err != nil {
+		return fmt.Errorf("read the nodes: %w", err)
+	}
+	type node struct {
+		Host        string
+		Port        int
+		Coordinator bool
+	}
+	nodes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[node])
+	if err != nil {
+		return fmt.Errorf("read the nodes: %w", err)
+	}
+	for _, n := range nodes {
+		address, err := url.Parse(s.url(name))
+		if err != nil {
+			return err
+		}
+		address.Host = net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
+		if err := executeIn(ctx, address.String(), "CREATE EXTENSION citus"); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		add := fmt.Sprintf("SELECT citus_add_node('%s', %d)", n.Host, n.Port)
+		if n.Coordinator {
+			add = fmt.Sprintf("SELECT citus_set_coordinator_host('%s', %d)", n.Host, n.Port)
+		}
+		if err := executeIn(ctx, s.url(name), add); err != nil {
+			return err
+		}
+	}
+	if err := migrations.Up(ctx, s.url(name)); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, s.url(name))
+	if err != nil {
+		return fmt.Errorf("connect to the template: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return distribution.Distribute(ctx, conn, distribution.Options{Shards: testShards, Progress: io.Discard})
+}
+
+// executeIn executes statements in a database of its own connection.
+func executeIn(ctx context.Context, address string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return fmt.Errorf("connect to the template: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return executeAll(ctx, conn, statements...)
+}
