@@ -19,6 +19,7 @@ import (
 	"talon.example/internal/auth"
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
+	"talon.example/internal/distribution"
 	"talon.example/internal/events"
 	"talon.example/internal/httpapi"
 	"talon.example/internal/httpapi/server"
@@ -112,6 +113,9 @@ func New(
 		return nil, err
 	}
 	if err := pooler.Check(ctx, pool); err != nil {
+		return nil, err
+	}
+	if err := distribution.CheckPlanning(ctx, pool); err != nil {
 		return nil, err
 	}
 	if err := prepareSchema(ctx, config, pool, log); err != nil {

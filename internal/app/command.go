@@ -34,8 +34,8 @@ var Program = command.Program{
 Settings are environment variables; docs/configuration.md lists them. For demo data see talon-sandbox.
 `,
 	Commands: map[string]func(context.Context, *command.Env, []string) error{
-		"serve": command.Service(serve), "migrate": migrate, "distribute": distribute, "client": client, "import": importFile,
-		"listen": listen, "busy-type": busyType, "version": Version("talon"),
+		"serve": command.Service(serve), "migrate": migrate, "distribute": distribute, "client": client,
+		"import": importFile, "listen": listen, "busy-type": busyType, "version": Version("talon"),
 	},
 }
 

@@ -18,7 +18,8 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 	flags := flag.NewFlagSet("distribute", flag.ContinueOnError)
 	check := flags.Bool("check", false, "show what is missing in a distributed database, and end")
 	dryRun := flags.Bool("dry-run", false, "print the statements instead of executing them")
-	shards := flags.Int("shards", distribution.DefaultShards, "shards of each group of tables: the most nodes there can ever be")
+	shards := flags.Int("shards", distribution.DefaultShards,
+		"shards of each group of tables, of which each node has one at least")
 	if err := env.Parse(flags, args); err != nil {
 		return err
 	}

@@ -50,8 +50,8 @@ func (s *server) everywhere(ctx context.Context, conn *pgx.Conn, sql string) err
 	return nil
 }
 
-// seal ends the connections to a database that is cloned, which PostgreSQL requires, and forbids new
-// ones: Citus has a process of its own in each database.
+// seal ends the connections to a database that is cloned, which PostgreSQL requires, and forbids
+// new ones: Citus has a process of its own in each database.
 func (s *server) seal(ctx context.Context, conn *pgx.Conn, name string) error {
 	if err := s.everywhere(ctx, conn, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false"); err != nil || !s.distributed {
 		return err

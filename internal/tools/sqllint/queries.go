@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// readKeys returns the distribution column of each distributed table, from the list of the project at
-// root. The rows of an institution, or of a person, are on one node. Other tables have a copy on
+// readKeys returns the distribution column of each distributed table, from the list of the project
+// at root. The rows of an institution, or of a person, are on one node. Other tables have a copy on
 // every node, or are on the coordinator.
 func readKeys(root string) (map[string]string, error) {
 	list, err := os.ReadFile(filepath.Join(root, "internal", "distribution", "tables.txt"))

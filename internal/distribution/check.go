@@ -1,0 +1,252 @@
+package distribution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/migrations"
+)
+
+// ready returns an error that wraps ErrNotReady and lists everything that prevents the
+// declarations.
+func ready(ctx context.Context, conn *pgx.Conn) error {
+	distributed, err := IsDistributed(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if !distributed {
+		return fmt.Errorf("%w:\n- the extension citus is missing: install Citus 12.1 on every node, set "+
+			"shared_preload_libraries, and run CREATE EXTENSION citus in the database on every node", ErrNotReady)
+	}
+	problems, err := schemaProblems(ctx, conn)
+	if err != nil {
+		return err
+	}
+	reads := []func(context.Context, *pgx.Conn) ([]string, error){nodeProblems, tableProblems, serviceProblems}
+	for _, read := range reads {
+		more, err := read(ctx, conn)
+		if err != nil {
+			return err
+		}
+		problems = append(problems, more...)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w:\n- %s", ErrNotReady, strings.Join(problems, "\n- "))
+	}
+	return nil
+}
+
+// IsDistributed reports whether the database has the extension of Citus.
+func IsDistributed(ctx context.Context, db migrations.Database) (bool, error) {
+	var installed bool
+	const query = `SELECT to_regproc('citus_version') IS NOT NULL`
+	if err := db.QueryRow(ctx, query).Scan(&installed); err != nil {
+		return false, fmt.Errorf("look for the extension citus: %w", err)
+	}
+	return installed, nil
+}
+
+// CheckPlanning returns an error if the database is distributed and the connections of the service
+// force generic plans, with which almost every statement would fail.
+func CheckPlanning(ctx context.Context, db migrations.Database) error {
+	var fails bool
+	const query = `SELECT to_regproc('citus_version') IS NOT NULL AND current_setting('plan_cache_mode') <> 'auto'`
+	if err := db.QueryRow(ctx, query).Scan(&fails); err != nil {
+		return fmt.Errorf("read how statements are planned: %w", err)
+	}
+	if fails {
+		return errors.New("the database is distributed, and Citus cannot plan a statement without its parameters: " +
+			"append plan_cache_mode=auto to DATABASE_URL")
+	}
+	return nil
+}
+
+// schemaProblems requires the newest schema.
+func schemaProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	latest, err := migrations.Latest()
+	if err != nil {
+		return nil, err
+	}
+	current, err := migrations.CurrentOf(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if current != latest {
+		return []string{fmt.Sprintf("the schema has version %d, and this build declares version %d: run talon migrate",
+			current, latest)}, nil
+	}
+	return nil, nil
+}
+
+// nodeProblems requires the coordinator, and at least one worker.
+func nodeProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	const query = `
+		SELECT
+			coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false),
+			EXISTS (SELECT FROM pg_dist_node WHERE groupid = 0),
+			(SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'),
+			coalesce(pg_is_in_recovery(), false)`
+	var onWorker, coordinatorKnown, standby bool
+	var workers int
+	if err := conn.QueryRow(ctx, query).Scan(&onWorker, &coordinatorKnown, &workers, &standby); err != nil {
+		return nil, fmt.Errorf("read the nodes: %w", err)
+	}
+	var problems []string
+	if onWorker {
+		problems = append(problems, "DATABASE_URL leads to a worker: tables are declared on the coordinator")
+	}
+	if standby {
+		problems = append(problems, "DATABASE_URL leads to a standby")
+	}
+	if !coordinatorKnown {
+		problems = append(problems, "the workers do not know the coordinator: run "+
+			"SELECT citus_set_coordinator_host('HOST', PORT) there")
+	}
+	if workers == 0 {
+		problems = append(problems, "there is no worker: run SELECT citus_add_node('HOST', PORT) for each")
+	}
+	return problems, nil
+}
+
+// tableProblems requires that declared tables are declared as in this build.
+func tableProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	declared, err := readDeclared(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	var problems []string
+	groups := map[string]int{}
+	for _, table := range Tables() {
+		is := declared[table.Name]
+		if is.kind == "" {
+			continue
+		}
+		if is.kind != table.how {
+			problems = append(problems, fmt.Sprintf("the table %s is declared as %s, not as %s: undistribute it first",
+				table.Name, is.kind, table.how))
+			continue
+		}
+		if table.group == "" {
+			continue
+		}
+		if first, known := groups[table.group]; known && first != is.colocated {
+			problems = append(problems, fmt.Sprintf("the table %s is not together with the others of its group %s: "+
+				"undistribute it first", table.Name, table.group))
+		}
+		groups[table.group] = is.colocated
+	}
+	return problems, nil
+}
+
+// serviceProblems requires that no service uses the database while tables are declared: each
+// declaration locks a table until its rows are on the nodes.
+func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	missing, err := missingTables(ctx, conn)
+	if err != nil || len(missing) == 0 {
+		return nil, err
+	}
+	var sessions int
+	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'talon'`
+	if err := conn.QueryRow(ctx, query).Scan(&sessions); err != nil {
+		return nil, fmt.Errorf("count the sessions of services: %w", err)
+	}
+	if sessions > 0 {
+		return []string{fmt.Sprintf("services have %d connections: stop them first", sessions)}, nil
+	}
+	return nil, nil
+}
+
+func missingTables(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	declared, err := readDeclared(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, table := range Tables() {
+		if declared[table.Name].kind == "" {
+			missing = append(missing, table.Name)
+		}
+	}
+	return missing, nil
+}
+
+// maxRecovery is the longest citus.recover_2pc_interval. What a node that has crashed between the
+// two halves of a commit leaves stays locked and invisible so long.
+const maxRecovery = "10s"
+
+// Check returns what is wrong with a distributed database, or with the way in which the service
+// would use it, in plain words: tables that are not declared, and settings. planning is the
+// service's plan_cache_mode.
+func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, error) {
+	distributed, err := IsDistributed(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if !distributed {
+		return []string{"the database is not distributed: it has no extension citus"}, nil
+	}
+	problems, err := tableProblems(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	missing, err := missingTables(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if len(missing) > 0 {
+		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
+	}
+	if planning != "auto" {
+		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+
+			"parameters. Append plan_cache_mode=auto to DATABASE_URL")
+	}
+	settings, err := settingProblems(ctx, conn)
+	return append(problems, settings...), err
+}
+
+// settingProblems reads the settings of every node.
+func settingProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	// The function sends the text to every node; it has no parameters.
+	const query = `
+		SELECT n.nodename || ':' || n.nodeport, coalesce(r.success, false), coalesce(r.result, '')
+		FROM run_command_on_all_nodes($cmd$
+			SELECT concat_ws(' ', (current_setting('citus.recover_2pc_interval')::interval > '` + maxRecovery + `'),
+				current_setting('max_prepared_transactions'), current_setting('max_connections'))
+		$cmd$, give_warning_for_connection_errors => true) r
+		JOIN pg_dist_node n ON n.nodeid = r.nodeid`
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the nodes: %w", err)
+	}
+	var problems []string
+	var node, result string
+	var success bool
+	_, err = pgx.ForEachRow(rows, []any{&node, &success, &result}, func() error {
+		if !success {
+			problems = append(problems, node+" does not answer: "+result)
+			return nil
+		}
+		var slow string
+		var prepared, connections int
+		if _, err := fmt.Sscan(result, &slow, &prepared, &connections); err != nil {
+			return fmt.Errorf("read the settings of %s: %w", node, err)
+		}
+		if slow == "t" {
+			problems = append(problems, node+": citus.recover_2pc_interval is longer than "+maxRecovery+
+				": after a crash, what it leaves half committed stays locked so long. Set it to 5s")
+		}
+		if prepared < connections {
+			problems = append(problems, fmt.Sprintf("%s: max_prepared_transactions is %d, less than max_connections, %d: "+
+				"each connection may prepare a transaction, to commit on several nodes", node, prepared, connections))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of the nodes: %w", err)
+	}
+	return problems, nil
+}

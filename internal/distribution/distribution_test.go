@@ -1,0 +1,243 @@
+package distribution_test
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/distribution"
+	"talon.example/internal/testdb"
+	"talon.example/migrations"
+)
+
+func TestMain(m *testing.M) { testdb.Main(m) }
+
+// stubs are what the declarations need of Citus, on a plain PostgreSQL. They record what is declared
+// as Citus does, and refuse what it would.
+const stubs = `
+	CREATE FUNCTION citus_version() RETURNS text LANGUAGE sql AS $$ SELECT 'stub' $$;
+	CREATE TABLE pg_dist_partition (
+		logicalrelid regclass PRIMARY KEY, partmethod text NOT NULL, partkey text, colocationid integer NOT NULL,
+		repmodel text NOT NULL
+	);
+	CREATE TABLE pg_dist_node (
+		nodeid integer, groupid integer, nodename text, nodeport integer, isactive boolean, shouldhaveshards boolean,
+		noderole text
+	);
+	INSERT INTO pg_dist_node VALUES (1, 0, 'coordinator', 1, true, false, 'primary'), (2, 1, 'worker', 2, true, true, 'primary');
+	CREATE TABLE pg_dist_local_group (groupid integer);
+	INSERT INTO pg_dist_local_group VALUES (0);
+	CREATE TABLE node_result (nodeid integer, success boolean, result text);
+	INSERT INTO node_result VALUES (1, true, 'f 100 100'), (2, true, 'f 100 100');
+	CREATE FUNCTION column_to_column_name(regclass, text) RETURNS text LANGUAGE sql AS $$ SELECT $2 $$;
+	CREATE FUNCTION run_command_on_all_nodes(text, give_warning_for_connection_errors boolean)
+		RETURNS SETOF node_result LANGUAGE sql AS $$ SELECT nodeid, success, result FROM node_result $$;
+	CREATE SEQUENCE colocation;
+	CREATE FUNCTION create_reference_table(name text) RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO pg_dist_partition VALUES (name::regclass, 'n', NULL, 0, 't') $$;
+	CREATE FUNCTION citus_add_local_table_to_metadata(name text) RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO pg_dist_partition VALUES (name::regclass, 'n', NULL, 0, 's') $$;
+	CREATE FUNCTION create_distributed_table(name text, key text, colocate_with text, shard_count integer DEFAULT 0)
+		RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF current_setting('citus.enable_local_reference_table_foreign_keys') <> 'off' THEN
+			RAISE EXCEPTION 'local tables that refer to reference tables cannot be distributed';
+		END IF;
+		IF colocate_with = 'none' THEN
+			IF shard_count = 0 THEN RAISE EXCEPTION 'no number of shards'; END IF;
+			INSERT INTO pg_dist_partition VALUES (name::regclass, 'h', key, nextval('colocation'), 's');
+		ELSE
+			INSERT INTO pg_dist_partition SELECT name::regclass, 'h', key, p.colocationid, 's'
+			FROM pg_dist_partition p WHERE p.logicalrelid = colocate_with::regclass;
+			IF NOT FOUND THEN RAISE EXCEPTION '% is not distributed', colocate_with; END IF;
+		END IF;
+	END $$`
+
+// open returns a connection to a new database with the stubs, which is never distributed.
+func open(t *testing.T) *pgx.Conn {
+	t.Helper()
+	address := testdb.Fresh(t)
+	require.NoError(t, migrations.Up(t.Context(), address))
+	conn, err := pgx.Connect(t.Context(), address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	exec(t, conn, stubs)
+	return conn
+}
+
+func exec(t *testing.T, conn *pgx.Conn, sql string) {
+	t.Helper()
+	_, err := conn.Exec(t.Context(), sql)
+	require.NoError(t, err)
+}
+
+func lines(t *testing.T, conn *pgx.Conn, sql string) []string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), sql)
+	require.NoError(t, err)
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(t, err)
+	return found
+}
+
+func distribute(t *testing.T, conn *pgx.Conn) error {
+	t.Helper()
+	return distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: io.Discard})
+}
+
+// Promise: the declarations suit the schema. Each table is declared once, after those that it refers
+// to. A table of a group refers to reference tables, and by its distribution column to tables of its
+// group. The distribution column is part of every unique index.
+func TestDeclarationsSuitTheSchema(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	require.NoError(t, distribute(t, conn))
+	require.Empty(t, lines(t, conn, `
+		SELECT c.relname FROM pg_class c
+		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+			AND c.relname NOT IN ('pg_dist_partition', 'pg_dist_node', 'pg_dist_local_group', 'node_result')
+			AND c.oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)`), "tables that are not declared")
+	require.Empty(t, lines(t, conn, `
+		SELECT f.conname FROM pg_constraint f
+		JOIN pg_dist_partition mine ON mine.logicalrelid = f.conrelid
+		JOIN pg_dist_partition other ON other.logicalrelid = f.confrelid
+		WHERE f.contype = 'f' AND NOT (other.repmodel = 't' OR (
+			mine.colocationid = other.colocationid AND mine.partmethod = 'h'
+			AND mine.partkey = (SELECT attname FROM pg_attribute WHERE attrelid = f.conrelid AND attnum = f.conkey[1])
+			AND other.partkey = (SELECT attname FROM pg_attribute WHERE attrelid = f.confrelid AND attnum = f.confkey[1])))`),
+		"foreign keys to another node")
+	require.Empty(t, lines(t, conn, `
+		SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_dist_partition p ON p.logicalrelid = i.indrelid
+		WHERE i.indisunique AND p.partmethod = 'h'
+			AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) AND a.attname = p.partkey)`),
+		"unique indexes without the distribution column")
+	var order []string
+	for _, table := range distribution.Tables() {
+		for _, target := range lines(t, conn, fmt.Sprintf(
+			`SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND conrelid = '%s'::regclass`, table.Name)) {
+			require.Contains(t, order, target, "%s is declared before what it refers to", table.Name)
+		}
+		require.NotContains(t, order, table.Name)
+		order = append(order, table.Name)
+	}
+}
+
+// Promise: an interrupted distribution goes on where it stopped, and a complete one changes nothing.
+func TestDistributeIsRepeatable(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	exec(t, conn, `ALTER TABLE hold RENAME TO gone`)
+	require.ErrorContains(t, distribute(t, conn), "declare the table hold")
+	exec(t, conn, `ALTER TABLE gone RENAME TO hold`)
+	require.NoError(t, distribute(t, conn))
+	all := lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`)
+	require.Len(t, all, len(distribution.Tables()))
+	var progress strings.Builder
+	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress}))
+	require.Equal(t, len(all), strings.Count(progress.String(), "is declared"))
+	require.Equal(t, all, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
+	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
+
+// Promise: a dry run prints every statement and changes nothing.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	var progress strings.Builder
+	options := distribution.Options{Shards: 8, DryRun: true, Progress: &progress}
+	require.NoError(t, distribution.Distribute(t.Context(), conn, options))
+	require.Contains(t, progress.String(),
+		"SELECT create_distributed_table('resource', 'lpu_guid', colocate_with => 'none', shard_count => 8);\n"+
+			"SELECT create_distributed_table('slot', 'lpu_guid', colocate_with => 'resource');\n")
+	require.Equal(t, len(distribution.Tables()), strings.Count(progress.String(), ";\n"))
+	require.Empty(t, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
+}
+
+// Promise: a database that is not ready is left alone, and the error names everything that is wrong.
+func TestNotReady(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, change string
+		wants        []string
+	}{
+		{"without Citus", `DROP FUNCTION citus_version`, []string{"extension citus"}},
+		{"an old schema", `DELETE FROM talon_schema_version WHERE version_id = (SELECT max(version_id) FROM talon_schema_version)`,
+			[]string{"run talon migrate"}},
+		{"on a worker", `UPDATE pg_dist_local_group SET groupid = 1`, []string{"leads to a worker"}},
+		{"alone", `DELETE FROM pg_dist_node`, []string{"citus_set_coordinator_host", "citus_add_node"}},
+		{"declared otherwise", `SELECT create_reference_table('slot')`, []string{"slot is declared as reference, not as lpu_guid"}},
+		{"apart", `INSERT INTO pg_dist_partition VALUES ('resource'::regclass, 'h', 'lpu_guid', 1, 's'), ('slot'::regclass, 'h', 'lpu_guid', 2, 's')`,
+			[]string{"slot is not together"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			conn := open(t)
+			exec(t, conn, c.change)
+			before := lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`)
+			err := distribute(t, conn)
+			require.ErrorIs(t, err, distribution.ErrNotReady)
+			for _, want := range c.wants {
+				require.ErrorContains(t, err, want)
+			}
+			require.Equal(t, before, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
+		})
+	}
+	t.Run("while a service runs", func(t *testing.T) {
+		t.Parallel()
+		conn := open(t)
+		config := conn.Config()
+		config.RuntimeParams["application_name"] = "talon"
+		service, err := pgx.ConnectConfig(t.Context(), config)
+		require.NoError(t, err)
+		require.ErrorContains(t, distribute(t, conn), "stop them first")
+		require.NoError(t, service.Close(t.Context()))
+	})
+}
+
+// Promise: the check names what is missing, and each setting of a node that would break a guarantee
+// or hold locks for long.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0], "not declared: legal_entity, lpu")
+	require.NoError(t, distribute(t, conn))
+	exec(t, conn, `UPDATE node_result SET result = 't 0 100' WHERE nodeid = 2`)
+	exec(t, conn, `UPDATE node_result SET success = false, result = 'no route' WHERE nodeid = 1`)
+	problems, err = distribution.Check(t.Context(), conn, "force_generic_plan")
+	require.NoError(t, err)
+	for _, want := range []string{
+		"plan_cache_mode is force_generic_plan", "coordinator:1 does not answer: no route",
+		"worker:2: citus.recover_2pc_interval", "worker:2: max_prepared_transactions is 0",
+	} {
+		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
+	}
+	require.Len(t, problems, 4)
+	exec(t, conn, `DROP FUNCTION citus_version`)
+	problems, err = distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	require.Equal(t, []string{"the database is not distributed: it has no extension citus"}, problems)
+}
+
+// Promise: a service does not start with generic plans on a distributed database. A plain database
+// has them.
+func TestPlanning(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
+	require.ErrorContains(t, distribution.CheckPlanning(t.Context(), conn), "append plan_cache_mode=auto")
+	exec(t, conn, `SET plan_cache_mode = auto`)
+	require.NoError(t, distribution.CheckPlanning(t.Context(), conn))
+	exec(t, conn, `DROP FUNCTION citus_version`)
+	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
+	require.NoError(t, distribution.CheckPlanning(t.Context(), conn))
+}
