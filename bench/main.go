@@ -12,6 +12,7 @@
 //	go run ./bench feed    -readers 1000
 //	go run ./bench webhooks -river
 //	go run ./bench years
+//	go run ./bench spread  -rounds 4    (DATABASE_URL: a coordinator of Citus)
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -42,7 +43,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years|spread [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -102,6 +103,8 @@ func command(ctx context.Context, args []string) (err error) {
 		return printReport(runFeed(ctx, server, *readers, os.Stderr))
 	case "webhooks":
 		return printReport(runWebhooks(ctx, server, *river, os.Stderr))
+	case "spread":
+		return printReport(runSpread(ctx, server, *rounds, os.Stderr))
 	case "years":
 		return printReport(runYears(ctx, server, os.Stderr))
 	case "profile":

@@ -133,7 +133,7 @@ func (s *server) copyDatabase(ctx context.Context, original, database string) er
 	defer conn.Close(context.WithoutCancel(ctx))
 	name := pgx.Identifier{database}.Sanitize()
 	create := "CREATE DATABASE " + name + " TEMPLATE " + pgx.Identifier{original}.Sanitize()
-	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name, create} {
+	for _, sql := range []string{"DROP DATABASE IF EXISTS " + name + " WITH (FORCE)", create} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("%s: %w", sql, err)
 		}

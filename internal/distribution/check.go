@@ -197,7 +197,11 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	if len(missing) > 0 {
+	functions, err := missingFunctions(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if missing = append(missing, functions...); len(missing) > 0 {
 		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
 	}
 	if planning != "auto" {

@@ -85,24 +85,63 @@ func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
 	if _, err := conn.Exec(ctx, settings); err != nil {
 		return fmt.Errorf("set how tables are declared: %w", err)
 	}
+	functions, err := missingFunctions(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, function := range functions {
+		statement := fmt.Sprintf("SELECT create_distributed_function('%s')", function)
+		if err := execute(ctx, conn, statement, "the function "+function, options); err != nil {
+			return err
+		}
+	}
 	tables := Tables()
 	for i, table := range tables {
-		progress := fmt.Sprintf("%d of %d: %s", i+1, len(tables), table.Name)
+		progress := fmt.Sprintf("%s (%d of %d)", table.Name, i+1, len(tables))
 		if declared[table.Name].kind != "" {
 			fmt.Fprintf(options.Progress, "%s is declared\n", progress)
 			continue
 		}
-		statement := table.declaration(tables, options.Shards)
-		if options.DryRun {
-			fmt.Fprintln(options.Progress, statement+";")
-			continue
-		}
-		fmt.Fprintf(options.Progress, "%s\n", progress)
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("declare the table %s: %w", table.Name, err)
+		if err := execute(ctx, conn, table.declaration(tables, options.Shards), progress, options); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// execute declares something, or prints the statement in a dry run.
+func execute(ctx context.Context, conn *pgx.Conn, statement, what string, options Options) error {
+	if options.DryRun {
+		fmt.Fprintln(options.Progress, statement+";")
+		return nil
+	}
+	fmt.Fprintln(options.Progress, what)
+	if _, err := conn.Exec(ctx, statement); err != nil {
+		return fmt.Errorf("declare %s: %w", what, err)
+	}
+	return nil
+}
+
+// missingFunctions returns the functions that are not on every node, although statements call them
+// there: the immutable ones. The others run on the coordinator. Functions that were created after
+// the extension are on every node.
+func missingFunctions(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	const query = `
+		SELECT p.oid::regprocedure::text
+		FROM pg_proc p
+		WHERE p.pronamespace = current_schema()::regnamespace AND p.prokind = 'f' AND p.provolatile = 'i'
+			AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+			AND NOT EXISTS (SELECT FROM pg_dist_object o WHERE o.classid = 'pg_proc'::regclass AND o.objid = p.oid)
+		ORDER BY 1`
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read the functions: %w", err)
+	}
+	functions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the functions: %w", err)
+	}
+	return functions, nil
 }
 
 // declaration returns the statement that declares the table. The first table of a group says how

@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"talon.example/internal/distribution"
+)
+
+// The bookings that show what a distributed database costs. The service starts anew for each
+// measurement, so that some bookings warm its connections up.
+const (
+	spreadBookings    = 1_000
+	spreadWarmUp      = 200
+	spreadConnections = 16
+)
+
+// The databases that are compared.
+const (
+	plainDatabase  = "talon_bench_plain"
+	spreadDatabase = "talon_bench_spread"
+)
+
+// spreadNode is a node of the distributed database.
+type spreadNode struct {
+	Name string // of its host
+	Port int
+	Main bool // the coordinator
+
+	postmaster process
+}
+
+// url returns the address of a database on the node.
+func (n *spreadNode) url(server *server, database string) (string, error) {
+	address, err := url.Parse(server.url(database))
+	if err != nil {
+		return "", err
+	}
+	address.Host = net.JoinHostPort(n.Name, strconv.Itoa(n.Port))
+	query := address.Query()
+	query.Set("plan_cache_mode", "auto")
+	address.RawQuery = query.Encode()
+	return address.String(), nil
+}
+
+// spreadVariant is a way to run the service, and its measurements.
+type spreadVariant struct {
+	name      string
+	addresses []string // of the databases; each has a service
+	region    func(i int64) Booking
+	samples   []spreadSample
+}
+
+// spreadSample is a measurement. The times are microseconds of a processor for a booking.
+type spreadSample struct {
+	rate, p50, service, coordinator, workers float64
+}
+
+func (s spreadSample) total() float64    { return s.service + s.coordinator + s.workers }
+func (s spreadSample) database() float64 { return s.coordinator + s.workers }
+
+// spreadReport is the result of the benchmark.
+type spreadReport struct {
+	machine  Machine
+	nodes    int
+	variants []*spreadVariant
+}
+
+// runSpread measures bookings on a distributed database, through the coordinator and through the
+// workers, and on a plain one of the same coordinator, in turns. The server is a coordinator, and
+// all nodes are on this machine.
+func runSpread(ctx context.Context, server *server, rounds int, progress io.Writer) (*spreadReport, error) {
+	machine, err := describeMachine(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	program, err := build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	region, err := ensureData(ctx, server, copyScale, progress)
+	if err != nil {
+		return nil, err
+	}
+	if needed := int64(rounds) * 2 * (spreadBookings + spreadWarmUp); needed > region.Referrals {
+		return nil, fmt.Errorf("-rounds: %d rounds need %d referrals, and there are %d", rounds, needed, region.Referrals)
+	}
+	for _, database := range []string{plainDatabase, spreadDatabase} {
+		if err := server.copyDatabase(ctx, databaseName(copyScale), database); err != nil {
+			return nil, err
+		}
+	}
+	nodes, err := spread(ctx, server, progress)
+	if err != nil {
+		return nil, err
+	}
+	variants, err := spreadVariants(server, nodes)
+	if err != nil {
+		return nil, err
+	}
+	for round := range rounds {
+		for turn := range variants {
+			v := variants[(round+turn)%len(variants)]
+			sample, err := v.measure(ctx, program, nodes, int64(round), region)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", v.name, err)
+			}
+			v.samples = append(v.samples, sample)
+			fmt.Fprintf(progress, "round %d of %d, %s: %.0f bookings a second, %.1f ms of processor time each\n",
+				round+1, rounds, v.name, sample.rate, sample.total()/1000)
+		}
+	}
+	return &spreadReport{machine, len(nodes), variants}, nil
+}
+
+// spread makes the copy of the region a distributed database, and returns its nodes.
+func spread(ctx context.Context, server *server, progress io.Writer) ([]spreadNode, error) {
+	conn, err := pgx.Connect(ctx, server.url(maintenance))
+	if err != nil {
+		return nil, fmt.Errorf("open the server: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, "SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node ORDER BY groupid")
+	if err != nil {
+		return nil, fmt.Errorf("read the nodes: %w", err)
+	}
+	nodes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n spreadNode, err error) {
+		return n, row.Scan(&n.Name, &n.Port, &n.Main)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the nodes: %w", err)
+	}
+	var add []string
+	for i := range nodes {
+		n := &nodes[i]
+		if n.Main {
+			add = append(add, fmt.Sprintf("SELECT citus_set_coordinator_host('%s', %d)", n.Name, n.Port))
+		} else {
+			add = append(add, fmt.Sprintf("SELECT citus_add_node('%s', %d)", n.Name, n.Port))
+			if err := n.execute(ctx, server, maintenance,
+				"DROP DATABASE IF EXISTS "+spreadDatabase+" WITH (FORCE)", "CREATE DATABASE "+spreadDatabase); err != nil {
+				return nil, err
+			}
+		}
+		if err := n.execute(ctx, server, spreadDatabase, "CREATE EXTENSION citus"); err != nil {
+			return nil, err
+		}
+	}
+	if err := nodes[0].execute(ctx, server, spreadDatabase, add...); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	spread, err := pgx.Connect(ctx, server.url(spreadDatabase))
+	if err != nil {
+		return nil, fmt.Errorf("open the distributed database: %w", err)
+	}
+	defer spread.Close(context.WithoutCancel(ctx))
+	options := distribution.Options{Shards: distribution.DefaultShards, Progress: io.Discard}
+	if err := distribution.Distribute(ctx, spread, options); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(progress, "distributed over %d nodes in %s\n", len(nodes), time.Since(begin).Round(time.Second))
+	_, err = spread.Exec(ctx, "ANALYZE")
+	return nodes, err
+}
+
+// execute executes statements in a database of the node, and finds the node's process.
+func (n *spreadNode) execute(ctx context.Context, server *server, database string, statements ...string) error {
+	address, err := n.url(server, database)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return fmt.Errorf("open %s:%d: %w", n.Name, n.Port, err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	n.postmaster = clusterProcess(ctx, conn)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("%s: %w", sql, err)
+		}
+	}
+	return nil
+}
+
+func spreadVariants(server *server, nodes []spreadNode) ([]*spreadVariant, error) {
+	plain := &spreadVariant{name: "one PostgreSQL", addresses: []string{server.url(plainDatabase)}}
+	coordinator := &spreadVariant{name: "Citus, through the coordinator"}
+	workers := &spreadVariant{name: "Citus, through each worker"}
+	for i := range nodes {
+		address, err := nodes[i].url(server, spreadDatabase)
+		if err != nil {
+			return nil, err
+		}
+		if v := workers; nodes[i].Main {
+			v = coordinator
+			v.addresses = append(v.addresses, address)
+		} else {
+			v.addresses = append(v.addresses, address)
+		}
+	}
+	return []*spreadVariant{plain, coordinator, workers}, nil
+}
+
+// measure starts the services of a variant, and measures bookings that they make together.
+func (v *spreadVariant) measure(
+	ctx context.Context, program string, nodes []spreadNode, round int64, region Region,
+) (_ spreadSample, err error) {
+	var services []*service
+	defer func() {
+		for _, s := range services {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	for _, address := range v.addresses {
+		s, err := startService(ctx, program, address)
+		if err != nil {
+			return spreadSample{}, err
+		}
+		services = append(services, s)
+	}
+	// Through the coordinator and the workers, the same database takes different bookings.
+	half := int64(0)
+	if len(v.addresses) > 1 {
+		half = region.Referrals / 2
+	}
+	first := half + round*(spreadBookings+spreadWarmUp)
+	send := func(from, count int64) (loads []Load, err error) {
+		share := count / int64(len(services))
+		results := make(chan error, len(services))
+		loads = make([]Load, len(services))
+		for i, s := range services {
+			requests, err := s.caller().requests(share, func(n int64) Booking {
+				return region.Booking(first + from + int64(i)*share + n)
+			})
+			if err != nil {
+				return nil, err
+			}
+			go func() {
+				var err error
+				loads[i], err = runWrk(ctx, s.address, spreadConnections/len(services), requests)
+				if err == nil && loads[i].Outcomes[outcomeOK] != share {
+					err = fmt.Errorf("not all of %d bookings succeeded: %v", share, loads[i].Outcomes)
+				}
+				results <- err
+			}()
+		}
+		for range services {
+			err = errors.Join(err, <-results)
+		}
+		return loads, err
+	}
+	if _, err := send(0, spreadWarmUp); err != nil {
+		return spreadSample{}, err
+	}
+	read := func() (s spreadSample, err error) {
+		for _, n := range nodes {
+			if used := float64(clusterTime(n.postmaster).Microseconds()); n.Main {
+				s.coordinator += used
+			} else {
+				s.workers += used
+			}
+		}
+		for _, service := range services {
+			used, err := service.process().usage()
+			if err != nil {
+				return s, err
+			}
+			s.service += float64(used.own.Microseconds())
+		}
+		return s, nil
+	}
+	before, err := read()
+	if err != nil {
+		return spreadSample{}, err
+	}
+	loads, err := send(spreadWarmUp, spreadBookings)
+	if err != nil {
+		return spreadSample{}, err
+	}
+	after, err := read()
+	sample := spreadSample{
+		service:     (after.service - before.service) / spreadBookings,
+		coordinator: (after.coordinator - before.coordinator) / spreadBookings,
+		workers:     (after.workers - before.workers) / spreadBookings,
+	}
+	for _, load := range loads {
+		sample.rate += load.Rate
+		sample.p50 += load.P50 / float64(len(loads))
+	}
+	return sample, err
+}
+
+// markdown writes the report.
+func (r *spreadReport) markdown(w io.Writer) error {
+	var text strings.Builder
+	r.machine.markdown(&text)
+	fmt.Fprintf(&text, "%d rounds of %d bookings each, %d connections, %d nodes and the services on this machine; "+
+		"medians of processor time a booking, ms.\n\n", len(r.variants[0].samples), spreadBookings, spreadConnections, r.nodes)
+	text.WriteString("| | bookings a second | p50, ms | coordinator | workers | services | " +
+		"database, of one PostgreSQL | all, of one PostgreSQL | of the rounds |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
+	of := func(v *spreadVariant, figure func(spreadSample) float64) (all []float64) {
+		for _, s := range v.samples {
+			all = append(all, figure(s))
+		}
+		return all
+	}
+	ratios := func(v *spreadVariant, figure func(spreadSample) float64) []float64 {
+		all, plain := of(v, figure), of(r.variants[0], figure)
+		for i := range all {
+			all[i] /= plain[i]
+		}
+		return all
+	}
+	for _, v := range r.variants {
+		fmt.Fprintf(&text, "| %s | %.0f | %.1f | %.2f | %.2f | %.2f | %.2f | %.2f | %s |\n", v.name,
+			median(of(v, func(s spreadSample) float64 { return s.rate })),
+			median(of(v, func(s spreadSample) float64 { return s.p50 })),
+			median(of(v, func(s spreadSample) float64 { return s.coordinator / 1000 })),
+			median(of(v, func(s spreadSample) float64 { return s.workers / 1000 })),
+			median(of(v, func(s spreadSample) float64 { return s.service / 1000 })),
+			median(ratios(v, spreadSample.database)), median(ratios(v, spreadSample.total)),
+			join(ratios(v, spreadSample.database)))
+	}
+	text.WriteString("\nThe database's processor time must be at most 4 times that of one PostgreSQL.\n")
+	_, err := io.WriteString(w, text.String())
+	return err
+}
