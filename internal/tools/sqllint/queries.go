@@ -30,12 +30,6 @@ func readKeys(root string) (map[string]string, error) {
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
-	"EventBacklog":              "a metric, read twice a minute by each instance",
-	"EventOutboxDelete":         "the recorder, of which there is one",
-	"EventOutboxNumbers":        "the recorder, of which there is one",
-	"EventRecord":               "the recorder, of which there is one",
-	"EventSequenceAdvance":      "the recorder, of which there is one",
-	"EventWaits":                "a recorder looks for work ten times a second",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
 	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",
