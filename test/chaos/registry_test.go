@@ -23,6 +23,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/internal/httpapi"
 	"talon.example/test/harness"
 )
 
@@ -362,9 +363,8 @@ func (r *registry) sendNow(client uuid.UUID, method, path, mediaType string, bod
 	return a, err
 }
 
-// killDuringImport kills the service and the database while an import runs alone, so that the
-// database loses commits that did not wait for the disk: nothing else flushes the log, and the
-// process that does so in the background is suspended. It requires that lines of the import that
+// killDuringImport kills the database and the service while an import runs alone, so that the
+// database loses commits that did not wait for the disk. It requires that lines of the import that
 // were visible are lost. The check at the end requires that they are applied again.
 func (c *chaos) killDuringImport() {
 	r := c.registry
@@ -383,33 +383,71 @@ func (c *chaos) killDuringImport() {
 	_, ok := r.upload(r.clients[fileSenders], keys[:lostLines], r.sendNow)
 	require.True(c.t, ok)
 
-	const someLines = 50
-	visible := func() int {
-		return c.service.Count(`SELECT count(*) FROM schedule_window WHERE resource_guid >= $1 AND resource_guid <= $2`,
-			chaosGuid(4, ownResources+1), chaosGuid(4, ownResources+lostResources))
-	}
-	waitVisible := func(n int) {
-		require.Eventually(c.t, func() bool { return visible() >= n }, 60*time.Second, time.Millisecond)
-	}
-	waitVisible(someLines)
+	const durableLines = 50 // at least
+	require.Eventually(c.t, func() bool { return r.visible() >= durableLines }, 60*time.Second, time.Millisecond)
 	var walWriter int
 	require.NoError(c.t, c.service.DB.QueryRow(c.t.Context(),
 		`SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&walWriter))
 	require.NoError(c.t, syscall.Kill(walWriter, syscall.SIGSTOP))
-	waitVisible(visible() + someLines)
+	r.suspendWithLinesInMemory()
+	r.visibleLines = r.visible()
+	// PostgreSQL restarts itself. It is the first: without the service its sessions would end in
+	// order, and drop their temporary tables with commits that flush the log.
+	require.NoError(c.t, syscall.Kill(walWriter, syscall.SIGKILL))
 	require.NoError(c.t, c.process.Process.Kill())
 	_ = c.process.Wait()
-	r.visibleLines = visible()
-	require.Less(c.t, r.visibleLines, lostLines, "the import had ended")
-	require.NoError(c.t, syscall.Kill(walWriter, syscall.SIGKILL)) // PostgreSQL restarts itself
 	require.Eventually(c.t, func() bool {
 		var pid int
 		err := c.service.DB.QueryRow(c.t.Context(), `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&pid)
 		return err == nil && pid != walWriter
 	}, 60*time.Second, 10*time.Millisecond, "PostgreSQL does not restart")
-	r.lost = r.visibleLines - visible()
+	r.lost = r.visibleLines - r.visible()
 	require.Positive(c.t, r.lost, "the database has lost no commit")
 	c.startService()
+}
+
+// suspendWithLinesInMemory suspends the service when lines of the running import are visible whose
+// commits are not flushed. The process that flushes the log in the background must be suspended.
+// The service also does it, with each commit that waits for the disk: it records the events of the
+// lines. So this may need several attempts. Their number is bounded by the lines of the import.
+func (r *registry) suspendWithLinesInMemory() {
+	c := r.c
+	for {
+		var end string // of the log, before the commits of the next lines, but for those in progress
+		require.NoError(c.t, c.service.DB.QueryRow(c.t.Context(), `SELECT pg_current_wal_insert_lsn()::text`).Scan(&end))
+		enough := r.visible() + httpapi.ParallelMessages + 1
+		require.Less(c.t, enough, lostLines, "at each attempt the service has flushed the log")
+		require.Eventually(c.t, func() bool { return r.visible() >= enough }, 60*time.Second, time.Millisecond)
+		c.suspendService()
+		var flushed bool
+		require.NoError(c.t, c.service.DB.QueryRow(c.t.Context(),
+			`SELECT pg_current_wal_flush_lsn() > $1::text::pg_lsn`, end).Scan(&flushed))
+		if !flushed {
+			return
+		}
+		require.NoError(c.t, c.process.Process.Signal(syscall.SIGCONT))
+	}
+}
+
+// visible returns the number of applied lines of the file that is applied when the database loses
+// commits.
+func (r *registry) visible() int {
+	return r.c.service.Count(`SELECT count(*) FROM schedule_window WHERE resource_guid >= $1 AND resource_guid <= $2`,
+		chaosGuid(4, ownResources+1), chaosGuid(4, ownResources+lostResources))
+}
+
+// suspendService suspends the service, and waits until the database has done what it was told
+// before.
+func (c *chaos) suspendService() {
+	require.NoError(c.t, c.process.Process.Signal(syscall.SIGSTOP))
+	var status syscall.WaitStatus
+	_, err := syscall.Wait4(c.process.Process.Pid, &status, syscall.WUNTRACED, nil)
+	require.NoError(c.t, err)
+	require.True(c.t, status.Stopped())
+	require.Eventually(c.t, func() bool {
+		return c.service.Count(`SELECT count(*) FROM pg_stat_activity
+			WHERE application_name = 'talon' AND coalesce(wait_event_type, '') NOT IN ('Client', 'Lock')`) == 0
+	}, 60*time.Second, time.Millisecond)
 }
 
 // check requires that every accepted import is completed, that every acknowledged window and line
