@@ -57,7 +57,10 @@ WHERE guid = @guid AND finished_at IS NULL AND state <> 'uploading' AND reserved
 RETURNING *;
 
 -- name: ImportChunkGet :one
-SELECT content FROM import_chunk WHERE import_guid = @import_guid AND number = @number;
+-- Returns a chunk, and the last recovery of the database.
+SELECT content, pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+FROM import_chunk
+WHERE import_guid = @import_guid AND number = @number;
 
 -- name: ImportSaveProgress :batchexec
 -- Stores the results of an import so far.
@@ -68,8 +71,11 @@ SET state = @state, next_chunk = @next_chunk, done = @done, changed = @changed, 
 WHERE guid = @guid;
 
 -- name: ImportLock :batchone
--- Locks an import of a worker. Returns no row if it has ended, or is another worker's.
-SELECT guid FROM import
+-- Locks an import of a worker, and returns the last recovery of the database: PostgreSQL resets its
+-- statistics when it starts after a crash, and a standby has its own. Returns no row if the import
+-- has ended, or is another worker's.
+SELECT pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+FROM import
 WHERE guid = @guid AND worker = @worker AND finished_at IS NULL
 FOR UPDATE;
 

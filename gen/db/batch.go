@@ -3390,7 +3390,8 @@ func (b *ImportErrorsDeleteBatchResults) Close() error {
 }
 
 const importLock = `-- name: ImportLock :batchone
-SELECT guid FROM import
+SELECT pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+FROM import
 WHERE guid = $1 AND worker = $2 AND finished_at IS NULL
 FOR UPDATE
 `
@@ -3406,9 +3407,12 @@ type ImportLockParams struct {
 	Worker *uuid.UUID
 }
 
-// Locks an import of a worker. Returns no row if it has ended, or is another worker's.
+// Locks an import of a worker, and returns the last recovery of the database: PostgreSQL resets its
+// statistics when it starts after a crash, and a standby has its own. Returns no row if the import
+// has ended, or is another worker's.
 //
-//	SELECT guid FROM import
+//	SELECT pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+//	FROM import
 //	WHERE guid = $1 AND worker = $2 AND finished_at IS NULL
 //	FOR UPDATE
 func (q *Queries) ImportLock(ctx context.Context, arg []ImportLockParams) *ImportLockBatchResults {
@@ -3424,20 +3428,20 @@ func (q *Queries) ImportLock(ctx context.Context, arg []ImportLockParams) *Impor
 	return &ImportLockBatchResults{br, len(arg), false}
 }
 
-func (b *ImportLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
+func (b *ImportLockBatchResults) QueryRow(f func(int, time.Time, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
+		var recovered_at time.Time
 		if b.closed {
 			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
+				f(t, recovered_at, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
 		row := b.br.QueryRow()
-		err := row.Scan(&guid)
+		err := row.Scan(&recovered_at)
 		if f != nil {
-			f(t, guid, err)
+			f(t, recovered_at, err)
 		}
 	}
 }

@@ -51,17 +51,26 @@ func (q *Queries) ImportAdd(ctx context.Context, arg ImportAddParams) error {
 }
 
 const importChunkGet = `-- name: ImportChunkGet :one
-SELECT content FROM import_chunk WHERE import_guid = $1 AND number = $2
+SELECT content, pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+FROM import_chunk
+WHERE import_guid = $1 AND number = $2
 `
 
-// ImportChunkGet
+type ImportChunkGetRow struct {
+	Content     []byte
+	RecoveredAt time.Time
+}
+
+// Returns a chunk, and the last recovery of the database.
 //
-//	SELECT content FROM import_chunk WHERE import_guid = $1 AND number = $2
-func (q *Queries) ImportChunkGet(ctx context.Context, importGuid uuid.UUID, number int32) ([]byte, error) {
+//	SELECT content, pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
+//	FROM import_chunk
+//	WHERE import_guid = $1 AND number = $2
+func (q *Queries) ImportChunkGet(ctx context.Context, importGuid uuid.UUID, number int32) (ImportChunkGetRow, error) {
 	row := q.db.QueryRow(ctx, importChunkGet, importGuid, number)
-	var content []byte
-	err := row.Scan(&content)
-	return content, err
+	var i ImportChunkGetRow
+	err := row.Scan(&i.Content, &i.RecoveredAt)
+	return i, err
 }
 
 const importClaim = `-- name: ImportClaim :one

@@ -162,19 +162,23 @@ func (s *Store) ClaimImport(
 }
 
 // Chunk implements registry.ImportStore.
-func (s *Store) Chunk(ctx context.Context, guid uuid.UUID, number int) ([]byte, error) {
-	content, err := db.New(s.pool).ImportChunkGet(ctx, guid, int32(number))
-	return content, interpretError(ignoreAbsent(err))
+func (s *Store) Chunk(ctx context.Context, guid uuid.UUID, number int) ([]byte, time.Time, error) {
+	found, err := db.New(s.pool).ImportChunkGet(ctx, guid, int32(number))
+	return found.Content, found.RecoveredAt, interpretError(ignoreAbsent(err))
 }
 
 // SaveProgress implements registry.ImportStore.
 func (s *Store) SaveProgress(
 	ctx context.Context, i *registry.Import, lineErrors []registry.LineError, worker uuid.UUID, until time.Time,
+	recovery *time.Time,
 ) (bool, error) {
 	return write(ctx, s, func(t *tx) (kept bool, err error) {
 		row(t, t.ImportLock(ctx, []db.ImportLockParams{{Guid: i.Guid, Worker: &worker}}).QueryRow,
-			func(_ uuid.UUID, err error) error {
+			func(recoveredAt time.Time, err error) error {
 				kept = err == nil
+				if kept && recovery != nil && !recoveredAt.Equal(*recovery) {
+					return registry.ErrCommitsLost
+				}
 				return ignoreAbsent(err)
 			})
 		if err := t.send(); err != nil || !kept {

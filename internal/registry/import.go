@@ -118,6 +118,10 @@ const maxImportErrors = 10_000
 // maxImports is the number of unfinished imports of a client application.
 const maxImports = 10
 
+// ErrCommitsLost means that the database has crashed, or was replaced by a standby, since a chunk
+// was read. The commits of its messages may be lost.
+var ErrCommitsLost = errors.New("the database may have lost commits of the import")
+
 // ImportStore stores imports.
 type ImportStore interface {
 	// AddImport stores an import, and returns false if its client application already has most
@@ -138,11 +142,15 @@ type ImportStore interface {
 	// ClaimImport reserves an import that waits, or whose worker has died, until a time. It returns
 	// nil if there is none. If only is not the zero guid, no other import is claimed.
 	ClaimImport(ctx context.Context, only, worker uuid.UUID, now, until time.Time) (*Import, error)
-	// Chunk returns the content of a chunk, or nil if the import has ended, which deletes them.
-	Chunk(ctx context.Context, guid uuid.UUID, number int) ([]byte, error)
+	// Chunk returns the content of a chunk, or nil if the import has ended, which deletes them, and
+	// the time of the last recovery of the database.
+	Chunk(ctx context.Context, guid uuid.UUID, number int) (content []byte, recovery time.Time, err error)
 	// SaveProgress stores the results of the next chunk, or of the start of a pass, and extends the
-	// reservation. It returns false if the import was cancelled, or reserved by another worker.
-	SaveProgress(ctx context.Context, i *Import, errors []LineError, worker uuid.UUID, until time.Time) (bool, error)
+	// reservation. It returns false if the import was cancelled, or reserved by another worker. It
+	// returns ErrCommitsLost if recovery is not nil and is not that of the last recovery.
+	SaveProgress(
+		ctx context.Context, i *Import, errors []LineError, worker uuid.UUID, until time.Time, recovery *time.Time,
+	) (bool, error)
 	// EndCutOffImports ends up to limit imports whose file has stopped arriving, and returns their
 	// number.
 	EndCutOffImports(ctx context.Context, now time.Time, limit int) (int, error)

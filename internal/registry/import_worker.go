@@ -140,39 +140,50 @@ func (s *Imports) apply(ctx context.Context, i *Import, worker uuid.UUID, progre
 
 // pass runs the chunks without a result.
 func (s *Imports) pass(ctx context.Context, i *Import, worker uuid.UUID, check bool, progress func(*Import)) error {
-	if err := s.save(ctx, i, nil, worker); err != nil {
+	if err := s.save(ctx, i, nil, worker, nil); err != nil {
 		return err
 	}
 	pass := s.runner.Start(i, check)
 	for i.NextChunk < i.Chunks {
-		result, err := patiently(ctx, func() (ImportResult, error) { return s.runChunk(ctx, pass, i, worker) })
+		next, err := patiently(ctx, func() (Import, error) { return s.runChunk(ctx, pass, i, worker) })
 		if err != nil {
 			return err
 		}
-		i.NextChunk++
-		left := max(0, maxImportErrors-i.Done.Failed)
-		i.Done.Add(result.ImportCounts)
-		if err := s.save(ctx, i, result.Errors[:min(int64(len(result.Errors)), left)], worker); err != nil {
-			return err
-		}
+		*i = next
 		progress(i)
 	}
 	return nil
 }
 
-// runChunk runs the messages of the next chunk. Meanwhile the import stays reserved.
-func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, worker uuid.UUID) (ImportResult, error) {
-	content, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
+// runChunk runs the messages of the next chunk, and returns the import with their results, which
+// are stored. It returns ErrCommitsLost if the messages must be run again.
+func (s *Imports) runChunk(ctx context.Context, pass MessagePass, i *Import, worker uuid.UUID) (Import, error) {
+	content, recovery, err := s.store.Chunk(ctx, i.Guid, i.NextChunk)
 	if err != nil {
-		return ImportResult{}, fmt.Errorf("read a part of the import: %w", err)
+		return Import{}, fmt.Errorf("read a part of the import: %w", err)
 	}
 	if content == nil { // it was cancelled
-		return ImportResult{}, backoff.Permanent(errLost)
+		return Import{}, errLost
 	}
 	messages, err := readChunk(content)
 	if err != nil {
-		return ImportResult{}, err
+		return Import{}, err
 	}
+	result, err := s.runMessages(ctx, pass, messages, i, worker)
+	if err != nil {
+		return Import{}, err
+	}
+	next := *i
+	next.NextChunk++
+	next.Done.Add(result.ImportCounts)
+	left := max(0, maxImportErrors-i.Done.Failed)
+	return next, s.save(ctx, &next, result.Errors[:min(int64(len(result.Errors)), left)], worker, &recovery)
+}
+
+// runMessages runs the messages of a chunk. Meanwhile the import stays reserved.
+func (s *Imports) runMessages(
+	ctx context.Context, pass MessagePass, messages []Message, i *Import, worker uuid.UUID,
+) (ImportResult, error) {
 	var renewal sync.WaitGroup
 	defer renewal.Wait() // a late renewal would overwrite newer progress
 	running, stop := context.WithCancel(ctx)
@@ -191,17 +202,23 @@ func (s *Imports) keepReserved(ctx context.Context, i *Import, worker uuid.UUID)
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			_, _ = s.store.SaveProgress(ctx, i, nil, worker, s.now().Add(importLease))
+			_, _ = s.store.SaveProgress(ctx, i, nil, worker, s.now().Add(importLease), nil)
 		}
 	}
 }
 
 // save stores the progress. A repetition after a commit of unknown outcome changes nothing.
-func (s *Imports) save(ctx context.Context, i *Import, lineErrors []LineError, worker uuid.UUID) error {
+// recovery is the last recovery of the database before the chunk was run, or nil if none was.
+func (s *Imports) save(
+	ctx context.Context, i *Import, lineErrors []LineError, worker uuid.UUID, recovery *time.Time,
+) error {
 	_, err := patiently(ctx, func() (struct{}, error) {
-		kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease))
-		if err == nil && !kept {
-			err = backoff.Permanent(errLost)
+		kept, err := s.store.SaveProgress(ctx, i, lineErrors, worker, s.now().Add(importLease), recovery)
+		switch {
+		case err == nil && !kept:
+			err = errLost
+		case errors.Is(err, ErrCommitsLost):
+			err = backoff.Permanent(err)
 		}
 		return struct{}{}, err
 	})
@@ -217,7 +234,7 @@ func (s *Imports) end(ctx context.Context, i *Import, worker uuid.UUID, state Im
 	_, err := patiently(ctx, func() (struct{}, error) {
 		kept, err := s.store.SetState(ctx, i.Guid, worker, state, "", s.now())
 		if err == nil && !kept {
-			err = backoff.Permanent(errLost)
+			err = errLost
 		}
 		return struct{}{}, err
 	})
@@ -227,10 +244,16 @@ func (s *Imports) end(ctx context.Context, i *Import, worker uuid.UUID, state Im
 	return nil
 }
 
-// patiently repeats do while the service is not available.
+// patiently repeats do while the service is not available, but not after errLost.
 func patiently[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.MaxInterval = importPause
 	//nolint:wrapcheck // the error of do
-	return backoff.Retry(ctx, do, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(importPatience))
+	return backoff.Retry(ctx, func() (T, error) {
+		result, err := do()
+		if errors.Is(err, errLost) {
+			err = backoff.Permanent(err)
+		}
+		return result, err
+	}, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(importPatience))
 }

@@ -29,12 +29,12 @@ func (w *waitingImport) ClaimImport(_ context.Context, _, _ uuid.UUID, now, unti
 	return new(w.i), nil
 }
 
-func (w *waitingImport) Chunk(context.Context, uuid.UUID, int) ([]byte, error) {
-	return w.content, nil
+func (w *waitingImport) Chunk(context.Context, uuid.UUID, int) ([]byte, time.Time, error) {
+	return w.content, time.Time{}, nil
 }
 
 func (w *waitingImport) SaveProgress(
-	_ context.Context, i *Import, _ []LineError, _ uuid.UUID, until time.Time,
+	_ context.Context, i *Import, _ []LineError, _ uuid.UUID, until time.Time, _ *time.Time,
 ) (bool, error) {
 	w.i, w.reserved = *i, until
 	return true, nil
@@ -91,11 +91,15 @@ func TestImportWaitsForTheService(t *testing.T) {
 // cancelledStore has an import that is cancelled after its worker has stored that it is running.
 type cancelledStore struct{ ImportStore }
 
-func (cancelledStore) SaveProgress(context.Context, *Import, []LineError, uuid.UUID, time.Time) (bool, error) {
+func (cancelledStore) SaveProgress(
+	context.Context, *Import, []LineError, uuid.UUID, time.Time, *time.Time,
+) (bool, error) {
 	return true, nil
 }
 
-func (cancelledStore) Chunk(context.Context, uuid.UUID, int) ([]byte, error) { return nil, nil }
+func (cancelledStore) Chunk(context.Context, uuid.UUID, int) ([]byte, time.Time, error) {
+	return nil, time.Time{}, nil
+}
 
 type noMessages struct{ MessageRunner }
 

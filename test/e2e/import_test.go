@@ -22,6 +22,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/testdb"
 	"talon.example/test/harness"
 )
 
@@ -450,6 +451,46 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 	require.Equal(t, "completed", state.State)
 	require.Equal(t, api.ImportLines{Total: 6, Done: 6, Failed: 4}, state.Lines)
 	require.Equal(t, 1, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
+}
+
+// Promise: a line that was applied, and whose commit the database lost before the progress of its
+// chunk was stored, is applied again. The service is not affected but by its connections.
+func TestImportWhoseCommitsAreLost(t *testing.T) {
+	t.Parallel()
+	r := registrarOf(harness.StartOn(t, testdb.Cluster(t).URL("postgres")).Scene())
+	r.Exec(`ALTER SYSTEM SET autovacuum = off`)
+	r.Exec(`SELECT pg_reload_conf()`)
+	unlock := r.lockSchedule()
+	guid := r.start([]byte(r.dayLine(1, r.cell(0))))
+	// Nothing flushes the log: another instance is the recorder of events, as it seems, and the
+	// process that does it in the background is suspended. The progress cannot be stored.
+	others, err := r.DB.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = others.Exec(t.Context(), `SELECT FROM event_recorder, import FOR UPDATE`)
+	require.NoError(t, err)
+	var walWriter int
+	var end string // of the log
+	require.NoError(t, r.DB.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&walWriter))
+	require.NoError(t, syscall.Kill(walWriter, syscall.SIGSTOP))
+	require.NoError(t, r.DB.QueryRow(t.Context(), `SELECT pg_current_wal_insert_lsn()::text`).Scan(&end))
+	unlock()
+	applied := func() int { return r.Count(`SELECT count(*) FROM schedule_window`) }
+	require.Eventually(t, func() bool { return applied() == 1 }, 20*time.Second, time.Millisecond)
+	r.WaitForBlocked(others)
+	require.Equal(t, 1, r.Count(`SELECT count(*) WHERE pg_current_wal_flush_lsn() <= $1::text::pg_lsn`, end), "the line is on disk")
+	require.NoError(t, syscall.Kill(walWriter, syscall.SIGKILL)) // PostgreSQL restarts itself
+	require.Eventually(t, func() bool {
+		var pid int
+		err := r.DB.QueryRow(t.Context(), `SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'`).Scan(&pid)
+		return err == nil && pid != walWriter
+	}, 60*time.Second, 10*time.Millisecond)
+	_ = others.Rollback(t.Context()) // its connection is closed
+
+	require.Eventually(t, func() bool {
+		answer := r.importRequest(http.MethodGet, guid.String())
+		return answer.StatusCode == http.StatusOK && harness.Decode[api.Import](t, answer).State == "completed"
+	}, 60*time.Second, 10*time.Millisecond)
+	require.Equal(t, 1, applied(), "the line is lost")
 }
 
 // Promise: talon import applies the lines of a file, lists the bad ones, and ends with 1 if there

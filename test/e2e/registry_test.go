@@ -24,7 +24,10 @@ type registrar struct {
 
 func startRegistrar(t testing.TB) *registrar {
 	t.Helper()
-	sc := harness.Start(t).Scene()
+	return registrarOf(harness.Start(t).Scene())
+}
+
+func registrarOf(sc *harness.Scene) *registrar {
 	scopes := []string{"schedule:write"}
 	client := sc.AddSystemClient(scopes, sc.To)
 	return &registrar{sc, client, sc.SystemToken(client, scopes, sc.To)}
