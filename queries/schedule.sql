@@ -47,9 +47,10 @@ DELETE FROM slot
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]) AND taken = 0;
 
 -- name: ScheduleSlotsRenumber :batchexec
--- Gives cells, which must be locked, new numbers. Other cells can then get theirs.
+-- Gives cells, which must be locked, numbers that no cell has until ScheduleSlotsChange gives them
+-- theirs. Other cells can then get the old ones.
 UPDATE slot
-SET id = nextval('slot_number')
+SET id = id + (1::bigint << 62)
 WHERE lpu_guid = @lpu_guid AND guid = ANY(@guids::uuid[]);
 
 -- name: ScheduleSlotsChange :batchexec

@@ -7883,7 +7883,7 @@ func (b *ScheduleSlotsLockBatchResults) Close() error {
 
 const scheduleSlotsRenumber = `-- name: ScheduleSlotsRenumber :batchexec
 UPDATE slot
-SET id = nextval('slot_number')
+SET id = id + (1::bigint << 62)
 WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
 `
 
@@ -7898,10 +7898,11 @@ type ScheduleSlotsRenumberParams struct {
 	Guids   []uuid.UUID
 }
 
-// Gives cells, which must be locked, new numbers. Other cells can then get theirs.
+// Gives cells, which must be locked, numbers that no cell has until ScheduleSlotsChange gives them
+// theirs. Other cells can then get the old ones.
 //
 //	UPDATE slot
-//	SET id = nextval('slot_number')
+//	SET id = id + (1::bigint << 62)
 //	WHERE lpu_guid = $1 AND guid = ANY($2::uuid[])
 func (q *Queries) ScheduleSlotsRenumber(ctx context.Context, arg []ScheduleSlotsRenumberParams) *ScheduleSlotsRenumberBatchResults {
 	batch := &pgx.Batch{}

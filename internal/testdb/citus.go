@@ -2,6 +2,7 @@ package testdb
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,13 @@ func Distributed() bool { return os.Getenv(CitusVariable) != "" }
 
 // testShards is the number of shards of a group of tables: each node has several.
 const testShards = 4
+
+// spreadSuffix returns the end of the name of the distributed template, which depends on how the
+// tables are declared.
+func spreadSuffix() string {
+	sum := sha256.Sum256(fmt.Append(nil, distribution.Tables()))
+	return fmt.Sprintf("_spread_%x", sum[:4])
+}
 
 // everywhere executes a statement about databases on all nodes. It cannot be in a transaction.
 func (s *server) everywhere(ctx context.Context, conn *pgx.Conn, sql string) error {

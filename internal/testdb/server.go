@@ -110,7 +110,7 @@ func (s *server) prepare(ctx context.Context) error {
 		return err
 	}
 	if s.distributed {
-		s.template += "_spread"
+		s.template += spreadSuffix()
 	}
 	return s.withBaseConn(ctx, func(conn *pgx.Conn) error {
 		var version int

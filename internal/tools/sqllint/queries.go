@@ -36,10 +36,6 @@ var fanOut = map[string]string{
 	"ImportsCutOff":             "a sweep",
 	"ImportsEnded":              "a sweep",
 	"ImportsWaiting":            "a worker looks for work once a second",
-	"RetentionAdd":              "a sweep",
-	"RetentionClaim":            "a sweep",
-	"WebhookAttemptSweep":       "a sweep",
-	"WebhookBacklog":            "a metric, read twice a minute by each instance",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
