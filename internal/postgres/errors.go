@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -88,10 +89,30 @@ func interpretError(err error) error {
 		return booking.Reject(name).Because(cause)
 	}
 	// FATAL ends the session, so that the connection is lost whatever the reason.
-	if hasState(pgErr, unavailableStates) || pgErr.SeverityUnlocalized == "FATAL" || needsNewConnection(err) {
+	if hasState(pgErr, unavailableStates) || pgErr.SeverityUnlocalized == "FATAL" || lostNode(pgErr) ||
+		needsNewConnection(err) {
 		return booking.Reject(booking.DatabaseUnavailable).Because(cause)
 	}
 	return cause
+}
+
+// remoteRoutines are the routines of the coordinator of a distributed database that raise the errors
+// of its nodes. Such an error has the state of the node's error. Where the node did not report any,
+// because its connection was lost, or because it rejected rows that were copied to it, the state is
+// XX000.
+var remoteRoutines = []string{"ReportConnectionError", "ReportResultError", "ReportCopyError"}
+
+// isRemote reports whether the coordinator raised the error because of a node whose error has no
+// state.
+func isRemote(pgErr *pgconn.PgError) bool {
+	return pgErr.Code == "XX000" && slices.Contains(remoteRoutines, pgErr.Routine)
+}
+
+// lostNode reports whether the coordinator of a distributed database has lost its connection to a
+// node, or cannot open one. The transaction was not committed on that node, unless the error was
+// raised by the commit.
+func lostNode(pgErr *pgconn.PgError) bool {
+	return hasState(pgErr, []string{"08", "57P"}) || isRemote(pgErr)
 }
 
 // quotedName matches a quoted name in an error message. It omits the shard number that a
@@ -99,18 +120,20 @@ func interpretError(err error) error {
 var quotedName = regexp.MustCompile(`["«](\w+?)(?:_\d{6,})?["»]`)
 
 // constraintOf returns the name of the violated constraint, or "". The coordinator of a distributed
-// database forwards errors of its workers without the field, so that the name has to be read from
-// the message.
+// database forwards errors of its nodes without the field, so that the name has to be read from the
+// message, which names it last. A name that is not in rejectionByConstraint only serves the log.
 func constraintOf(pgErr *pgconn.PgError) string {
-	if pgErr.ConstraintName != "" || !strings.HasPrefix(pgErr.Code, "23") {
+	if pgErr.ConstraintName != "" || !strings.HasPrefix(pgErr.Code, "23") && !isRemote(pgErr) {
 		return pgErr.ConstraintName
 	}
+	last := ""
 	for _, name := range quotedName.FindAllStringSubmatch(pgErr.Message, -1) {
-		if _, known := rejectionByConstraint[name[1]]; known {
-			return name[1]
+		last = name[1]
+		if _, known := rejectionByConstraint[last]; known {
+			break
 		}
 	}
-	return ""
+	return last
 }
 
 // needsNewConnection reports whether a database has changed under its open connections, so that a
@@ -137,11 +160,11 @@ var statesWithValues = []string{"22", "23", "44", "P0"}
 // withoutValues returns a description of a database error for the log, without a patient's data.
 func withoutValues(err error, pgErr *pgconn.PgError) error {
 	message := pgErr.Message
-	if hasState(pgErr, statesWithValues) {
+	if hasState(pgErr, statesWithValues) || pgErr.Routine == "ReportCopyError" {
 		message = "message withheld"
 	}
 	cause := fmt.Errorf("the database returned SQLSTATE %s (table %q, column %q, constraint %q): %s",
-		pgErr.Code, pgErr.TableName, pgErr.ColumnName, pgErr.ConstraintName, message)
+		pgErr.Code, pgErr.TableName, pgErr.ColumnName, constraintOf(pgErr), message)
 	if errors.Is(err, errCommitUnknown) {
 		return fmt.Errorf("%w: %w", errCommitUnknown, cause)
 	}

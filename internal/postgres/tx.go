@@ -190,8 +190,9 @@ func (t *tx) send() (err error) {
 	return err
 }
 
-// commit commits the transaction. If the database did not respond in time, or ended the session
-// (FATAL), the outcome is unknown, and the error wraps errCommitUnknown.
+// commit commits the transaction. If the database did not respond in time, ended the session
+// (FATAL), or lost a node while it committed there, the outcome is unknown, and the error wraps
+// errCommitUnknown.
 func (t *tx) commit() error {
 	startCommit(t.open.Conn())
 	err := t.open.Commit(t.ctx)
@@ -199,7 +200,7 @@ func (t *tx) commit() error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR", errors.Is(err, pgx.ErrTxCommitRollback):
+	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && !lostNode(pgErr), errors.Is(err, pgx.ErrTxCommitRollback):
 		return fmt.Errorf("commit: %w", err)
 	default:
 		return fmt.Errorf("%w: %w", errCommitUnknown, err)
