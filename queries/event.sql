@@ -42,19 +42,14 @@ ORDER BY number
 LIMIT @most;
 
 -- name: EventRecord :exec
--- Gives waiting events their places, those of the region after @last_position. The sub-select is
--- what a distributed database reads from the nodes.
+-- Gives waiting events their places, those of the region after @last_position.
 INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 SELECT sqlc.arg(recorded_at)::timestamptz, row_number() OVER (ORDER BY o.number) + sqlc.arg(last_position)::bigint, o.lpu_guid,
     coalesce(s.sequence, 0) + row_number() OVER (PARTITION BY o.lpu_guid ORDER BY o.number),
     o.type, o.at, o.appointment_guid, o.direction_guid, o.resource_guid, o.from_at, o.to_at, o.version
-FROM (
-    SELECT w.number, w.lpu_guid, w.type, w.at, w.appointment_guid, w.direction_guid, w.resource_guid, w.from_at, w.to_at, w.version
-    FROM event_outbox w
-    WHERE w.number = ANY(@numbers::bigint[])
-    OFFSET 0
-) o
-LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid;
+FROM event_outbox o
+LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid
+WHERE o.number = ANY(@numbers::bigint[]);
 
 -- name: EventSequenceAdvance :exec
 -- Counts the waiting events of each institution.

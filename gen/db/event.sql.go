@@ -254,29 +254,20 @@ INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointm
 SELECT $1::timestamptz, row_number() OVER (ORDER BY o.number) + $2::bigint, o.lpu_guid,
     coalesce(s.sequence, 0) + row_number() OVER (PARTITION BY o.lpu_guid ORDER BY o.number),
     o.type, o.at, o.appointment_guid, o.direction_guid, o.resource_guid, o.from_at, o.to_at, o.version
-FROM (
-    SELECT w.number, w.lpu_guid, w.type, w.at, w.appointment_guid, w.direction_guid, w.resource_guid, w.from_at, w.to_at, w.version
-    FROM event_outbox w
-    WHERE w.number = ANY($3::bigint[])
-    OFFSET 0
-) o
+FROM event_outbox o
 LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid
+WHERE o.number = ANY($3::bigint[])
 `
 
-// Gives waiting events their places, those of the region after @last_position. The sub-select is
-// what a distributed database reads from the nodes.
+// Gives waiting events their places, those of the region after @last_position.
 //
 //	INSERT INTO event (recorded_at, position, lpu_guid, sequence, type, at, appointment_guid, direction_guid, resource_guid, from_at, to_at, version)
 //	SELECT $1::timestamptz, row_number() OVER (ORDER BY o.number) + $2::bigint, o.lpu_guid,
 //	    coalesce(s.sequence, 0) + row_number() OVER (PARTITION BY o.lpu_guid ORDER BY o.number),
 //	    o.type, o.at, o.appointment_guid, o.direction_guid, o.resource_guid, o.from_at, o.to_at, o.version
-//	FROM (
-//	    SELECT w.number, w.lpu_guid, w.type, w.at, w.appointment_guid, w.direction_guid, w.resource_guid, w.from_at, w.to_at, w.version
-//	    FROM event_outbox w
-//	    WHERE w.number = ANY($3::bigint[])
-//	    OFFSET 0
-//	) o
+//	FROM event_outbox o
 //	LEFT JOIN event_sequence s ON s.lpu_guid = o.lpu_guid
+//	WHERE o.number = ANY($3::bigint[])
 func (q *Queries) EventRecord(ctx context.Context, recordedAt time.Time, lastPosition int64, numbers []int64) error {
 	_, err := q.db.Exec(ctx, eventRecord, recordedAt, lastPosition, numbers)
 	return err
