@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"talon.example/internal/distribution"
 )
@@ -56,7 +57,6 @@ func (n *spreadNode) url(server *server, database string) (string, error) {
 type spreadVariant struct {
 	name      string
 	addresses []string // of the databases; each has a service
-	region    func(i int64) Booking
 	samples   []spreadSample
 }
 
@@ -92,7 +92,7 @@ func runSpread(ctx context.Context, server *server, rounds int, progress io.Writ
 		return nil, err
 	}
 	if needed := int64(rounds) * 2 * (spreadBookings + spreadWarmUp); needed > region.Referrals {
-		return nil, fmt.Errorf("-rounds: %d rounds need %d referrals, and there are %d", rounds, needed, region.Referrals)
+		return nil, fmt.Errorf("-rounds: %d need %d referrals, and there are %d", rounds, needed, region.Referrals)
 	}
 	for _, database := range []string{plainDatabase, spreadDatabase} {
 		if err := server.copyDatabase(ctx, databaseName(copyScale), database); err != nil {
@@ -202,12 +202,11 @@ func spreadVariants(server *server, nodes []spreadNode) ([]*spreadVariant, error
 		if err != nil {
 			return nil, err
 		}
-		if v := workers; nodes[i].Main {
+		v := workers
+		if nodes[i].Main {
 			v = coordinator
-			v.addresses = append(v.addresses, address)
-		} else {
-			v.addresses = append(v.addresses, address)
 		}
+		v.addresses = append(v.addresses, address)
 	}
 	return []*spreadVariant{plain, coordinator, workers}, nil
 }
@@ -229,66 +228,24 @@ func (v *spreadVariant) measure(
 		}
 		services = append(services, s)
 	}
-	// Through the coordinator and the workers, the same database takes different bookings.
-	half := int64(0)
-	if len(v.addresses) > 1 {
-		half = region.Referrals / 2
+	first := round * (spreadBookings + spreadWarmUp)
+	if len(services) > 1 { // they use the database of the coordinator's bookings
+		first += region.Referrals / 2
 	}
-	first := half + round*(spreadBookings+spreadWarmUp)
-	send := func(from, count int64) (loads []Load, err error) {
-		share := count / int64(len(services))
-		results := make(chan error, len(services))
-		loads = make([]Load, len(services))
-		for i, s := range services {
-			requests, err := s.caller().requests(share, func(n int64) Booking {
-				return region.Booking(first + from + int64(i)*share + n)
-			})
-			if err != nil {
-				return nil, err
-			}
-			go func() {
-				var err error
-				loads[i], err = runWrk(ctx, s.address, spreadConnections/len(services), requests)
-				if err == nil && loads[i].Outcomes[outcomeOK] != share {
-					err = fmt.Errorf("not all of %d bookings succeeded: %v", share, loads[i].Outcomes)
-				}
-				results <- err
-			}()
-		}
-		for range services {
-			err = errors.Join(err, <-results)
-		}
-		return loads, err
-	}
-	if _, err := send(0, spreadWarmUp); err != nil {
+	booking := func(n int64) Booking { return region.Booking(first + n) }
+	if _, err := bookTogether(ctx, services, spreadWarmUp, booking); err != nil {
 		return spreadSample{}, err
 	}
-	read := func() (s spreadSample, err error) {
-		for _, n := range nodes {
-			if used := float64(clusterTime(n.postmaster).Microseconds()); n.Main {
-				s.coordinator += used
-			} else {
-				s.workers += used
-			}
-		}
-		for _, service := range services {
-			used, err := service.process().usage()
-			if err != nil {
-				return s, err
-			}
-			s.service += float64(used.own.Microseconds())
-		}
-		return s, nil
-	}
-	before, err := read()
+	before, err := spreadTimes(services, nodes)
 	if err != nil {
 		return spreadSample{}, err
 	}
-	loads, err := send(spreadWarmUp, spreadBookings)
+	loads, err := bookTogether(ctx, services, spreadBookings,
+		func(n int64) Booking { return booking(spreadWarmUp + n) })
 	if err != nil {
 		return spreadSample{}, err
 	}
-	after, err := read()
+	after, err := spreadTimes(services, nodes)
 	sample := spreadSample{
 		service:     (after.service - before.service) / spreadBookings,
 		coordinator: (after.coordinator - before.coordinator) / spreadBookings,
@@ -301,14 +258,58 @@ func (v *spreadVariant) measure(
 	return sample, err
 }
 
+// bookTogether makes a number of bookings, of which each service makes an equal share.
+func bookTogether(
+	ctx context.Context, services []*service, count int64, booking func(int64) Booking,
+) ([]Load, error) {
+	share := count / int64(len(services))
+	loads := make([]Load, len(services))
+	var together errgroup.Group
+	for i, s := range services {
+		requests, err := s.caller().requests(share, func(n int64) Booking { return booking(int64(i)*share + n) })
+		if err != nil {
+			return nil, err
+		}
+		together.Go(func() (err error) {
+			loads[i], err = runWrk(ctx, s.address, spreadConnections/len(services), requests)
+			if err == nil && loads[i].Outcomes[outcomeOK] != share {
+				err = fmt.Errorf("not all of %d bookings succeeded: %v", share, loads[i].Outcomes)
+			}
+			return err
+		})
+	}
+	return loads, together.Wait()
+}
+
+// spreadTimes returns the processor times so far.
+func spreadTimes(services []*service, nodes []spreadNode) (s spreadSample, err error) {
+	for _, n := range nodes {
+		if used := float64(clusterTime(n.postmaster).Microseconds()); n.Main {
+			s.coordinator += used
+		} else {
+			s.workers += used
+		}
+	}
+	for _, service := range services {
+		used, err := service.process().usage()
+		if err != nil {
+			return s, err
+		}
+		s.service += float64(used.own.Microseconds())
+	}
+	return s, nil
+}
+
 // markdown writes the report.
 func (r *spreadReport) markdown(w io.Writer) error {
 	var text strings.Builder
 	r.machine.markdown(&text)
 	fmt.Fprintf(&text, "%d rounds of %d bookings each, %d connections, %d nodes and the services on this machine; "+
-		"medians of processor time a booking, ms.\n\n", len(r.variants[0].samples), spreadBookings, spreadConnections, r.nodes)
+		"medians of processor time a booking, ms.\n\n",
+		len(r.variants[0].samples), spreadBookings, spreadConnections, r.nodes)
 	text.WriteString("| | bookings a second | p50, ms | coordinator | workers | services | " +
-		"database, of one PostgreSQL | all, of one PostgreSQL | of the rounds |\n|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
+		"database, of one PostgreSQL | all, of one PostgreSQL | of the rounds |\n" +
+		"|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
 	of := func(v *spreadVariant, figure func(spreadSample) float64) (all []float64) {
 		for _, s := range v.samples {
 			all = append(all, figure(s))
