@@ -24,10 +24,7 @@ type registrar struct {
 
 func startRegistrar(t testing.TB) *registrar {
 	t.Helper()
-	return registrarOf(harness.Start(t).Scene())
-}
-
-func registrarOf(sc *harness.Scene) *registrar {
+	sc := harness.Start(t).Scene()
 	scopes := []string{"schedule:write"}
 	client := sc.AddSystemClient(scopes, sc.To)
 	return &registrar{sc, client, sc.SystemToken(client, scopes, sc.To)}
