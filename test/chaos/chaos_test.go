@@ -33,6 +33,7 @@ import (
 // The parameters of the test. Everything is bounded: the load ends when the patients are used up.
 const (
 	chaosPatients      = 100_000
+	patientsPerClient  = 100             // a client application may hold 64 cells of a doctor in 15 minutes
 	chaosClients       = 256             // most wait for their key, the index or the service
 	chaosMaxInFlight   = 16              // concurrent requests
 	chaosTimeout       = 2 * time.Second // TALON_REQUEST_TIMEOUT, also for readiness checks
@@ -202,6 +203,8 @@ func newChaos(t *testing.T) *chaos {
 	}
 	c.service.AdvanceClock(time.Since(harness.Moment)) // the process uses the real clock
 	c.service.AddCrowd(chaosPatients)
+	c.service.Exec(fmt.Sprintf(`INSERT INTO client_application SELECT ('c4a05000-0006-4000-8000-' || lpad(i::text, 12, '0'))::uuid, 'Тест', 95, 95, true
+		FROM generate_series(0, %d) i`, (chaosPatients-1)/patientsPerClient))
 	c.registry = newRegistry(c)
 	c.reader = newReader(c)
 	c.system = c.service.AddSystemClient([]string{booking.ScopeVisitWrite}, chaosTo)

@@ -111,8 +111,8 @@ func (c *chaos) startLoad() *sync.WaitGroup {
 // confirms most visits, and books, moves or cancels some. Some patients come without a cell, and
 // the institution says whether they came.
 func (c *chaos) runTask(patient int) {
-	token, err := c.service.Key.Sign(auth.Caller{Person: chaosGuid(1, patient), Client: harness.ClientGuid}, "issuer",
-		"talon", time.Now(), time.Hour)
+	caller := auth.Caller{Person: chaosGuid(1, patient), Client: chaosGuid(6, patient/patientsPerClient)}
+	token, err := c.service.Key.Sign(caller, "issuer", "talon", time.Now(), time.Hour)
 	require.NoError(c.t, err)
 	e := &task{patient: patient, token: token}
 	if misses := patient%32 == 6; misses || patient%8 == 5 {
@@ -373,9 +373,6 @@ func (c *chaos) retryUntilFinal(request *taskRequest) (harness.Answer, bool) {
 		case request.response == "" && request.takesCell() && !request.task.hasHold() &&
 			(rule == api.RuleSlotFull || rule == api.RuleSlotTaken || rule == api.RuleSlotTimePassed):
 			c.refused.Add(1)
-			return a, false
-		case rule == api.RuleTooManyRequests && strings.HasSuffix(request.path, "/hold"):
-			c.refused.Add(1) // all patients hold cells of one doctor, which is limited
 			return a, false
 		default:
 			c.t.Errorf("%s: unexpected response %s", request, a.Raw)
