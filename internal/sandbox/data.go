@@ -29,9 +29,10 @@ var (
 )
 
 const (
-	timeout     = 20 * time.Second // of a load or reset, less than the server's write timeout
-	lockTimeout = 10 * time.Second // of waiting for concurrent bookings
-	loadLock    = 0x7461_6c6f_6e   // of loads and resets, which run one at a time
+	loadTimeout  = 2 * time.Minute  // of a load at the start; a distributed database takes long
+	resetTimeout = 20 * time.Second // less than the server's write timeout
+	lockTimeout  = 10 * time.Second // of waiting for concurrent bookings
+	loadLock     = 0x7461_6c6f_6e   // of loads and resets, which run one at a time
 )
 
 var (
@@ -46,7 +47,7 @@ var (
 // Load brings the demo data, relative to now, into an empty database with the current schema. It
 // returns ErrLoaded if they are loaded already, and ErrForeign if the database holds other data.
 func Load(ctx context.Context, database string, now time.Time) error {
-	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) error {
+	err := exclusively(ctx, database, loadTimeout, func(ctx context.Context, conn *pgx.Conn) error {
 		loaded, err := isLoaded(ctx, conn)
 		switch {
 		case err != nil:
@@ -68,7 +69,7 @@ func Load(ctx context.Context, database string, now time.Time) error {
 // institution, a legal entity, a client application or a person that neither is of the demo nor was
 // brought in beside it through the registry.
 func Reset(ctx context.Context, database string, now time.Time) error {
-	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) error {
+	err := exclusively(ctx, database, resetTimeout, func(ctx context.Context, conn *pgx.Conn) error {
 		return load(ctx, conn, now)
 	})
 	if err != nil {
@@ -107,7 +108,7 @@ type State struct {
 // if it would have to write to a database with other data.
 func Ensure(ctx context.Context, database string, now time.Time) (State, error) {
 	var state State
-	err := exclusively(ctx, database, func(ctx context.Context, conn *pgx.Conn) (err error) {
+	err := exclusively(ctx, database, loadTimeout, func(ctx context.Context, conn *pgx.Conn) (err error) {
 		if state.Action, err = ensure(ctx, conn, now); err != nil {
 			return err
 		}
@@ -122,9 +123,9 @@ func Ensure(ctx context.Context, database string, now time.Time) (State, error) 
 
 func ensure(ctx context.Context, conn *pgx.Conn, now time.Time) (Action, error) {
 	current, err := queryBool(ctx, conn, `
-		SELECT EXISTS (SELECT FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
+		SELECT EXISTS (SELECT 1 FROM slot WHERE lpu_guid = $1 AND id = $2 AND start_at >= $3)
 			AND (SELECT count(DISTINCT person_guid) FROM mkab WHERE person_guid::text LIKE 'de300000-%') = $4
-			AND EXISTS (SELECT FROM client_application WHERE guid = $5 AND visit_direction <> 0)`,
+			AND EXISTS (SELECT 1 FROM client_application WHERE guid = $5 AND visit_direction <> 0)`,
 		exampleTarget, FirstExampleSlotID, now, len(Patients), RegionClient)
 	if err != nil {
 		return "", fmt.Errorf("check the example's cell and the patients: %w", err)
@@ -142,13 +143,24 @@ func ensure(ctx context.Context, conn *pgx.Conn, now time.Time) (Action, error) 
 	return Renewed, load(ctx, conn, now)
 }
 
-// exclusively calls do with a connection while no other load or reset runs.
-func exclusively(ctx context.Context, database string, do func(context.Context, *pgx.Conn) error) error {
+// settings are those of a load. A database that is not distributed ignores the last two: the
+// functions of after.sql are for this session alone, and the shards of a table are written one after
+// the other, because other tables refer to them.
+const settings = `
+	SET lock_timeout = %d;
+	SET citus.enable_ddl_propagation = off;
+	SET citus.multi_shard_modify_mode = 'sequential'`
+
+// exclusively calls do with a connection while no other load or reset runs,
+// for at most the timeout.
+func exclusively(
+	ctx context.Context, database string, timeout time.Duration, do func(context.Context, *pgx.Conn) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return withConnection(ctx, database, func(conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds())); err != nil {
-			return fmt.Errorf("set the timeout of locks: %w", err)
+		if _, err := conn.Exec(ctx, fmt.Sprintf(settings, lockTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("set how to load: %w", err)
 		}
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", loadLock); err != nil {
 			return fmt.Errorf("wait for another load: %w", err)
@@ -212,8 +224,44 @@ func insertRest(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	if _, err := tx.Exec(ctx, "SELECT set_config('talon.demo_now', $1, true)", moment); err != nil {
 		return fmt.Errorf("set the time: %w", err)
 	}
-	_, err := tx.Exec(ctx, afterSQL)
+	restore, err := copyTables(ctx, tx)
+	if err != nil {
+		return fmt.Errorf("copy the tables: %w", err)
+	}
+	_, err = tx.Exec(ctx, afterSQL+restore)
 	return err //nolint:wrapcheck // load wraps it
+}
+
+// copied are the distributed tables that after.sql uses, those that are referred to first.
+var copied = []string{
+	"resource", "slot", "schedule_source", "schedule_window", "absence", "mkab", "direction", "appointment",
+	"person_appointment", "speciality_claim", "hold", "idempotency_key", "mip_person", "import", "import_error",
+}
+
+// copyTables hides the copied tables behind temporary copies of the same names until the end of the
+// transaction, because a distributed database cannot execute the joins of after.sql on more than
+// one node. It returns the statements that write the rows back.
+func copyTables(ctx context.Context, tx pgx.Tx) (restore string, err error) {
+	const copies = `
+		SELECT string_agg(format('CREATE TEMPORARY TABLE %1$I (LIKE public.%1$I INCLUDING DEFAULTS INCLUDING IDENTITY INCLUDING GENERATED) ON COMMIT DROP;
+			INSERT INTO pg_temp.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM public.%1$I;', t.name, c.list), E'\n'),
+			string_agg(format('INSERT INTO public.%1$I (%2$s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM pg_temp.%1$I ON CONFLICT (%3$s) DO %4$s;',
+				t.name, c.list, c.key, coalesce('UPDATE SET ' || c.changed, 'NOTHING')), E'\n' ORDER BY t.place)
+		FROM unnest($1::text[]) WITH ORDINALITY t (name, place)
+		CROSS JOIN LATERAL (
+			SELECT string_agg(quote_ident(a.attname), ', ') AS list, string_agg(quote_ident(a.attname), ', ') FILTER (WHERE k.key) AS key,
+				string_agg(format('%1$I = excluded.%1$I', a.attname), ', ') FILTER (WHERE NOT k.key) AS changed
+			FROM pg_attribute a
+			JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+			CROSS JOIN LATERAL (SELECT a.attnum = ANY(i.indkey) AS key) k
+			WHERE a.attrelid = ('public.' || t.name)::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+		) c`
+	var create string
+	if err := tx.QueryRow(ctx, copies, copied).Scan(&create, &restore); err != nil {
+		return "", err //nolint:wrapcheck // insertRest wraps it
+	}
+	_, err = tx.Exec(ctx, create)
+	return restore, err //nolint:wrapcheck // insertRest wraps it
 }
 
 // importMessages imports messages, as talon import does. The import is no part of the data.
@@ -258,13 +306,13 @@ func isLoaded(ctx context.Context, db querier) (bool, error) {
 	err := db.QueryRow(ctx, `
 		SELECT kind, guid
 		FROM (
-			SELECT 'institution', guid FROM lpu
-			UNION ALL SELECT 'legal entity', guid FROM legal_entity
-			UNION ALL SELECT 'client application', guid FROM client_application
-			UNION ALL SELECT 'person', guid FROM mip_person
-		) present (kind, guid)
+			SELECT 'institution'::text AS kind, guid FROM lpu
+			UNION ALL SELECT 'legal entity' AS kind, guid FROM legal_entity
+			UNION ALL SELECT 'client application' AS kind, guid FROM client_application
+			UNION ALL SELECT 'person' AS kind, guid FROM mip_person
+		) present
 		WHERE guid::text NOT LIKE 'de300000-%' AND guid <> ALL($1)
-			AND NOT (guid IN (SELECT guid FROM source_object) AND EXISTS (SELECT FROM lpu WHERE guid = ANY($1)))
+			AND NOT (guid IN (SELECT guid FROM source_object) AND EXISTS (SELECT 1 FROM lpu WHERE guid = ANY($1)))
 		LIMIT 1`, documentedInstitutions).Scan(&kind, &guid)
 	if err == nil {
 		return false, fmt.Errorf("%w, for example the %s %s", ErrForeign, kind, guid)
@@ -272,7 +320,7 @@ func isLoaded(ctx context.Context, db querier) (bool, error) {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return false, fmt.Errorf("search for foreign data: %w", err)
 	}
-	loaded, err := queryBool(ctx, db, "SELECT EXISTS (SELECT FROM lpu)")
+	loaded, err := queryBool(ctx, db, "SELECT EXISTS (SELECT 1 FROM lpu)")
 	if err != nil {
 		return false, fmt.Errorf("search for institutions: %w", err)
 	}
@@ -283,7 +331,7 @@ func isLoaded(ctx context.Context, db querier) (bool, error) {
 // holds change.
 func firstExampleIsFree(ctx context.Context, db querier, now time.Time) (bool, error) {
 	free, err := queryBool(ctx, db, `
-		SELECT EXISTS (SELECT FROM direction WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid IS NULL)
+		SELECT EXISTS (SELECT 1 FROM direction WHERE lpu_guid = $1 AND guid = $2 AND appointment_guid IS NULL)
 			AND 2 = (
 				SELECT count(*)
 				FROM slot chosen
@@ -292,7 +340,7 @@ func firstExampleIsFree(ctx context.Context, db querier, now time.Time) (bool, e
 					AND cell.taken + coalesce(slot_held(cell.holds, $6, $5), 0) < cell.capacity
 				WHERE chosen.lpu_guid = $3 AND chosen.id = $4
 			)
-			AND NOT EXISTS (SELECT FROM speciality_claim WHERE person_guid = $5 AND speciality_code = '92' AND end_at > $6)`,
+			AND NOT EXISTS (SELECT 1 FROM speciality_claim WHERE person_guid = $5 AND speciality_code = '92' AND end_at > $6)`,
 		exampleSource, exampleDirection, exampleTarget, FirstExampleSlotID, Patient, now)
 	if err != nil {
 		return false, fmt.Errorf("check the first example: %w", err)
