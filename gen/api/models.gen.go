@@ -1969,7 +1969,7 @@ type GUID = openapi_types.UUID
 
 // Health The state of the instance.
 type Health struct {
-	// Status Always `ok`.
+	// Status `degraded`: the instance accepts requests, but those that need a node of a distributed database that is away fail with `database_unavailable`. Only the readiness check returns it.
 	//
 	// Example: ok
 	Status string `json:"status"`

@@ -172,7 +172,8 @@ const (
 
 // The values of HealthStatus. A newer version of the contract may have more.
 const (
-	HealthStatusOk = "ok"
+	HealthStatusOk       = "ok"
+	HealthStatusDegraded = "degraded"
 )
 
 // The values of ImportOnError. A newer version of the contract may have more.

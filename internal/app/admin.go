@@ -58,10 +58,22 @@ func (a *App) measure(handler *server.Server, keys *auth.KeySet) {
 		func() float64 { return float64(a.config.MaxConns) })
 	// A scrape runs the check, too: the load balancer may ask another instance.
 	a.metrics.GaugeFunc("talon_ready", "1 if the instance can serve requests, as /health/ready shows it; 0 if not.",
-		func() float64 { return oneIf(a.ready(context.Background()) == nil) })
+		func() float64 {
+			_, err := a.ready(context.Background())
+			return oneIf(err == nil)
+		})
 	a.metrics.GaugeFunc("talon_database_ready",
 		"1 if the database can serve the instance: it commits, and its clock and schema are right; 0 if not.",
-		func() float64 { return oneIf(a.database.cached(context.Background()) == nil) })
+		func() float64 {
+			_, err := a.database.cached(context.Background())
+			return oneIf(err == nil)
+		})
+	a.metrics.GaugeFunc("talon_database_nodes_away",
+		"Nodes of a distributed database that do not respond. The others serve their institutions and patients.",
+		func() float64 {
+			away, _ := a.database.cached(context.Background())
+			return float64(away)
+		})
 	a.metrics.CounterFunc("talon_database_retries_total",
 		"Reads and transactions that were repeated after a transient failure.",
 		func() float64 { return float64(postgres.Retries()) })

@@ -143,7 +143,7 @@ func New(
 			return err
 		}
 		return migrations.CheckBuild(ctx, probe)
-	}}
+	}, nodes: func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }}
 	facts, err := a.openPool(ctx, "reference", single)
 	if err != nil {
 		return nil, err

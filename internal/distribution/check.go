@@ -50,6 +50,21 @@ func IsDistributed(ctx context.Context, db migrations.Database) (bool, error) {
 	return installed, nil
 }
 
+// NodesAway returns how many nodes of a distributed database do not respond, and 0 for another
+// database.
+func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
+	distributed, err := IsDistributed(ctx, db)
+	if err != nil || !distributed {
+		return 0, err
+	}
+	var away int
+	const query = `SELECT count(*) FROM run_command_on_workers('SELECT 1') WHERE NOT success`
+	if err := db.QueryRow(ctx, query).Scan(&away); err != nil {
+		return 0, fmt.Errorf("ask the nodes: %w", err)
+	}
+	return away, nil
+}
+
 // CheckPlanning returns an error if the database is distributed and the connections of the service
 // force generic plans, with which almost every statement would fail.
 func CheckPlanning(ctx context.Context, db migrations.Database) error {

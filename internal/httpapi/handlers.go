@@ -33,7 +33,7 @@ type Config struct {
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
 	Metrics    *telemetry.Metrics          // nil: nothing is counted
-	Ready      func(context.Context) error // returns nil if the instance can serve requests
+	Ready      func(context.Context) (degraded bool, err error) // returns nil if the instance can serve requests
 	Now        func() time.Time
 
 	Docs       bool // serve the documentation, not only the contract
@@ -54,7 +54,7 @@ type handlers struct {
 	issuer      *auth.Issuer
 	assertions  *auth.AssertionVerifier
 	metrics     *telemetry.Metrics
-	ready       func(context.Context) error
+	ready       func(context.Context) (degraded bool, err error)
 	now         func() time.Time
 }
 

@@ -49,8 +49,13 @@ func newServer(
 		CORSOrigins: origins,
 	})
 	require.NoError(t, err)
-	Register(chain, Config{Ready: ready, Now: time.Now, Docs: true})
+	Register(chain, Config{Ready: whole(ready), Now: time.Now, Docs: true})
 	return chain
+}
+
+// whole returns a readiness check of an instance that is never degraded.
+func whole(ready func(context.Context) error) func(context.Context) (bool, error) {
+	return func(ctx context.Context) (bool, error) { return false, ready(ctx) }
 }
 
 // serve sends one request without a body to a server with the given readiness check. It returns the

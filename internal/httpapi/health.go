@@ -14,12 +14,17 @@ func (h *handlers) GetLiveness(
 	return api.GetLiveness200JSONResponse{Status: api.HealthStatusOk}, nil
 }
 
-// GetReadiness returns whether the instance can serve requests.
+// GetReadiness returns whether the instance can serve requests. It can while a node of a distributed
+// database is away, because the others serve their institutions and patients.
 func (h *handlers) GetReadiness(
 	ctx context.Context, _ api.GetReadinessRequestObject,
 ) (api.GetReadinessResponseObject, error) {
-	if err := h.ready(ctx); err != nil {
+	degraded, err := h.ready(ctx)
+	switch {
+	case err != nil:
 		return nil, server.Reject(server.NotReady).Because(err)
+	case degraded:
+		return api.GetReadiness200JSONResponse{Status: api.HealthStatusDegraded}, nil
 	}
 	return api.GetReadiness200JSONResponse{Status: api.HealthStatusOk}, nil
 }

@@ -1978,7 +1978,7 @@ type GUID = openapi_types.UUID
 
 // Health The state of the instance.
 type Health struct {
-	// Status Always `ok`.
+	// Status `degraded`: the instance accepts requests, but those that need a node of a distributed database that is away fail with `database_unavailable`. Only the readiness check returns it.
 	//
 	// Example: ok
 	Status string `json:"status"`
@@ -6014,7 +6014,7 @@ type ClientInterface interface {
 
 	// GetReadiness Check that the instance accepts requests
 	//
-	// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
+	// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then. A distributed database is usable while some of its nodes are away.
 	//
 	// Corresponds with GET /health/ready (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -8215,7 +8215,7 @@ func (c *Client) GetLiveness(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // GetReadiness Check that the instance accepts requests
 //
-// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
+// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then. A distributed database is usable while some of its nodes are away.
 //
 // Corresponds with GET /health/ready (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -15551,7 +15551,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse Check that the instance accepts requests
 	//
-	// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
+	// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then. A distributed database is usable while some of its nodes are away.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -30721,7 +30721,7 @@ func (c *ClientWithResponses) GetLivenessWithResponse(ctx context.Context, reqEd
 
 // GetReadinessWithResponse Check that the instance accepts requests
 //
-// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
+// Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then. A distributed database is usable while some of its nodes are away.
 //
 // Returns a wrapper object for the known response body format(s).
 //

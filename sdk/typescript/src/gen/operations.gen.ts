@@ -1540,7 +1540,7 @@ export const getLiveness = (
 /**
  * Check that the instance accepts requests
  *
- * Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then.
+ * Returns 200 while the database is usable and the instance is not stopping. A load balancer sends requests only then. A distributed database is usable while some of its nodes are away.
  */
 export const getReadiness = (
   talon: Talon,

@@ -3630,9 +3630,9 @@ export type ScenarioCall = {
  */
 export type Health = {
     /**
-     * Always `ok`.
+     * `degraded`: the instance accepts requests, but those that need a node of a distributed database that is away fail with `database_unavailable`. Only the readiness check returns it.
      */
-    status: 'ok' | Unknown;
+    status: 'ok' | 'degraded' | Unknown;
 };
 
 import type { Unknown } from '../unknown.js';
