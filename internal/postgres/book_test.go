@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -102,18 +101,26 @@ func (w *world) requireTrueCopy() {
 	require.Equal(w.t, 1, w.count(`SELECT count(DISTINCT to_jsonb(d) - ARRAY['lpu_guid', 'id', 'copied_from_lpu_guid', 'mkab_guid']) FROM direction d`))
 }
 
+// referWithin replaces the referral by one of the target institution.
+func (w *world) referWithin() {
+	w.t.Helper()
+	w.exec(`DELETE FROM direction`)
+	w.from = w.to
+	w.addDirection(w.direction, w.mkabTo)
+}
+
 // Promise: within one institution only the appointment of the referral changes. The returned
 // referral has the card and the institution of the visit.
 func TestCreateWithinOneInstitution(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	source := w.from
-	w.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3`, w.to, w.mkabTo, source)
+	w.referWithin()
+	w.exec(`UPDATE direction SET lpu_from_guid = $1, lpu_to_guid = $1`, source)
 	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = $2`, moment, w.to)
 	mkab := uuid.New()
 	w.addMkab(w.to, mkab, w.patient.Person)
 	w.exec(`UPDATE client_application SET visit_direction = 8`)
-	w.from = w.to
 	const all = `SELECT (to_jsonb(d) - ARRAY['appointment_guid', 'appointment_lpu_guid', 'appointment_start_at', 'appointment_end_at'])::text FROM direction d`
 	var before, after string
 	require.NoError(t, w.db.QueryRow(t.Context(), all).Scan(&before))
@@ -131,14 +138,13 @@ func TestCreateWithinOneInstitution(t *testing.T) {
 // guid nor a copy from another institution.
 func TestCreateLeavesAnotherReferralAlone(t *testing.T) {
 	t.Parallel()
-	for name, copiedFrom := range map[string]string{"an original": `NULL`, "a copy of another": `lpu_guid`} {
+	for name, copiedFrom := range map[string]string{"an original": `NULL::uuid`, "a copy of another": `@to`} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			a := w.appointment(1)
 			w.exec(`INSERT INTO direction (lpu_guid, guid, copied_from_lpu_guid, type, number, date, date_end, created_at, mkab_guid, lpu_from_guid)
-				SELECT m.lpu_guid, d.guid, `+strings.ReplaceAll(copiedFrom, "lpu_guid", "m.lpu_guid")+`, d.type, 'чужое', d.date, d.date_end, d.created_at, m.guid, m.lpu_guid
-				FROM direction d, mkab m WHERE m.guid = $1`, w.mkabTo)
+				SELECT @to, guid, `+copiedFrom+`, type, 'чужое', date, date_end, created_at, $1, @to FROM direction`, w.mkabTo)
 			before := w.countWritten()
 			store := w.store()
 			requireRefusal(t, create(t, store, a), booking.AppointmentNotCreated)
@@ -191,23 +197,23 @@ func TestCreateGuardsTheFacts(t *testing.T) {
 		"no reception":                     {`UPDATE slot SET busy_type = 2 WHERE id = 101`, booking.SlotTaken},
 		"no reception, the second":         {`UPDATE slot SET busy_type = 2 WHERE id = 102`, booking.ComplexSlotFailed},
 		"busy type changed":                {`UPDATE busy_type SET reception = false`, booking.SlotTaken},
-		"another resource":                 {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 101`, booking.SlotTaken},
-		"another resource, the second":     {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE kind = 'room') WHERE id = 102`, booking.ComplexSlotFailed},
-		"moved in time":                    {`UPDATE slot SET start_at = start_at - interval '1m' WHERE id = 101`, booking.SlotTaken},
-		"moved in time, the second":        {`UPDATE slot SET start_at = start_at - interval '1h' WHERE id = 102`, booking.ComplexSlotFailed},
-		"starts later":                     {`UPDATE slot SET start_at = start_at + interval '1m' WHERE id = 101`, booking.SlotTaken},
-		"ends later":                       {`UPDATE slot SET end_at = end_at + interval '1m' WHERE id = 102`, booking.ComplexSlotFailed},
-		"ends earlier":                     {`UPDATE slot SET end_at = end_at - interval '1m' WHERE id = 102`, booking.SlotTaken},
+		"another resource":                 {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @to AND kind = 'room') WHERE lpu_guid = @to AND id = 101`, booking.SlotTaken},
+		"another resource, the second":     {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @to AND kind = 'room') WHERE lpu_guid = @to AND id = 102`, booking.ComplexSlotFailed},
+		"moved in time":                    {`UPDATE slot SET start_at = '2019-08-21 05:44Z' WHERE id = 101`, booking.SlotTaken},
+		"moved in time, the second":        {`UPDATE slot SET start_at = '2019-08-21 05:00Z' WHERE id = 102`, booking.ComplexSlotFailed},
+		"starts later":                     {`UPDATE slot SET start_at = '2019-08-21 05:46Z' WHERE id = 101`, booking.SlotTaken},
+		"ends later":                       {`UPDATE slot SET end_at = '2019-08-21 06:16Z' WHERE id = 102`, booking.ComplexSlotFailed},
+		"ends earlier":                     {`UPDATE slot SET end_at = '2019-08-21 06:14Z' WHERE id = 102`, booking.SlotTaken},
 		"has started":                      {`UPDATE slot SET start_at = '2019-08-20 14:52:13.999999Z' WHERE id = 101`, booking.SlotTaken},
 		"deleted":                          {`DELETE FROM slot WHERE id = 101`, booking.SlotTaken},
 		"deleted, the second":              {`DELETE FROM slot WHERE id = 102`, booking.ComplexSlotFailed},
 		"all blocked":                      {`UPDATE slot SET blocked = true`, booking.SlotTaken},
 		"the resource is inactive":         {`UPDATE resource SET active = false WHERE kind = 'doctor'`, booking.SlotResourceNotFound},
-		"the card is closed":               {`UPDATE mkab SET closed_at = now() WHERE lpu_guid = (SELECT lpu_guid FROM slot LIMIT 1)`, booking.MkabClosed},
+		"the card is closed":               {`UPDATE mkab SET closed_at = now() WHERE lpu_guid = @to`, booking.MkabClosed},
 		"one place is free":                {`UPDATE slot SET capacity = 3, taken = 2`, ""},
 		"one access bit remains":           {`UPDATE slot SET flag_access = 8`, ""},
 		"the resource has another name":    {`UPDATE resource SET name = 'Другой'`, ""},
-		"another card is closed":           {`UPDATE mkab SET closed_at = now() WHERE lpu_guid <> (SELECT lpu_guid FROM slot LIMIT 1)`, ""},
+		"another card is closed":           {`UPDATE mkab SET closed_at = now() WHERE lpu_guid <> @to`, ""},
 		"another cell is blocked":          {`UPDATE slot SET blocked = true WHERE id = 103`, ""},
 		"another resource is inactive":     {`UPDATE resource SET active = false WHERE kind = 'room'`, ""},
 		"the same restriction of all":      {`UPDATE slot SET restriction = 'none'`, ""},
@@ -237,7 +243,7 @@ func TestCreateOfRestrictedCells(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.exec(`UPDATE mkab SET disabled = true`)
-	w.exec(`UPDATE slot SET restriction = (ARRAY['none', 'adults', 'disabled'])[id - 100]::slot_restriction`)
+	w.exec(`UPDATE slot SET restriction = (ARRAY['none', 'adults', 'disabled']::slot_restriction[])[id - 100]`)
 	require.NoError(t, create(t, w.store(), w.appointment(3)))
 }
 
@@ -255,11 +261,11 @@ func TestCreateGuardsTheMiddle(t *testing.T) {
 func TestCreateWaitsForChanges(t *testing.T) {
 	t.Parallel()
 	for change, rule := range map[string]booking.Name{
-		`UPDATE direction SET appointment_guid = gen_random_uuid()`: booking.DirectionAlreadyBooked,
-		`UPDATE slot SET taken = capacity WHERE id = 101`:           booking.SlotTaken,
-		`UPDATE slot SET blocked = true WHERE id = 102`:             booking.ComplexSlotFailed,
-		`UPDATE resource SET active = false`:                        booking.SlotResourceNotFound,
-		`UPDATE mkab SET closed_at = now()`:                         booking.MkabClosed,
+		`UPDATE direction SET appointment_guid = guid`:    booking.DirectionAlreadyBooked,
+		`UPDATE slot SET taken = capacity WHERE id = 101`: booking.SlotTaken,
+		`UPDATE slot SET blocked = true WHERE id = 102`:   booking.ComplexSlotFailed,
+		`UPDATE resource SET active = false`:              booking.SlotResourceNotFound,
+		`UPDATE mkab SET closed_at = now()`:               booking.MkabClosed,
 	} {
 		t.Run(change, func(t *testing.T) {
 			t.Parallel()
@@ -334,7 +340,7 @@ func TestCreateGuardsTheReferral(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	a := w.appointment(1)
-	w.exec(`UPDATE direction SET appointment_guid = gen_random_uuid()`)
+	w.exec(`UPDATE direction SET appointment_guid = guid`)
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', gen_random_uuid(), $2, 'Врач', $3, $4)`, w.patient.Person, w.to, a.Start, a.End)
 	w.exec(`UPDATE slot SET blocked = true`)
 	store := w.store()
@@ -416,11 +422,11 @@ func TestCreateLocksInOrder(t *testing.T) {
 		lock string
 		free []string
 	}{
-		{`SELECT FROM direction FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
+		{`SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM speciality_claim WHERE person_guid = @person FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 101 FOR UPDATE`, nil},
 	} {
 		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // with two plans
 			ctx, cancel := context.WithCancel(t.Context())

@@ -113,11 +113,11 @@ func TestCancelLocksInOrder(t *testing.T) {
 		lock string
 		free []string
 	}{
-		{`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
+		{`SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM speciality_claim WHERE person_guid = @person FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 101 FOR UPDATE`, nil},
 	} {
 		for _, plan := range []string{"enable_nestloop", "enable_hashjoin"} { // with two plans
 			ctx, cancel := context.WithCancel(t.Context())
@@ -166,7 +166,7 @@ func TestCancelIsRetried(t *testing.T) {
 	var failed bool
 	store := w.store(beforeCommit(func(conn *pgx.Conn) {
 		failed = true
-		_, err := w.db.Exec(t.Context(), `SELECT pg_terminate_backend($1, 10000)`, conn.PgConn().PID())
+		_, err := w.db.Exec(t.Context(), `SELECT pg_terminate_backend($1::int, 10000)`, conn.PgConn().PID())
 		require.NoError(t, err)
 	}))
 	err := store.Cancel(t.Context(), booking.NewCancellation{Patient: w.patient, Visit: visit, At: moment})

@@ -57,7 +57,7 @@ func TestReceiptWaitsForMove(t *testing.T) {
 	err := w.whileBlocked(func() error {
 		_, err := w.store().WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
 		return err
-	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved TABLE appointment FOR UPDATE`, func(tx pgx.Tx, _ int) {
+	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved SELECT * FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(tx pgx.Tx, _ int) {
 		_, err := tx.Exec(t.Context(), `DELETE FROM appointment`)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `UPDATE moved SET version = version + 1`)
@@ -79,7 +79,7 @@ func TestAttendanceWaitsForOthers(t *testing.T) {
 	}{
 		"cancel": {`UPDATE appointment SET cancelled_at = updated_at`, booking.AppointmentNotActive},
 		"move": {
-			`UPDATE appointment SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`,
+			`UPDATE appointment SET start_at = '2019-08-22 05:45Z', end_at = '2019-08-22 06:00Z'`,
 			booking.AttendanceEarly,
 		},
 	} {
@@ -91,7 +91,7 @@ func TestAttendanceWaitsForOthers(t *testing.T) {
 				_, err := w.store().WriteAttendance(t.Context(), w.to, visit.Guid, booking.AttendanceNoShow,
 					w.firstStart.Add(time.Minute))
 				return err
-			}, `SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, func(tx pgx.Tx, _ int) {
+			}, `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, func(tx pgx.Tx, _ int) {
 				_, err := tx.Exec(t.Context(), c.meanwhile)
 				require.NoError(t, err)
 				if name == "cancel" {

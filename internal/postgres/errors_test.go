@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -92,7 +93,7 @@ func TestFailuresOfCreate(t *testing.T) {
 				}, lockCells, func(tx pgx.Tx, pid int) {
 					for range 2 {
 						w.terminate(uint32(pid))
-						pid = w.waitForBlocked(tx, pid)
+						pid = testdb.WaitForBlocked(w.t, w.db, pid)
 					}
 					w.terminate(uint32(pid))
 				})
@@ -216,7 +217,7 @@ func TestTransientFailuresOfCreate(t *testing.T) {
 			store := w.store(count)
 			// The session whose deadlock check runs first is the victim. The other's check is
 			// delayed.
-			return w.whileBlocked(func() error { return create(w.t, store, a) }, `SET LOCAL deadlock_timeout = '30s'; SELECT FROM slot FOR UPDATE`,
+			return w.whileBlocked(func() error { return create(w.t, store, a) }, `SET LOCAL deadlock_timeout = '30s'; SELECT FROM slot WHERE lpu_guid = @to FOR UPDATE`,
 				func(tx pgx.Tx, _ int) {
 					_, err := tx.Exec(w.t.Context(), `UPDATE direction SET comment = comment`)
 					require.NoError(w.t, err)
@@ -351,7 +352,7 @@ func TestTypeChangeWhileServing(t *testing.T) {
 }
 
 // lockCells locks all cells.
-const lockCells = `SELECT FROM slot FOR UPDATE`
+const lockCells = `SELECT FROM slot WHERE lpu_guid = @to FOR UPDATE`
 
 // requireBooked requires that the booking of two cells is stored once and completely.
 func (w *world) requireBooked(a booking.NewAppointment) {
@@ -408,7 +409,7 @@ func (w *world) waitForEnd(conn *pgx.Conn) {
 // terminate terminates a session.
 func (w *world) terminate(pid uint32) {
 	w.t.Helper()
-	w.exec(`SELECT pg_terminate_backend($1)`, pid)
+	w.exec(`SELECT pg_terminate_backend($1::int)`, pid)
 }
 
 // cuttableNetwork is a network that can be cut.
@@ -477,7 +478,7 @@ func TestFailuresOfFacts(t *testing.T) {
 			}, `LOCK TABLE mkab`, func(tx pgx.Tx, pid int) {
 				for range 2 {
 					w.terminate(uint32(pid))
-					pid = w.waitForBlocked(tx, pid)
+					pid = testdb.WaitForBlocked(w.t, w.db, pid)
 				}
 				w.terminate(uint32(pid))
 			})
@@ -627,10 +628,12 @@ func TestSilentHost(t *testing.T) {
 	require.NoError(t, err)
 	u, err := url.Parse(w.url)
 	require.NoError(t, err)
+	server, err := pgconn.ParseConfig(w.url)
+	require.NoError(t, err)
 	query := u.Query()
-	query.Set("host", "127.0.0.1,"+query.Get("host"))
-	query.Set("port", port+",5432")
-	u.RawQuery = query.Encode()
+	query.Set("host", "127.0.0.1,"+server.Host)
+	query.Set("port", fmt.Sprintf("%s,%d", port, server.Port))
+	u.Host, u.RawQuery = "", query.Encode()
 	for address, most := range map[string]time.Duration{
 		u.String(): 4 * time.Second, u.String() + "&connect_timeout=1": 3 * time.Second,
 	} {
@@ -769,9 +772,9 @@ func TestCancelledCreate(t *testing.T) {
 		w.requireCancelled(store, a, err)
 	})
 	for name, lock := range map[string]string{
-		"while it waits for the referral":   `SELECT FROM direction FOR UPDATE`,
+		"while it waits for the referral":   `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`,
 		"while it waits for the speciality": `INSERT INTO speciality_claim SELECT person_guid, '92', gen_random_uuid(), lpu_guid, '', now(), now() FROM mkab LIMIT 1`,
-		"while it waits for the cell":       `SELECT FROM slot WHERE id = 102 FOR UPDATE`,
+		"while it waits for the cell":       `SELECT FROM slot WHERE lpu_guid = @to AND id = 102 FOR UPDATE`,
 		"while it waits for the copy":       `LOCK TABLE appointment`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -841,7 +844,12 @@ func TestBrokenConnections(t *testing.T) {
 func TestConnectionSettings(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	store := w.storeAt(w.url, 1500*time.Millisecond)
+	address, err := url.Parse(w.url)
+	require.NoError(t, err)
+	query := address.Query()
+	query.Del("plan_cache_mode") // of a distributed database
+	address.RawQuery = query.Encode()
+	store := w.storeAt(address.String(), 1500*time.Millisecond)
 	for setting, want := range map[string]string{
 		"application_name": "talon", "statement_timeout": "1500ms", "idle_in_transaction_session_timeout": "1500ms",
 		"synchronous_commit": "on",
@@ -852,9 +860,6 @@ func TestConnectionSettings(t *testing.T) {
 		require.Equal(t, want, got, setting)
 	}
 	require.EqualValues(t, 2, store.pool.Config().MaxConns)
-	address, err := url.Parse(w.url)
-	require.NoError(t, err)
-	query := address.Query()
 	query.Set("synchronous_commit", "remote_apply")
 	query.Set("random_page_cost", "2")
 	address.RawQuery = query.Encode()

@@ -200,7 +200,7 @@ func TestFactsAreOneSnapshot(t *testing.T) {
 		facts, err = store.Facts(t.Context(), w.patient, w.request(1), moment)
 		return err
 	}, `LOCK TABLE speciality_claim`, func(tx pgx.Tx, _ int) {
-		_, err := tx.Exec(t.Context(), `UPDATE direction SET appointment_guid = gen_random_uuid()`)
+		_, err := tx.Exec(t.Context(), `UPDATE direction SET appointment_guid = guid`)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `INSERT INTO speciality_claim SELECT person_guid, '92', gen_random_uuid(), lpu_guid, 'Врач', $1, $1 FROM mkab LIMIT 1`,
 			moment.Add(time.Hour))
@@ -287,8 +287,9 @@ func TestFactsOfSettings(t *testing.T) {
 	w := newWorld(t)
 	region := uuid.Nil
 	set := func(owner uuid.UUID, code, value string) {
-		w.exec(`INSERT INTO setting VALUES ($1, $2, $3, $1 IN (SELECT guid FROM client_application)) ON CONFLICT (owner_guid, code) DO UPDATE SET value = excluded.value`,
-			owner, code, value)
+		clients := w.count(`SELECT count(*) FROM client_application WHERE guid = $1`, owner)
+		w.exec(`INSERT INTO setting VALUES ($1, $2, $3, $4) ON CONFLICT (owner_guid, code) DO UPDATE SET value = excluded.value`,
+			owner, code, value, clients > 0)
 	}
 	for _, s := range []struct {
 		owner                                 uuid.UUID

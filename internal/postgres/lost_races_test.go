@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
 )
 
 // Promise: the loser of a race is rejected by a statement that returns no row. No statement fails,
@@ -25,11 +26,8 @@ func TestLostRacesRaiseNoErrors(t *testing.T) {
 	}{
 		"one referral": {rule: booking.DirectionAlreadyBooked},
 		"one referral, within an institution": {
-			prepare: func(w *world) {
-				w.exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, w.to, w.mkabTo)
-				w.from = w.to
-			},
-			rule: booking.DirectionAlreadyBooked,
+			prepare: (*world).referWithin,
+			rule:    booking.DirectionAlreadyBooked,
 		},
 		"one speciality": {
 			prepare: func(w *world) { w.exec(`UPDATE slot SET capacity = $1`, contenders) },
@@ -126,7 +124,7 @@ func TestLostRaceThenError(t *testing.T) {
 	w := newWorld(t)
 	a := w.appointment(1)
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Врач', $4, $5)`, w.patient.Person, uuid.New(), w.to, w.firstStart, w.firstStart.Add(time.Hour))
-	_, end := w.holdLocks(`SELECT FROM slot FOR UPDATE`)
+	_, end := w.holdLocks(`SELECT FROM slot WHERE lpu_guid = @to FOR UPDATE`)
 	defer end()
 	requireRefusal(t, create(t, w.store(runtimeParam("lock_timeout", "200ms")), a), booking.Overloaded)
 }
@@ -142,18 +140,21 @@ func TestHoldWhileHoldsAreUsedUp(t *testing.T) {
 			w.patient.Person, i+1, uuid.New(), w.to, []uuid.UUID{w.slots[i+1]}, w.direction, w.firstStart, until)
 	}
 	// The second search for a place waits after it has found none.
-	w.exec(`CREATE SEQUENCE fired`)
-	w.exec(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
-		$$ BEGIN IF nextval('fired') = 2 THEN PERFORM pg_advisory_xact_lock(7); END IF; RETURN NULL; END $$`)
+	w.exec(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF set_config('test.searched', concat(current_setting('test.searched', true), 'x'), false) = 'xx' THEN
+				PERFORM pg_advisory_xact_lock(7);
+			END IF;
+			RETURN NULL;
+		END $$`)
 	w.exec(`CREATE TRIGGER wait AFTER INSERT ON hold FOR EACH STATEMENT EXECUTE FUNCTION wait()`)
-	tx, end := w.holdLocks(`SELECT pg_advisory_xact_lock(7)`)
+	_, end := w.holdLocks(`SELECT pg_advisory_xact_lock(7) FROM hold WHERE person_guid = @person`) // on the node of the trigger
 	store := w.store()
 	held := make(chan error, 1)
 	go func() {
 		_, err := store.Hold(t.Context(), a, nil, until)
 		held <- err
 	}()
-	w.waitForBlocked(tx, 0)
+	testdb.WaitForBlocked(w.t, w.db, 0)
 	w.exec(`DELETE FROM hold`)
 	end()
 	require.NoError(t, <-held)

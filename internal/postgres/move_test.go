@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/booking"
+	"talon.example/internal/testdb"
 )
 
 // moveTo returns a move of a visit to the cells from slotID on, ready to be written.
@@ -75,12 +76,12 @@ func TestConcurrentMoves(t *testing.T) {
 		_, _, err := service.Move(t.Context(), w.patient, visit.Guid, wanted, nil)
 		moved <- err
 	}
-	tx, end := w.holdLocks(`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`)
+	_, end := w.holdLocks(`SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`)
 	go move(booking.MoveRequest{Place: booking.Place{SlotID: firstSlot}, Difficulty: 2, Comment: &comment})
-	w.waitForBlocked(tx, 0)
+	testdb.WaitForBlocked(w.t, w.db, 0)
 	go move(booking.MoveRequest{Place: booking.Place{SlotID: firstSlot + 1}})
 	require.Eventually(t, func() bool {
-		return w.count(`SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 2
+		return len(testdb.Blocked(t, w.db)) == 2
 	}, 20*time.Second, 5*time.Millisecond, "both have read the old visit and wait")
 	end()
 	require.NoError(t, <-moved)
@@ -106,11 +107,11 @@ func TestMoveLocksInOrder(t *testing.T) {
 		lock string
 		free []string
 	}{
-		{`SELECT FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM speciality_claim FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
-		{`SELECT FROM slot WHERE id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
-		{`SELECT FROM slot WHERE id = 102 FOR UPDATE`, []string{"cell 101"}},
-		{`SELECT FROM slot WHERE id = 101 FOR UPDATE`, nil},
+		{`SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, []string{"speciality", "cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM speciality_claim WHERE person_guid = @person FOR UPDATE`, []string{"cell 101", "cell 102", "cell 103"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 103 FOR UPDATE`, []string{"cell 101", "cell 102"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 102 FOR UPDATE`, []string{"cell 101"}},
+		{`SELECT FROM slot WHERE lpu_guid = @to AND id = 101 FOR UPDATE`, nil},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		store := w.store()

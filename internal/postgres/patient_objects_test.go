@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -223,9 +224,17 @@ func TestReferralChangesAgainstBookings(t *testing.T) {
 			require.NoError(t, err)
 		}
 	})
-	differing := func() int {
-		return w.count(`SELECT count(*) FROM direction o JOIN direction c ON c.guid = o.guid AND c.copied_from_lpu_guid = o.lpu_guid
-			WHERE c.appointment_guid IS NOT NULL AND c.flags <> o.flags`)
+	// The locks wait for a change of both that is being committed.
+	const flags = `SELECT coalesce(max(flags), -1) FROM
+		(SELECT flags FROM direction WHERE lpu_guid = %s AND guid = @direction AND appointment_guid IS NOT NULL FOR SHARE) d`
+	requireSame := func() {
+		tx, err := w.db.Begin(t.Context())
+		require.NoError(t, err)
+		defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+		var original, copied int
+		require.NoError(t, tx.QueryRow(t.Context(), w.sql(fmt.Sprintf(flags, "@from"))).Scan(&original))
+		require.NoError(t, tx.QueryRow(t.Context(), w.sql(fmt.Sprintf(flags, "@to"))).Scan(&copied))
+		require.Equal(t, original, copied)
 	}
 	group.Go(func() {
 		for range rounds {
@@ -234,7 +243,7 @@ func TestReferralChangesAgainstBookings(t *testing.T) {
 				requireRefusal(t, err, booking.Overloaded) // the referral keeps changing
 				continue
 			}
-			require.Zero(t, differing())
+			requireSame()
 			_, err = service.Cancel(t.Context(), w.patient, held.Appointment.Guid, booking.CancelReason{}, nil)
 			require.NoError(t, err)
 		}

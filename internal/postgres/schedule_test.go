@@ -204,8 +204,8 @@ func TestWindowsAgainstBookings(t *testing.T) {
 	group.Wait()
 	t.Logf("%d visits, %d windows refused, %d kept visits", w.count(`SELECT count(*) FROM appointment`), refused, kept)
 	require.Zero(t, w.count(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`))
-	require.Zero(t, w.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment a WHERE s.guid = ANY(a.slot_guids))`))
-	require.Zero(t, w.count(`SELECT count(*) FROM appointment a, unnest(a.slot_guids) g WHERE NOT EXISTS (SELECT FROM slot s WHERE s.guid = g)`))
+	require.Zero(t, w.count(`SELECT count(*) FROM slot s WHERE taken <> (SELECT count(*) FROM appointment a WHERE a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids))`))
+	require.Zero(t, w.count(`SELECT count(*) FROM appointment a, unnest(a.slot_guids) g WHERE NOT EXISTS (SELECT FROM slot s WHERE s.lpu_guid = a.lpu_guid AND s.guid = g)`))
 	require.Zero(t, w.count(`SELECT count(*) FROM slot WHERE taken > capacity`))
 }
 

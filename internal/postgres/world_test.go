@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -87,16 +86,23 @@ func newWorldAt(t testing.TB, url string) *world {
 	return w
 }
 
+// sql replaces @from, @to, @person and @direction in a statement by the world's guids.
+func (w *world) sql(statement string) string {
+	quote := func(guid uuid.UUID) string { return "'" + guid.String() + "'::uuid" }
+	return strings.NewReplacer("@from", quote(w.from), "@to", quote(w.to), "@person", quote(w.patient.Person),
+		"@direction", quote(w.direction)).Replace(statement)
+}
+
 func (w *world) exec(sql string, args ...any) {
 	w.t.Helper()
-	_, err := w.db.Exec(w.t.Context(), sql, args...)
+	_, err := w.db.Exec(w.t.Context(), w.sql(sql), args...)
 	require.NoError(w.t, err)
 }
 
 func (w *world) count(sql string, args ...any) int {
 	w.t.Helper()
 	var n int
-	require.NoError(w.t, w.db.QueryRow(w.t.Context(), sql, args...).Scan(&n))
+	require.NoError(w.t, w.db.QueryRow(w.t.Context(), w.sql(sql), args...).Scan(&n))
 	return n
 }
 
@@ -219,26 +225,9 @@ func (w *world) holdLocks(sql string) (_ pgx.Tx, end func()) {
 	require.NoError(w.t, err)
 	end = sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(w.t.Context())) })
 	w.t.Cleanup(end)
-	_, err = tx.Exec(w.t.Context(), sql)
+	_, err = tx.Exec(w.t.Context(), w.sql(sql))
 	require.NoError(w.t, err)
 	return tx, end
-}
-
-// waitForBlocked waits until another session than the given one waits for a lock of the
-// transaction. It returns the process id of that session.
-func (w *world) waitForBlocked(tx pgx.Tx, other int) int {
-	w.t.Helper()
-	var pid int
-	require.Eventually(w.t, func() bool {
-		err := w.db.QueryRow(w.t.Context(), `SELECT pid FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid)) AND pid <> $2`,
-			tx.Conn().PgConn().PID(), other).Scan(&pid)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return false
-		}
-		require.NoError(w.t, err)
-		return true
-	}, 20*time.Second, 5*time.Millisecond, "no session waits for the lock")
-	return pid
 }
 
 // whileBlocked runs a call that waits for a lock of the statement. do gets the process id of the
@@ -248,7 +237,7 @@ func (w *world) whileBlocked(call func() error, sql string, do func(tx pgx.Tx, p
 	tx, end := w.holdLocks(sql)
 	failed := make(chan error, 1)
 	go func() { failed <- call() }()
-	do(tx, w.waitForBlocked(tx, 0))
+	do(tx, testdb.WaitForBlocked(w.t, w.db, 0))
 	err := <-failed
 	end()
 	return err
@@ -272,11 +261,11 @@ func (w *world) unlocked() []string {
 	w.t.Helper()
 	var free []string
 	for _, sql := range []string{
-		`SELECT 'referral' FROM direction WHERE copied_from_lpu_guid IS NULL FOR UPDATE SKIP LOCKED`,
-		`SELECT 'speciality' FROM speciality_claim FOR UPDATE SKIP LOCKED`,
-		`SELECT 'cell ' || id FROM slot ORDER BY id FOR UPDATE SKIP LOCKED`,
+		`SELECT 'referral' FROM direction WHERE lpu_guid = @from FOR UPDATE SKIP LOCKED`,
+		`SELECT 'speciality' FROM speciality_claim WHERE person_guid = @person FOR UPDATE SKIP LOCKED`,
+		`SELECT 'cell ' || id FROM slot WHERE lpu_guid = @to ORDER BY id FOR UPDATE SKIP LOCKED`,
 	} {
-		rows, err := w.db.Query(w.t.Context(), sql)
+		rows, err := w.db.Query(w.t.Context(), w.sql(sql))
 		require.NoError(w.t, err)
 		found, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(w.t, err)

@@ -200,7 +200,8 @@ func (s *server) url(name string) string {
 	address.Path, address.RawPath = "/"+name, ""
 	if s.distributed {
 		query := address.Query()
-		query.Set("plan_cache_mode", "auto") // as talon distribute requires
+		query.Set("plan_cache_mode", "auto")            // as talon distribute requires
+		query.Set("citus.enable_unsafe_triggers", "on") // tests inject faults by triggers
 		address.RawQuery = query.Encode()
 	}
 	return address.String()

@@ -360,7 +360,7 @@ func TestLostResponseCanBeLookedUp(t *testing.T) {
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
 		go func() { answers <- sc.TryBook() }()
-		sc.WaitForBlocked(tx)
+		sc.WaitForBlocked()
 		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, tx.Conn().PgConn().PID())
 		(<-answers).RequireRefusal(t, "database_unavailable")
 		require.NoError(t, tx.Rollback(t.Context()))

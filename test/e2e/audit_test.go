@@ -483,7 +483,7 @@ func TestAuditRetention(t *testing.T) {
 		_, err := sc.DB.Exec(t.Context(), `SELECT audit_drop_partitions($1::date, 40)`, day)
 		dropped <- err
 	}()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 	require.NoError(t, tx.Commit(t.Context()))
 	require.NoError(t, <-dropped)
 	require.Zero(t, sc.Count(`SELECT count(*) FROM audit_record`))

@@ -534,7 +534,7 @@ func TestLostRaces(t *testing.T) {
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
 		go func() { answers <- sc.TryBook(harness.Fields{"Difficulty": 2}) }()
-		sc.WaitForBlocked(tx)
+		sc.WaitForBlocked()
 		require.NoError(t, tx.Commit(t.Context()))
 		(<-answers).RequireRefusal(t, string(booking.ComplexSlotFailed))
 		require.Equal(t, 1, sc.Count(`SELECT sum(taken) FROM slot`))

@@ -518,11 +518,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.Overloaded: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t, func(c *app.Config) { c.Timeout = 300 * time.Millisecond }).Scene()
 		// Another transaction locks the cell for longer than the request may take.
-		tx, err := sc.DB.Begin(t.Context())
-		require.NoError(t, err)
-		defer func() { require.NoError(t, tx.Rollback(t.Context())) }()
-		_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-		require.NoError(t, err)
+		defer sc.LockCells()()
 		return sc.TryBook()
 	},
 	server.NotReady: func(t *testing.T) harness.Answer {

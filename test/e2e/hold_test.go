@@ -304,7 +304,7 @@ func TestHoldLosesARace(t *testing.T) {
 			require.NoError(t, err)
 			answers := make(chan harness.Answer, 1)
 			go func() { answers <- sc.Hold(sc.Person, sc.Slots[0], sc.HoldBody(harness.Fields{"Difficulty": 2})) }()
-			sc.WaitForBlocked(tx)
+			sc.WaitForBlocked()
 			require.NoError(t, tx.Commit(t.Context()))
 			a := <-answers
 			if c.rule == "" {

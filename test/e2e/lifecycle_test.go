@@ -21,13 +21,10 @@ import (
 func TestGracefulStop(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, func(c *app.Config) { c.ShutdownDelay = time.Second }).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	answers := make(chan harness.Answer, 1)
 	go func() { answers <- sc.TryBook() }()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 	stopped := make(chan struct{})
 	go func() {
 		sc.Stop()
@@ -39,7 +36,7 @@ func TestGracefulStop(t *testing.T) {
 		return a.StatusCode == http.StatusServiceUnavailable && a.Refusal.Rule == "not_ready"
 	}, 10*time.Second, 5*time.Millisecond)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	require.Equal(t, 200, (<-answers).StatusCode)
 	<-stopped
 	sc.RequireInvariants()

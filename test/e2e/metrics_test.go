@@ -138,11 +138,11 @@ func TestBlockedBookingsAreShown(t *testing.T) {
 	t.Parallel()
 	const waiting = `talon_database_pool_waiting{pool="requests"}`
 	sc := harness.Start(t, withAdmin).Scene()
-	tx, group := blockBookings(t, sc)
+	unlock, group := blockBookings(t, sc)
 	require.Eventually(t, func() bool { return scrape(t, sc.Service)[waiting] > 1 }, 10*time.Second,
 		5*time.Millisecond)
 	group.Wait()
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	values := scrape(t, sc.Service)
 	require.InDelta(t, 0, values[waiting], 0)
 	require.Greater(t, values[`talon_database_pool_wait_seconds_count{pool="requests"}`]-

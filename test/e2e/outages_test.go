@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/app"
@@ -27,21 +26,17 @@ func timed(send func() harness.Answer) (harness.Answer, time.Duration) {
 	return answer, time.Since(began)
 }
 
-// blockBookings sends bookings that wait for the locks of a transaction, until they are rejected.
-// The transaction ends with the test at the latest.
-func blockBookings(t *testing.T, sc *harness.Scene) (pgx.Tx, *sync.WaitGroup) {
+// blockBookings sends bookings that wait for their cells until unlock is called, or until they are
+// rejected.
+func blockBookings(t *testing.T, sc *harness.Scene) (unlock func(), _ *sync.WaitGroup) {
 	t.Helper()
 	bookings := sc.ContenderBookings(nil)
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock = sc.LockCells()
 	group := new(sync.WaitGroup)
 	for _, book := range bookings {
 		group.Go(func() { book().RequireRefusal(t, "overloaded") })
 	}
-	return tx, group
+	return unlock, group
 }
 
 // Promise: bookings that wait for locks do not starve lists and searches: these have connections of
@@ -49,9 +44,9 @@ func blockBookings(t *testing.T, sc *harness.Scene) (pgx.Tx, *sync.WaitGroup) {
 func TestLocksDoNotStarveReads(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	tx, group := blockBookings(t, sc)
+	unlock, group := blockBookings(t, sc)
 	for range 3 {
-		sc.WaitForBlocked(tx)
+		sc.WaitForBlocked()
 		list, took := timed(func() harness.Answer { return sc.Get(sc.Person, "/appointments") })
 		require.Equal(t, http.StatusOK, list.StatusCode, list.Raw)
 		require.Less(t, took, slow)
@@ -61,7 +56,7 @@ func TestLocksDoNotStarveReads(t *testing.T) {
 	}
 	group.Wait()
 	require.Contains(t, sc.Logs.String(), "55P03", "the wait ends with lock_timeout")
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
 	sc.RequireInvariants()
 }
@@ -82,7 +77,7 @@ func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
 	migrated := make(chan error, 1)
 	go func() { migrated <- migrations.Up(ctx, string(sc.Config.DatabaseURL)) }()
 	for range 2 {
-		sc.WaitForBlocked(report)
+		sc.WaitForBlocked()
 		other := sc.AnotherScene()
 		booked := other.TryBook()
 		require.Equal(t, http.StatusOK, booked.StatusCode, booked.Raw)
@@ -156,22 +151,19 @@ func TestResponseAtTheDeadline(t *testing.T) {
 	const deadline = 2 * time.Second
 	cluster := testdb.Cluster(t)
 	sc := harness.StartOn(t, cluster.URL("postgres"), func(c *app.Config) { c.Timeout = deadline }).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	done := make(chan time.Duration, 1)
 	go func() {
 		answer, took := timed(func() harness.Answer { return sc.BookWithKey("k", sc.Person, harness.ClientGuid) })
 		answer.RequireRefusal(t, "overloaded")
 		done <- took
 	}()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 	require.NoError(t, cluster.Hang(t.Context()))
 	took := <-done
 	require.NoError(t, cluster.Continue())
 	require.InDelta(t, deadline.Seconds(), took.Seconds(), 0.7)
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	sc.AdvanceClock(deadline + 2*time.Second)
 	require.Eventually(t, func() bool {
 		return sc.BookWithKey("k", sc.Person, harness.ClientGuid).StatusCode == http.StatusOK
@@ -245,15 +237,12 @@ func TestBookingIsNotShownBeforeItIsSafe(t *testing.T) {
 	sc := harness.StartOn(t, cluster.URL("postgres")+"&lock_timeout=3s", func(c *app.Config) {
 		c.Timeout = 5 * time.Second
 	}).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	first := make(chan harness.Answer, 1)
 	go func() { first <- sc.BookWithKey("k", sc.Person, harness.ClientGuid) }()
-	sc.WaitForBlocked(tx) // its key is taken; the next commit is that of the booking
+	sc.WaitForBlocked() // its key is taken; the next commit is that of the booking
 	setStandby(sc, "nobody")
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	(<-first).RequireRefusal(t, "overloaded")
 
 	for range 3 {

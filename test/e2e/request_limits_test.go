@@ -118,13 +118,10 @@ func TestBodyLimits(t *testing.T) {
 func TestRequestsInFlightAreBounded(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, withAdmin, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 1 }).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	answers := make(chan harness.Answer, 1)
 	go func() { answers <- sc.TryBook() }()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 
 	sc.TryBook().RequireRefusal(t, "overloaded")
 	anonymous := sc.NewRequest(http.MethodGet, "/directions", nil)
@@ -141,7 +138,7 @@ func TestRequestsInFlightAreBounded(t *testing.T) {
 	require.InDelta(t, 1, counted[`talon_requests_total{operation="createAppointment",status="503"}`], 0)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/live", nil)).StatusCode)
 	require.Equal(t, 200, sc.Do(sc.NewRequest(http.MethodGet, "/health/ready", nil)).StatusCode)
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	require.Equal(t, 200, (<-answers).StatusCode)
 }
 

@@ -83,18 +83,15 @@ func TestExplainWithALowRate(t *testing.T) {
 func TestRequestsOfAPatientAtOnce(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.PersonInFlight = 1 }).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	answers := make(chan harness.Answer, 1)
 	go func() { answers <- sc.TryBook() }()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 
 	refused := sc.Get(sc.Person, "/directions")
 	refused.RequireRefusal(t, "too_many_requests")
 	require.Equal(t, 200, sc.Get(uuid.New(), "/directions").StatusCode, "of another patient")
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	require.Equal(t, 200, (<-answers).StatusCode)
 
 	var all sync.WaitGroup
@@ -109,19 +106,16 @@ func TestRequestsOfAPatientAtOnce(t *testing.T) {
 func TestPlacesOfAClient(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 2 }).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(t, err)
+	unlock := sc.LockCells()
 	answers := make(chan harness.Answer, 1)
 	go func() { answers <- sc.TryBook() }()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 
 	sc.Get(uuid.New(), "/directions").RequireRefusal(t, "too_many_requests")
 	scopes := []string{booking.ScopeEventsRead}
 	other := sc.AddSystemClient(scopes)
 	require.Equal(t, 200, sc.GetAs(sc.SystemToken(other, scopes), "/webhooks").StatusCode)
-	require.NoError(t, tx.Rollback(t.Context()))
+	unlock()
 	require.Equal(t, 200, (<-answers).StatusCode)
 }
 

@@ -272,7 +272,7 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 			go func() {
 				answers <- sc.Hold(sc.Person, sc.Slots[1], sc.HoldBody(harness.Fields{"AppointmentGuid": guid}))
 			}()
-			sc.WaitForBlocked(tx)
+			sc.WaitForBlocked()
 			require.NoError(t, tx.Commit(t.Context()))
 			a := <-answers
 			if c.rule == "" {

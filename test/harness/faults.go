@@ -6,10 +6,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"time"
+	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/testdb"
 )
 
 // RequireNoSecretsInLog requires that the log contains no token, no data of the scene's patient and
@@ -28,10 +29,7 @@ func (sc *Scene) RequireNoSecretsInLog() {
 // completing before the service notices that its client is gone.
 func (sc *Scene) HangUpAndStop() {
 	sc.T.Helper()
-	tx, err := sc.DB.Begin(sc.T.Context())
-	require.NoError(sc.T, err)
-	_, err = tx.Exec(sc.T.Context(), `SELECT FROM slot FOR UPDATE`)
-	require.NoError(sc.T, err)
+	unlock := sc.LockCells()
 	ctx, hangUp := context.WithCancel(sc.T.Context())
 	body, err := json.Marshal(sc.BookingBody())
 	require.NoError(sc.T, err)
@@ -47,11 +45,11 @@ func (sc *Scene) HangUpAndStop() {
 		}
 		done <- err
 	}()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 	hangUp()
 	require.ErrorIs(sc.T, <-done, context.Canceled)
 	sc.Stop()
-	require.NoError(sc.T, tx.Rollback(sc.T.Context()))
+	unlock()
 }
 
 // AllowMkabCreation deletes the card in the target institution and allows a booking to create one.
@@ -73,16 +71,25 @@ func (sc *Scene) TryBookDuring(sql string, args ...any) Answer {
 	require.NoError(sc.T, err)
 	answers := make(chan Answer, 1)
 	go func() { answers <- sc.TryBook() }()
-	sc.WaitForBlocked(tx)
+	sc.WaitForBlocked()
 	require.NoError(sc.T, tx.Commit(sc.T.Context()))
 	return <-answers
 }
 
-// WaitForBlocked waits until a session waits for a lock of the transaction.
-func (sc *Scene) WaitForBlocked(tx pgx.Tx) {
+// LockCells locks the cells of the target institution until unlock is called or the test ends.
+func (sc *Scene) LockCells() (unlock func()) {
 	sc.T.Helper()
-	pid := tx.Conn().PgConn().PID()
-	require.Eventually(sc.T, func() bool {
-		return sc.Count(`SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, pid) > 0
-	}, 20*time.Second, 5*time.Millisecond, "no session waits for the lock")
+	tx, err := sc.DB.Begin(sc.T.Context())
+	require.NoError(sc.T, err)
+	unlock = sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(sc.T.Context())) })
+	sc.T.Cleanup(unlock)
+	_, err = tx.Exec(sc.T.Context(), `SELECT FROM slot WHERE lpu_guid = $1 FOR UPDATE`, sc.To)
+	require.NoError(sc.T, err)
+	return unlock
+}
+
+// WaitForBlocked waits until a session waits for a lock.
+func (sc *Scene) WaitForBlocked() {
+	sc.T.Helper()
+	testdb.WaitForBlocked(sc.T, sc.DB, 0)
 }
