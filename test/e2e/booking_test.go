@@ -494,7 +494,7 @@ func TestLostRaces(t *testing.T) {
 	t.Run("referral", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.TryBookDuring(`UPDATE direction SET appointment_guid = gen_random_uuid()`).RequireRefusal(t, "direction_already_booked")
+		sc.TryBookDuring(`UPDATE direction SET appointment_guid = guid`).RequireRefusal(t, "direction_already_booked")
 		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 	})
 	t.Run("speciality", func(t *testing.T) {
@@ -507,20 +507,20 @@ func TestLostRaces(t *testing.T) {
 		require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment)`))
 	})
 	for name, change := range map[string]struct{ sql, rule string }{
-		"the cell is moved in time":        {`UPDATE slot SET start_at = start_at + interval '1 day', end_at = end_at + interval '1 day'`, "slot_taken"},
-		"the cell is extended":             {`UPDATE slot SET end_at = end_at + interval '5 minutes'`, "slot_taken"},
+		"the cell is moved in time":        {`UPDATE slot SET ` + harness.Shift("start_at", "interval '1 day'") + `, ` + harness.Shift("end_at", "interval '1 day'"), "slot_taken"},
+		"the cell is extended":             {`UPDATE slot SET ` + harness.Shift("end_at", "interval '5 minutes'"), "slot_taken"},
 		"the cell is restricted":           {`UPDATE slot SET restriction = 'pregnant'`, "slot_taken"},
 		"the cell is blocked":              {`UPDATE slot SET blocked = true`, "slot_taken"},
 		"the cell takes no visits":         {`UPDATE slot SET busy_type = 2`, "slot_taken"},
 		"the cell is closed to the client": {`UPDATE slot SET flag_access = 0`, "slot_taken"},
 		"the resource is deactivated":      {`UPDATE resource SET active = false`, "slot_resource_not_found"},
 		"the card is closed":               {`UPDATE mkab SET closed_at = now()`, "mkab_closed"},
-		"the cell gets another resource":   {`UPDATE slot SET resource_guid = (SELECT guid FROM resource WHERE name = 'Другой')`, "slot_taken"},
+		"the cell gets another resource":   {`UPDATE slot SET resource_guid = 'd0c70000-0000-4000-8000-000000000002'`, "slot_taken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			sc.Exec(`INSERT INTO resource VALUES ($1, gen_random_uuid(), 'doctor', 'Другой', '92')`, sc.To)
+			sc.Exec(`INSERT INTO resource VALUES ($1, 'd0c70000-0000-4000-8000-000000000002', 'doctor', 'Другой', '92')`, sc.To)
 			sc.TryBookDuring(change.sql).RequireRefusal(t, change.rule)
 			require.Equal(t, 0, sc.Count(`SELECT (SELECT sum(taken) FROM slot) + (SELECT count(*) FROM appointment) + (SELECT count(*) FROM speciality_claim)`))
 		})

@@ -179,7 +179,7 @@ func TestCheckOfAnothersReferral(t *testing.T) {
 	sc.Exec(`INSERT INTO legal_entity VALUES ($1, 'Другое')`, entity)
 	sc.Exec(`INSERT INTO lpu VALUES ($1, $1, '3', 'Другая', 'Europe/Moscow')`, entity)
 	sc.Exec(`UPDATE mkab SET birth_date = '2019-01-01', disabled = true, pregnant = true, closed_at = $2 WHERE person_guid = $1`, other, harness.Moment)
-	sc.Exec(`UPDATE direction SET speciality_code = '93', lpu_to_guid = $1, lpu_from_guid = $1, appointment_guid = gen_random_uuid(), date_end = '2019-08-13' WHERE guid = $2`,
+	sc.Exec(`UPDATE direction SET speciality_code = '93', lpu_to_guid = $1, lpu_from_guid = $1, appointment_guid = guid, date_end = '2019-08-13' WHERE guid = $2`,
 		entity, odd)
 	sc.SetSetting(uuid.Nil, "DirectionExpires", "true")
 	for _, restriction := range []string{

@@ -167,7 +167,7 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.SlotBeyondHorizon: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
 		sc.SetSetting(harness.ClientGuid, "scheduleDays", "14")
-		sc.Exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days'`)
+		sc.Exec(`UPDATE slot SET ` + harness.Shift("start_at", "interval '14 days'") + `, ` + harness.Shift("end_at", "interval '14 days'"))
 		return sc.TryBook()
 	},
 	booking.SlotAccessDenied: func(t *testing.T) harness.Answer {

@@ -89,11 +89,11 @@ func TestStaleSchedule(t *testing.T) {
 	require.Len(t, r.Search(r.Person, "").IDs(t), 4, "an absence is no schedule")
 
 	r.mustPutDay(1, "keep", r.allCells()...)
-	r.Exec(`UPDATE schedule_source SET confirmed_at = confirmed_at - interval '2 hours'`)
+	r.Exec(`UPDATE schedule_source SET ` + harness.Shift("confirmed_at", "-interval '2 hours'"))
 	visit := r.MustBook()
 	require.Len(t, r.Search(r.Person, "appointmentGuid="+visit.String()).IDs(t), 3)
 
-	r.Exec(`UPDATE schedule_source SET confirmed_at = confirmed_at - interval '1 microsecond'`)
+	r.Exec(`UPDATE schedule_source SET ` + harness.Shift("confirmed_at", "-interval '1 microsecond'"))
 	other := *r.Scene
 	other.Person, other.Direction = r.AddPatient()
 	cell := harness.Fields{"SlotId": harness.FirstSlotID + 1}

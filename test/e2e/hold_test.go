@@ -250,13 +250,13 @@ func TestHoldRejections(t *testing.T) {
 			"slot_not_for_reception",
 		},
 		{"blocked", `UPDATE slot SET blocked = true`, `UPDATE slot SET blocked = false`, nil, "slot_unavailable"},
-		{"start has passed", `UPDATE slot SET start_at = '2019-08-20'`, `UPDATE slot SET start_at = end_at - interval '15 minutes'`, nil, "slot_time_passed"},
+		{"start has passed", `UPDATE slot SET start_at = '2019-08-20'`, `UPDATE slot SET start_at = (end_at AT TIME ZONE 'UTC' - interval '15 minutes') AT TIME ZONE 'UTC'`, nil, "slot_time_passed"},
 		{"no access right", `UPDATE client_application SET visit_direction_other_lpu = 128`, `UPDATE client_application SET visit_direction_other_lpu = 95`, nil, "slot_access_denied"},
 		{"full", `UPDATE slot SET taken = 1`, `UPDATE slot SET taken = 0`, nil, "slot_full"},
 		{"another speciality", `UPDATE resource SET speciality_code = '7'`, `UPDATE resource SET speciality_code = '92'`, nil, "speciality_mismatch"},
 		{"for children", `UPDATE slot SET restriction = 'children'`, `UPDATE slot SET restriction = 'none'`, nil, "slot_children_only"},
 		{"card closed", `UPDATE mkab SET closed_at = now()`, `UPDATE mkab SET closed_at = NULL`, nil, "mkab_closed"},
-		{"no card", `UPDATE mkab SET person_guid = gen_random_uuid() WHERE lpu_guid = '` + sc.To.String() + `'`, ``, nil, "mkab_absent"},
+		{"no card", `UPDATE mkab SET person_guid = guid WHERE lpu_guid = '` + sc.To.String() + `'`, ``, nil, "mkab_absent"},
 		{
 			"no card can be created", `INSERT INTO setting VALUES ('` + sc.To.String() + `', '2dr_RecordWithoutMkab', 'true')`,
 			`INSERT INTO setting VALUES ('` + sc.To.String() + `', 'PolyclinicCode', '2')`, nil, "mkab_lpu_not_found",
@@ -288,11 +288,11 @@ func TestHoldLosesARace(t *testing.T) {
 		"second cell taken":        {`UPDATE slot SET taken = capacity WHERE id = 14527456`, "complex_slot_failed"},
 		"blocked":                  {`UPDATE slot SET blocked = true`, "slot_taken"},
 		"closed to the client":     {`UPDATE slot SET flag_access = 32`, "slot_taken"},
-		"moved in time":            {`UPDATE slot SET start_at = start_at + interval '1 hour', end_at = end_at + interval '1 hour'`, "slot_taken"},
+		"moved in time":            {`UPDATE slot SET ` + harness.Shift("start_at", "interval '1 hour'") + `, ` + harness.Shift("end_at", "interval '1 hour'"), "slot_taken"},
 		"restricted to others":     {`UPDATE slot SET restriction = 'children'`, "slot_taken"},
 		"not a reception cell":     {`UPDATE slot SET busy_type = 2`, "slot_taken"},
-		"held by another person":   {`UPDATE slot SET holds = ARRAY[ROW(gen_random_uuid(), gen_random_uuid(), '2019-08-21')::slot_hold]`, "slot_taken"},
-		"another's hold has ended": {`UPDATE slot SET holds = ARRAY[ROW(gen_random_uuid(), gen_random_uuid(), '2019-08-20')::slot_hold]`, ""},
+		"held by another person":   {`UPDATE slot SET holds = ARRAY[ROW(guid, guid, '2019-08-21')::slot_hold]`, "slot_taken"},
+		"another's hold has ended": {`UPDATE slot SET holds = ARRAY[ROW(guid, guid, '2019-08-20')::slot_hold]`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

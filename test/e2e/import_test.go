@@ -442,7 +442,7 @@ func TestImportGoesOnAfterCrash(t *testing.T) {
 	guid := r.start(r.twoChunks())
 	// The first worker loses the import, as if it had stopped to work, and another has stored the
 	// first chunk before it died.
-	r.Exec(`UPDATE import SET worker = gen_random_uuid(), next_chunk = 1, total = 6, done = 5, failed = 4, reserved_until = $2
+	r.Exec(`UPDATE import SET worker = guid, next_chunk = 1, total = 6, done = 5, failed = 4, reserved_until = $2
 		WHERE guid = $1`, guid, r.Now().Add(-time.Second))
 	unlock()
 	var state api.Import

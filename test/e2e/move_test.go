@@ -128,7 +128,7 @@ func TestMoveIsRefused(t *testing.T) {
 			"slot_not_found",
 		},
 		{"referral withdrawn", `UPDATE direction SET cancelled_at = now()`, `UPDATE direction SET cancelled_at = NULL`, last, "direction_not_found"},
-		{"start has passed", `UPDATE slot SET start_at = '2019-08-20' WHERE id % 10 = 8`, `UPDATE slot SET start_at = end_at - interval '15 minutes'`, last, "slot_time_passed"},
+		{"start has passed", `UPDATE slot SET start_at = '2019-08-20' WHERE id % 10 = 8`, `UPDATE slot SET start_at = (end_at AT TIME ZONE 'UTC' - interval '15 minutes') AT TIME ZONE 'UTC'`, last, "slot_time_passed"},
 		{"blocked", `UPDATE slot SET blocked = true`, `UPDATE slot SET blocked = false`, last, "slot_unavailable"},
 		{"no access right", `UPDATE client_application SET visit_direction_other_lpu = 128`, `UPDATE client_application SET visit_direction_other_lpu = 95`, last, "slot_access_denied"},
 		{"for children", `UPDATE slot SET restriction = 'children'`, `UPDATE slot SET restriction = 'none'`, last, "slot_children_only"},

@@ -230,7 +230,7 @@ func TestSlotsForMoveRejections(t *testing.T) {
 	requireRejectedBy("direction_not_found")
 	sc.Exec(`UPDATE direction SET cancelled_at = NULL`)
 	// There is another consultation of the speciality, and the setting allows one.
-	sc.Exec(`UPDATE speciality_claim SET appointment_guid = gen_random_uuid()`)
+	sc.Exec(`UPDATE speciality_claim SET appointment_guid = person_guid`)
 	requireRejectedBy("speciality_already_booked")
 	sc.Exec(`UPDATE speciality_claim SET appointment_guid = $1`, guid)
 
@@ -256,7 +256,7 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 	}{
 		"cancelled": {`UPDATE appointment SET cancelled_at = '2019-08-20'; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL,
 			appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL; DELETE FROM speciality_claim`, "appointment_cancelled"},
-		"its place is taken":      {`UPDATE appointment SET slot_guids = ARRAY[gen_random_uuid()]; UPDATE direction SET comment = 'moved on'`, "slot_taken"},
+		"its place is taken":      {`UPDATE appointment SET slot_guids = ARRAY[guid]; UPDATE direction SET comment = 'moved on'`, "slot_taken"},
 		"locked without a change": {`UPDATE direction SET comment = ''`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

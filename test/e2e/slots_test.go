@@ -55,7 +55,7 @@ func TestSlots(t *testing.T) {
 
 	other := sc.AnotherScene()
 	sc.Exec(`UPDATE slot SET taken = capacity WHERE lpu_guid = $1`, other.To)
-	sc.Exec(`UPDATE slot SET start_at = start_at + interval '14 days', end_at = end_at + interval '14 days', taken = 0 WHERE lpu_guid = $1 AND id = $2`,
+	sc.Exec(`UPDATE slot SET `+harness.Shift("start_at", "interval '14 days'")+`, `+harness.Shift("end_at", "interval '14 days'")+`, taken = 0 WHERE lpu_guid = $1 AND id = $2`,
 		other.To, harness.FirstSlotID+3)
 	require.Empty(t, other.Search(other.Person, "").IDs(t))
 	require.Equal(t, "2019-09-04T09:30:00+03:00",

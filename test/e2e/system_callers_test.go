@@ -460,7 +460,7 @@ func TestRightsAreThoseOfNow(t *testing.T) {
 	}{
 		{`scopes = '{admin}'`, c.client, token, c.lpuPath(), "", "scope_missing"},
 		{`scopes = '{admin,schedule:write}'`, c.client, token, c.lpuPath(), "scope_missing", ""},
-		{`lpu_guids = ARRAY[gen_random_uuid()]`, c.client, token, c.lpuPath(), "", "institution_foreign"},
+		{`lpu_guids = ARRAY[guid]`, c.client, token, c.lpuPath(), "", "institution_foreign"},
 		{`lpu_guids = '{}', every_lpu = true`, c.client, token, c.lpuPath(), "institution_foreign", ""},
 		{`every_lpu = true`, c.client, token, foreign, "institution_foreign", "institution_foreign"},
 		{`active = false`, c.client, token, c.lpuPath(), "", "token_invalid"},
@@ -690,7 +690,8 @@ func TestClientCommands(t *testing.T) {
 
 	// The commands use the clock of the machine, the service that of the test.
 	atMoment := func() {
-		c.Exec(`UPDATE client_application SET previous_secret_until = $1::timestamptz + (previous_secret_until - now()) WHERE guid = $2`, harness.Moment, client)
+		c.Exec(`UPDATE client_application SET previous_secret_until =
+			($1::timestamptz AT TIME ZONE 'UTC' + (previous_secret_until - $3)) AT TIME ZONE 'UTC' WHERE guid = $2`, harness.Moment, client, time.Now())
 	}
 	rotated := strings.TrimSuffix(talon("rotate", "--client", client, "--overlap", "2h"), "\n")
 	atMoment()

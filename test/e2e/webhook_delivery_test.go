@@ -84,7 +84,7 @@ func TestWebhookOutlivesAKill(t *testing.T) {
 func (s *subscriber) toPresent() {
 	s.T.Helper()
 	days := int(time.Since(harness.Moment) / (24 * time.Hour))
-	s.Exec(`UPDATE slot SET start_at = start_at + make_interval(days => $1), end_at = end_at + make_interval(days => $1)`, days)
+	s.Exec(`UPDATE slot SET `+harness.Shift("start_at", "make_interval(days => $1)")+`, `+harness.Shift("end_at", "make_interval(days => $1)"), days)
 	s.Exec(`UPDATE direction SET date = date + $1::integer, date_end = date_end + $1::integer`, days)
 	s.AdvanceClock(time.Duration(days) * 24 * time.Hour) // at last, so that no cell is swept as past
 }

@@ -257,3 +257,9 @@ func (sc *Scene) ContenderBookings(changes Fields) []func() Answer {
 	}
 	return attempts
 }
+
+// Shift returns the assignment of an UPDATE that moves a column with a time by an interval. The sum
+// is immutable in UTC, which a distributed database requires.
+func Shift(column, interval string) string {
+	return fmt.Sprintf("%s = (%[1]s AT TIME ZONE 'UTC' + %s) AT TIME ZONE 'UTC'", column, interval)
+}

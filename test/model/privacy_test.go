@@ -42,7 +42,7 @@ func TestPatientsSeeOnlyTheirOwn(t *testing.T) {
 			for range rapid.IntRange(0, 4).Draw(rt, "referrals") {
 				direction := uuid.New()
 				mine.AddDirection(direction, "Consult")
-				sc.Exec(`UPDATE direction SET number = $1, created_at = created_at - $2 * interval '1 second' WHERE guid = $3`,
+				sc.Exec(`UPDATE direction SET number = $1, `+harness.Shift("created_at", "$2 * interval '-1 second'")+` WHERE guid = $3`,
 					number.Draw(rt, "number"), rapid.IntRange(0, 3).Draw(rt, "age"), direction)
 				if !rapid.Bool().Draw(rt, "booked") {
 					continue
