@@ -184,6 +184,25 @@ func Cluster(tb testing.TB) *localpg.Cluster {
 	if err != nil {
 		tb.Fatalf("testdb: %v", err)
 	}
+	stopAtTheEnd(tb, c)
+	return c
+}
+
+// Standby starts a hot standby of a cluster that Cluster has started, and stops it when the test
+// ends. It breaks the sessions of the cluster.
+func Standby(tb testing.TB, primary *localpg.Cluster) *localpg.Cluster {
+	tb.Helper()
+	c, err := primary.Standby(tb.Context())
+	if err != nil {
+		tb.Fatalf("testdb: %v", err)
+	}
+	stopAtTheEnd(tb, c)
+	return c
+}
+
+// stopAtTheEnd stops a cluster when the test ends.
+func stopAtTheEnd(tb testing.TB, c *localpg.Cluster) {
+	tb.Helper()
 	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), stopTimeout)
 		defer cancel()
@@ -191,7 +210,6 @@ func Cluster(tb testing.TB) *localpg.Cluster {
 			tb.Errorf("testdb: %v", err)
 		}
 	})
-	return c
 }
 
 // require fails the test if the server cannot be prepared.
