@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,9 +27,10 @@ const (
 	adminWriteTimeout = 2 * time.Minute
 )
 
-// openPool opens a pool of connections whose statements are measured, and closes it at the end.
+// openPool opens a pool of connections whose statements are measured, and closes it at the end. It
+// is one of the primary, unless the options have another address.
 func (a *App) openPool(ctx context.Context, name string, options postgres.Options) (*pgxpool.Pool, error) {
-	options.URL = string(a.config.DatabaseURL)
+	options.URL = cmp.Or(options.URL, string(a.config.DatabaseURL))
 	options.Tracer = a.traces.Tracer(a.metrics.Tracer(name))
 	pool, err := postgres.Open(ctx, options)
 	if err != nil {

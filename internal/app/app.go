@@ -150,6 +150,11 @@ func New(
 	}
 	store := postgres.NewStore(pool, postgres.ReferenceAge)
 	store.ReadReferenceWith(facts)
+	if config.ReadURL != "" {
+		if err := a.openStandby(ctx, store); err != nil {
+			return nil, err
+		}
+	}
 	ports := store.Ports()
 	if config.MipURL != "" {
 		if ports.Index, err = a.remoteIndex(now); err != nil {
@@ -223,6 +228,25 @@ func New(
 	}
 	a.handler = a.traces.Handler(a.handler)
 	return a, nil
+}
+
+// openStandby makes the store read lists from the standby. The positions of the primary are read
+// over a connection of their own: bookings that wait for locks must not delay lists.
+func (a *App) openStandby(ctx context.Context, store *postgres.Store) error {
+	standby, err := a.openPool(ctx, "standby", postgres.Options{
+		URL: string(a.config.ReadURL), MaxConns: a.config.DatabaseConns, StatementTimeout: a.longest,
+		LockTimeout: lockTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	positions, err := a.openPool(ctx, "positions", postgres.Options{MaxConns: 1, StatementTimeout: a.longest})
+	if err != nil {
+		return err
+	}
+	count := telemetry.Lists(a.metrics, postgres.Reasons())
+	store.ReadListsFrom(postgres.NewStandby(standby, positions, a.log, count))
+	return nil
 }
 
 // openAudit creates the writer of the audit, which has a connection of its own: bookings that wait

@@ -45,6 +45,7 @@ type Config struct {
 	DatabaseURL    Secret `env:"DATABASE_URL"`
 	DatabaseConns  int32  `env:"TALON_DATABASE_MAX_CONNS" envDefault:"8"`
 	MigrateAtStart bool   `env:"TALON_MIGRATE" envDefault:"true"`
+	ReadURL        Secret `env:"TALON_READ_DATABASE_URL"`
 
 	TokenIssuer   string        `env:"TALON_TOKEN_ISSUER"`
 	TokenAudience string        `env:"TALON_TOKEN_AUDIENCE"`
@@ -178,6 +179,8 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
 	_, err = pgxpool.ParseConfig(string(c.DatabaseURL))
 	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
+	_, err = pgxpool.ParseConfig(string(c.ReadURL))
+	require(c.ReadURL == "" || err == nil, "TALON_READ_DATABASE_URL", "must be an address or words of PostgreSQL")
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(slices.Contains([]webhook.Addresses{webhook.Public, webhook.Any, webhook.Loopback}, c.WebhookAddresses),

@@ -23,15 +23,17 @@ func (s *Store) Appointments(
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	return read(ctx, s, func(known *reference) ([]booking.PatientAppointment, error) {
+	return list(ctx, s, func(
+		ctx context.Context, conn db.DBTX, known *reference,
+	) ([]booking.PatientAppointment, error) {
 		var found booking.PersonRows
-		t := newTx(ctx, s.pool)
+		t := newTx(ctx, conn)
 		t.personRows(person, &found)
 		if err := t.send(); err != nil {
 			return nil, err
 		}
 		params.LpuGuids, params.Visits = found.Lpus, found.Visits
-		rows, err := db.New(s.pool).AppointmentList(ctx, params)
+		rows, err := db.New(conn).AppointmentList(ctx, params)
 		if err != nil {
 			return nil, err
 		}

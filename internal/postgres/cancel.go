@@ -72,8 +72,8 @@ func (t *tx) personLpus(person uuid.UUID, lpus *[]uuid.UUID) {
 }
 
 // personLpus returns the institutions in which a person has cards.
-func (s *Store) personLpus(ctx context.Context, person uuid.UUID) (lpus []uuid.UUID, err error) {
-	t := newTx(ctx, s.pool)
+func personLpus(ctx context.Context, conn db.DBTX, person uuid.UUID) (lpus []uuid.UUID, err error) {
+	t := newTx(ctx, conn)
 	t.personLpus(person, &lpus)
 	return lpus, t.send()
 }

@@ -20,8 +20,8 @@ var (
 // Visits implements clinic.VisitStore. It takes one round trip.
 func (s *Store) Visits(
 	ctx context.Context, filter clinic.VisitFilter, page booking.Page, now time.Time,
-) (visits []clinic.Visit, err error) {
-	err = s.snapshot(ctx, func(t *tx) {
+) ([]clinic.Visit, error) {
+	return listSnapshot(ctx, s, func(t *tx, visits *[]clinic.Visit) {
 		place, err := t.reference.registered(filter.Lpu)
 		if err != nil {
 			t.fail(err)
@@ -30,7 +30,7 @@ func (s *Store) Visits(
 		from, to := period(filter, place.Zone)
 		if filter.UpdatedSince != nil {
 			t.visitsByUpdate(filter, page, from, to, now, func(row db.VisitGetRow) {
-				visits = append(visits, visitOf(&row, place.Zone))
+				*visits = append(*visits, visitOf(&row, place.Zone))
 			})
 			return
 		}
@@ -41,14 +41,13 @@ func (s *Store) Visits(
 		if page.After != nil && !page.After.At.Before(from) {
 			params.FromAt, params.AfterGuid = page.After.At, page.After.Guid
 		}
-		rows(t, t.VisitsByStart(ctx, []db.VisitsByStartParams{params}).Query, func(rows []db.VisitsByStartRow) error {
+		rows(t, t.VisitsByStart(t.ctx, []db.VisitsByStartParams{params}).Query, func(rows []db.VisitsByStartRow) error {
 			for _, row := range rows {
-				visits = append(visits, visitOf((*db.VisitGetRow)(&row), place.Zone))
+				*visits = append(*visits, visitOf((*db.VisitGetRow)(&row), place.Zone))
 			}
 			return nil
 		})
 	})
-	return visits, interpretError(err)
 }
 
 // visitsByUpdate queues the statement that reads visits in order of their last change, and calls
@@ -86,9 +85,8 @@ func period(filter clinic.VisitFilter, zone *time.Location) (from, to time.Time)
 // InstitutionVisit implements clinic.VisitStore.
 func (s *Store) InstitutionVisit(
 	ctx context.Context, lpu, guid uuid.UUID, now time.Time,
-) (visit clinic.Visit, err error) {
-	err = s.snapshot(ctx, func(t *tx) { t.institutionVisit(lpu, guid, now, &visit) })
-	return visit, interpretError(err)
+) (clinic.Visit, error) {
+	return listSnapshot(ctx, s, func(t *tx, visit *clinic.Visit) { t.institutionVisit(lpu, guid, now, visit) })
 }
 
 // institutionVisit queues the statement that reads a visit of an institution into visit. It loses

@@ -22,12 +22,12 @@ func (s *Store) Directions(
 	if after := page.After; after != nil {
 		params.AfterAt, params.AfterGuid, params.AfterLpuGuid = &after.At, &after.Guid, &after.Lpu
 	}
-	return read(ctx, s, func(known *reference) ([]booking.PatientDirection, error) {
+	return list(ctx, s, func(ctx context.Context, conn db.DBTX, known *reference) ([]booking.PatientDirection, error) {
 		var err error
-		if params.LpuGuids, err = s.personLpus(ctx, person); err != nil {
+		if params.LpuGuids, err = personLpus(ctx, conn, person); err != nil {
 			return nil, err
 		}
-		rows, err := db.New(s.pool).DirectionList(ctx, params)
+		rows, err := db.New(conn).DirectionList(ctx, params)
 		if err != nil {
 			return nil, err
 		}

@@ -290,7 +290,7 @@ func (c *referenceCache) load(ctx context.Context) (*reference, error) {
 	}
 	r.invalidate = c.forget
 	limit := []int32{maxReferenceRows + 1}
-	err := snapshot(ctx, c.pool, func(t *tx) {
+	err := snapshot(ctx, c.pool, nil, func(t *tx) {
 		boundedRows(t, t.LpuAll(ctx, limit).Query, func(rows []db.Lpu) error {
 			for _, row := range rows {
 				zone, err := c.zone(row.TimeZone)

@@ -19,11 +19,14 @@ func (s *Store) SearchFacts(
 	ctx context.Context, patient booking.Patient, request booking.Request, wanted booking.TargetFilter,
 	visit *booking.BookedVisit, now time.Time,
 ) (*booking.Targets, []*booking.Facts, error) {
-	var targets *booking.Targets
-	facts, err := read(ctx, s, func(known *reference) (facts []*booking.Facts, err error) {
-		lpus, err := s.personLpus(ctx, patient.Person)
+	type found struct {
+		targets *booking.Targets
+		facts   []*booking.Facts
+	}
+	all, err := list(ctx, s, func(ctx context.Context, conn db.DBTX, known *reference) (all found, err error) {
+		lpus, err := personLpus(ctx, conn, patient.Person)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		source := &reader{facts: &booking.Facts{Now: now, Patient: patient, Request: request}, known: known}
 		cards := make([]db.MkabFactsParams, len(lpus))
@@ -31,7 +34,7 @@ func (s *Store) SearchFacts(
 		for i, lpu := range lpus {
 			cards[i] = db.MkabFactsParams{LpuGuid: lpu, PersonGuid: patient.Person}
 		}
-		err = snapshot(ctx, s.pool, func(t *tx) {
+		err = snapshot(ctx, conn, known, func(t *tx) {
 			if visit != nil {
 				found := *visit
 				found.Person.Lpus = lpus
@@ -42,7 +45,7 @@ func (s *Store) SearchFacts(
 			}}).QueryRow,
 				func(row db.DirectionFindRow, err error) error {
 					if err == nil {
-						targets, err = source.original(row, wanted)
+						all.targets, err = source.original(row, wanted)
 					}
 					return ignoreAbsent(err)
 				})
@@ -54,24 +57,24 @@ func (s *Store) SearchFacts(
 				return nil
 			})
 		})
-		if err != nil || targets == nil {
-			return nil, err
+		if err != nil || all.targets == nil {
+			return found{}, err
 		}
-		for _, target := range targets.Lpus {
+		for _, target := range all.targets.Lpus {
 			candidate := *source.facts
 			candidate.Request.LpuTo = target.Guid
 			read := &reader{facts: &candidate}
 			if err := read.useReference(known); err != nil {
-				return nil, err
+				return found{}, err
 			}
 			if i := slices.Index(lpus, target.Guid); i >= 0 {
 				err = read.mkabs(cardsAt[i])
 			}
-			facts = append(facts, &candidate)
+			all.facts = append(all.facts, &candidate)
 		}
-		return facts, err
+		return all, err
 	})
-	return targets, facts, err
+	return all.targets, all.facts, err
 }
 
 // original reads the original of the referral, unless it is withdrawn, and returns the institutions
@@ -97,17 +100,17 @@ func (r *reader) original(row db.DirectionFindRow, wanted booking.TargetFilter) 
 // ScanSlots implements booking.SlotFinder. It takes one round trip, and a second one for complex
 // slots.
 func (s *Store) ScanSlots(ctx context.Context, scans []booking.SlotScan) ([][]booking.FoundSlot, error) {
-	return read(ctx, s, func(known *reference) ([][]booking.FoundSlot, error) {
-		found, err := s.scanSlots(ctx, known, scans)
+	return list(ctx, s, func(ctx context.Context, conn db.DBTX, known *reference) ([][]booking.FoundSlot, error) {
+		found, err := scanSlots(ctx, conn, known, scans)
 		if err != nil || scans[0].Difficulty == 1 {
 			return found, err
 		}
-		return found, s.addFollowers(ctx, known, scans, found)
+		return found, addFollowers(ctx, conn, known, scans, found)
 	})
 }
 
-func (s *Store) scanSlots(
-	ctx context.Context, known *reference, scans []booking.SlotScan,
+func scanSlots(
+	ctx context.Context, conn db.DBTX, known *reference, scans []booking.SlotScan,
 ) (found [][]booking.FoundSlot, err error) {
 	found = make([][]booking.FoundSlot, len(scans))
 	if scans[0].Resource == nil && scans[0].Speciality == nil {
@@ -120,7 +123,7 @@ func (s *Store) scanSlots(
 				Receptions: known.receptions, FreshSince: scan.FreshSince,
 			}
 		}
-		db.New(s.pool).SlotSearchAll(ctx, params).Query(func(i int, rows []db.SlotSearchAllRow, rowsErr error) {
+		db.New(conn).SlotSearchAll(ctx, params).Query(func(i int, rows []db.SlotSearchAllRow, rowsErr error) {
 			err = firstError(err, rowsErr)
 			found[i] = foundSlots(rows)
 		})
@@ -136,7 +139,7 @@ func (s *Store) scanSlots(
 			Receptions: known.receptions, FreshSince: scan.FreshSince,
 		}
 	}
-	db.New(s.pool).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
+	db.New(conn).SlotSearch(ctx, params).Query(func(i int, rows []db.SlotSearchRow, rowsErr error) {
 		err = firstError(err, rowsErr)
 		found[i] = foundSlots(rows)
 	})
@@ -206,10 +209,10 @@ func (s *Store) resourcesWithSlots(ctx context.Context, scans []booking.SlotScan
 			FreshSince: scan.FreshSince,
 		}
 	}
-	return retry(ctx, s.pool.Reset, func() ([]*booking.Resource, error) {
+	return list(ctx, s, func(ctx context.Context, conn db.DBTX, _ *reference) ([]*booking.Resource, error) {
 		found := make([]*booking.Resource, len(scans))
 		var err error
-		db.New(s.pool).ResourceWithSlots(ctx, params).QueryRow(func(i int, row db.ResourceWithSlotsRow, rowErr error) {
+		db.New(conn).ResourceWithSlots(ctx, params).QueryRow(func(i int, row db.ResourceWithSlotsRow, rowErr error) {
 			if errors.Is(rowErr, pgx.ErrNoRows) {
 				return
 			}
@@ -254,15 +257,15 @@ func (s *Store) NearestSlots(
 			}
 		}
 		if scan.Difficulty > 1 {
-			err = s.addFollowers(ctx, known, []booking.SlotScan{scan}, [][]booking.FoundSlot{found})
+			err = addFollowers(ctx, s.pool, known, []booking.SlotScan{scan}, [][]booking.FoundSlot{found})
 		}
 		return found, err
 	})
 }
 
 // addFollowers appends to each found cell the following cells that Facts would read.
-func (s *Store) addFollowers(
-	ctx context.Context, known *reference, scans []booking.SlotScan, found [][]booking.FoundSlot,
+func addFollowers(
+	ctx context.Context, conn db.DBTX, known *reference, scans []booking.SlotScan, found [][]booking.FoundSlot,
 ) (err error) {
 	params := make([]db.SlotFollowersParams, len(scans))
 	cells := make([]map[uuid.UUID]*booking.FoundSlot, len(scans))
@@ -278,7 +281,7 @@ func (s *Store) addFollowers(
 			At: scan.Now, OwnGuids: scan.Own, Receptions: known.receptions,
 		}
 	}
-	db.New(s.pool).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
+	db.New(conn).SlotFollowers(ctx, params).Query(func(i int, rows []db.SlotFollowersRow, rowsErr error) {
 		err = firstError(err, rowsErr)
 		for _, row := range rows {
 			cell := cells[i][row.ChosenGuid]

@@ -29,7 +29,8 @@ type Store struct {
 	writers   *writers
 	commits   *commitCheck
 	reference *referenceCache
-	dryRun    bool // write rolls back
+	standby   *Standby // of lists; nil: there is none
+	dryRun    bool     // write rolls back
 
 	partitions *atomic.Pointer[time.Time] // the day for which those of events exist
 }

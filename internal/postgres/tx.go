@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/gen/db"
 )
@@ -22,7 +21,7 @@ type tx struct {
 	*db.Queries
 
 	ctx           context.Context //nolint:containedctx // a transaction lives within one call
-	pool          *pgxpool.Pool
+	conn          db.DBTX         // a pool or a connection
 	reference     *reference
 	open          pgx.Tx // nil before the first send, and in a snapshot
 	batch         *pgx.Batch
@@ -33,8 +32,8 @@ type tx struct {
 }
 
 // newTx returns a tx that has not begun.
-func newTx(ctx context.Context, pool *pgxpool.Pool) *tx {
-	t := &tx{ctx: ctx, pool: pool, batch: new(pgx.Batch)}
+func newTx(ctx context.Context, conn db.DBTX) *tx {
+	t := &tx{ctx: ctx, conn: conn, batch: new(pgx.Batch)}
 	t.Queries = db.New(queue{tx: t})
 	return t
 }
@@ -97,16 +96,14 @@ func (s *Store) snapshot(ctx context.Context, do func(*tx)) error {
 	if err != nil {
 		return err
 	}
-	return snapshot(ctx, s.pool, func(t *tx) {
-		t.reference = known
-		do(t)
-	})
+	return snapshot(ctx, s.pool, known, do)
 }
 
 // snapshot runs the statements that do queues in one read-only transaction, in one round trip and
-// one snapshot.
-func snapshot(ctx context.Context, pool *pgxpool.Pool, do func(*tx)) error {
-	t := newTx(ctx, pool)
+// one snapshot. known are the reference data of the transaction; nil: it needs none.
+func snapshot(ctx context.Context, conn db.DBTX, known *reference, do func(*tx)) error {
+	t := newTx(ctx, conn)
+	t.reference = known
 	t.statement("begin isolation level repeatable read read only")
 	do(t)
 	t.statement("commit")
@@ -177,7 +174,7 @@ func (t *tx) send() (err error) {
 	if t.open != nil {
 		t.results = t.open.SendBatch(t.ctx, batch)
 	} else {
-		t.results = t.pool.SendBatch(t.ctx, batch)
+		t.results = t.conn.SendBatch(t.ctx, batch)
 	}
 	defer func() { err = firstError(err, t.results.Close()) }() // also after a panic
 	for _, read := range reads {

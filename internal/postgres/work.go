@@ -18,7 +18,7 @@ const longestDay = 25 * time.Hour
 // such visits, unless the filter names one, and one for the visits.
 func (s *Store) WorkList(
 	ctx context.Context, filter registry.WorkFilter, page booking.Page, now time.Time,
-) (items []registry.WorkItem, err error) {
+) ([]registry.WorkItem, error) {
 	visits := db.WorkListVisitsParams{
 		LpuGuid: filter.Lpu, At: now, FromAt: now.Add(-longestDay), Most: int32(page.Limit),
 	}
@@ -27,10 +27,13 @@ func (s *Store) WorkList(
 	}
 	if filter.Resource != nil {
 		visits.ResourceGuids = []uuid.UUID{*filter.Resource}
-	} else if visits.ResourceGuids, err = s.workResources(ctx, filter.Lpu, visits.FromAt, now); err != nil {
-		return nil, err
+	} else {
+		var err error
+		if visits.ResourceGuids, err = s.workResources(ctx, filter.Lpu, visits.FromAt, now); err != nil {
+			return nil, err
+		}
 	}
-	err = s.snapshot(ctx, func(t *tx) {
+	return listSnapshot(ctx, s, func(t *tx, items *[]registry.WorkItem) {
 		place, err := t.reference.registered(filter.Lpu)
 		if err != nil {
 			t.fail(err)
@@ -40,10 +43,10 @@ func (s *Store) WorkList(
 			t.fail(err)
 			return
 		}
-		found := t.WorkListVisits(ctx, []db.WorkListVisitsParams{visits})
+		found := t.WorkListVisits(t.ctx, []db.WorkListVisitsParams{visits})
 		rows(t, found.Query, func(rows []db.WorkListVisitsRow) error {
 			for _, row := range rows {
-				items = append(items, registry.WorkItem{
+				*items = append(*items, registry.WorkItem{
 					Kind: workKind(row), Appointment: row.Guid,
 					Start: row.StartAt.In(place.Zone), End: row.EndAt.In(place.Zone),
 					Resource: row.ResourceGuid, Slots: row.SlotGuids, Direction: row.DirectionGuid, Mkab: row.MkabGuid,
@@ -52,26 +55,24 @@ func (s *Store) WorkList(
 			return nil
 		})
 	})
-	return items, interpretError(err)
 }
 
 // workResources returns the resources that may have visits of the work list from a moment on.
-func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from, now time.Time) (guids []uuid.UUID, err error) {
-	err = s.snapshot(ctx, func(t *tx) {
+func (s *Store) workResources(ctx context.Context, lpu uuid.UUID, from, now time.Time) ([]uuid.UUID, error) {
+	return listSnapshot(ctx, s, func(t *tx, guids *[]uuid.UUID) {
 		unconfirmed, err := t.reference.unconfirmedAt(lpu, now)
 		if err != nil {
 			t.fail(err)
 			return
 		}
-		rows(t, t.WorkListResources(ctx, []db.WorkListResourcesParams{{
+		rows(t, t.WorkListResources(t.ctx, []db.WorkListResourcesParams{{
 			LpuGuid: lpu, FromAt: from, UnconfirmedAt: unconfirmed,
 		}}).Query,
 			func(rows []uuid.UUID) error {
-				guids = rows
+				*guids = rows
 				return nil
 			})
 	})
-	return guids, interpretError(err)
 }
 
 // unconfirmedAt returns the moment before which a visit without a receipt must have been booked or

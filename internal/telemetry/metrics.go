@@ -115,6 +115,25 @@ func (m *Metrics) CounterFunc(name, help string, value func() float64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 }
 
+// Lists adds the lists of a service with a standby: those that are read from it, and those that are
+// read from the primary for one of the reasons. It returns the function that counts a list. An
+// empty reason means that it was read from the standby.
+func Lists[R ~string](m *Metrics, reasons []R) func(reason R) {
+	lists := m.counters("talon_list_reads_total",
+		"Reads of lists and searches by target: the standby, or the primary, with the reason.", "target", "reason")
+	standby := lists.WithLabelValues("standby", "")
+	for _, reason := range reasons {
+		lists.WithLabelValues("primary", string(reason))
+	}
+	return func(reason R) {
+		if reason == "" {
+			standby.Inc()
+			return
+		}
+		lists.WithLabelValues("primary", string(reason)).Inc()
+	}
+}
+
 // Request is a request that has ended.
 type Request struct {
 	Operation string // of the contract, or a fixed word for other requests

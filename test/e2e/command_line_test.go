@@ -93,6 +93,7 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		mipTimeout = "TALON_MIP_TIMEOUT: must be above 0 and at most "
 		keptDays   = "TALON_KEEP_VISITS_DAYS: must be 0, or from 7 to 36525"
 		auditDays  = "TALON_KEEP_AUDIT_DAYS: must be 0, or from 7 to 36525"
+		standby    = "TALON_READ_DATABASE_URL: must be an address or words of PostgreSQL"
 		referrals  = "TALON_KEEP_REFERRALS_DAYS: must be 0 or at least TALON_KEEP_VISITS_DAYS"
 	)
 	for _, c := range []struct{ name, value, timeout, problem string }{
@@ -112,6 +113,8 @@ func TestSettingsThatCannotWork(t *testing.T) {
 		{"TALON_CORS_ORIGINS", "", "0s", ""},
 		{"TALON_CORS_ORIGINS", "*", "0s", ""},
 		{"TALON_CORS_ORIGINS", "https://portal.example,http://127.0.0.1:3000,http://[::1]:3000", "0s", ""},
+		{"TALON_READ_DATABASE_URL", "postgres://reader@127.0.0.1:x/talon", "0s", standby},
+		{"TALON_READ_DATABASE_URL", "host=10.0.0.2 user=reader dbname=talon", "0s", ""},
 		{"TALON_MIP_TIMEOUT", "11s", "0s", mipTimeout + "10s"},
 		{"TALON_MIP_TIMEOUT", "10s", "0s", ""},
 		{"TALON_MIP_TIMEOUT", "3s", "2s", mipTimeout + "2s"},
@@ -140,6 +143,7 @@ func TestServeCheckHidesSecrets(t *testing.T) {
 	t.Parallel()
 	given := minimalSettings(map[string]string{
 		"TALON_MIP_CLIENT_SECRET": "pa55word", "TALON_MIP_URL": "https://user:pa55word@mip.example",
+		"TALON_READ_DATABASE_URL": "postgres://reader:pa55word@127.0.0.1/talon",
 	})
 	code, stdout, stderr := run(t, toEnviron(given), "serve", "--check")
 	require.Zero(t, code, stderr)
