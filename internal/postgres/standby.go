@@ -48,14 +48,21 @@ type Standby struct {
 	breaker  *gobreaker.CircuitBreaker[struct{}]
 	paused   atomic.Pointer[Reason] // of the lists that arrive while the breaker is open
 
-	mu     sync.Mutex
-	outage booking.Outage
+	mu        sync.Mutex
+	outage    booking.Outage
+	histories map[int64]db.ServerHistoryRow // by the start of the server's process
 }
+
+// maxHistories bounds the known histories. A restart of a server adds one.
+const maxHistories = 100
 
 // NewStandby returns a standby. pool has connections to the standby, and primary at least one to
 // the primary. count is called for each list, with an empty reason if it was read from the standby.
 func NewStandby(pool, primary *pgxpool.Pool, log *slog.Logger, count func(Reason)) *Standby {
-	s := &Standby{pool: pool, primary: primary, log: log, count: count, breaker: newAwayBreaker()}
+	s := &Standby{
+		pool: pool, primary: primary, log: log, count: count, breaker: newAwayBreaker(),
+		histories: map[int64]db.ServerHistoryRow{},
+	}
 	s.paused.Store(new(reasonAway))
 	return s
 }
@@ -251,21 +258,69 @@ func (s *Standby) look(ctx context.Context, wanted *primaryPosition) (*pgxpool.C
 		return nil, &readError{reasonAway, interpretError(err)}
 	}
 	state, err := db.New(conn).StandbyState(ctx, wanted.Position)
-	follows := err == nil && wanted.isFollowedBy(&state)
-	if follows && (state.Replayed || !state.Standby) {
+	if err == nil {
+		err = s.checkHistory(ctx, conn, wanted, &state)
+	}
+	if err == nil && (state.Replayed || !state.Standby) {
 		return conn, nil
 	}
 	conn.Release()
 	switch {
+	case errors.Is(err, errOtherHistory):
+		s.pool.Reset() // the address may lead elsewhere now
+		return nil, &readError{reasonTimeline, err}
 	case err != nil:
 		return nil, &readError{reasonAway, interpretError(err)}
-	case !follows:
-		s.pool.Reset() // the address may lead elsewhere now
-		return nil, &readError{reasonTimeline, fmt.Errorf("the primary has timeline %d, the standby %d",
-			wanted.Timeline, state.Timeline)}
 	default:
 		return nil, &readError{reasonLag, errLag}
 	}
+}
+
+var errOtherHistory = errors.New("the standby does not follow the primary, or does not show it yet")
+
+// checkHistory returns an error unless a server has the history of a position: a standby of its
+// timeline, or the primary itself. What a server with another history has replayed means nothing.
+func (s *Standby) checkHistory(
+	ctx context.Context, conn db.DBTX, wanted *primaryPosition, state *db.StandbyStateRow,
+) error {
+	if !state.Standby {
+		if state.StartedAt.Equal(wanted.StartedAt) {
+			return nil
+		}
+		return fmt.Errorf("%w: it is a primary itself", errOtherHistory)
+	}
+	if s.knownHistory(state.StartedAt) == wanted.history {
+		return nil // while the process runs, a standby never leaves the history of its timeline
+	}
+	found, err := s.readHistory(ctx, conn, state.StartedAt)
+	if err == nil && found != wanted.history {
+		err = fmt.Errorf("%w: it has timeline %d of cluster %d, the primary %d of %d", errOtherHistory,
+			found.Timeline, found.System, wanted.history.Timeline, wanted.history.System)
+	}
+	return err
+}
+
+// knownHistory returns the history of a server that was read last, by the start of its process, or
+// zeros.
+func (s *Standby) knownHistory(startedAt time.Time) db.ServerHistoryRow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.histories[startedAt.UnixMicro()]
+}
+
+// readHistory reads the history of a server, for knownHistory.
+func (s *Standby) readHistory(ctx context.Context, conn db.DBTX, startedAt time.Time) (db.ServerHistoryRow, error) {
+	found, err := db.New(conn).ServerHistory(ctx)
+	if err != nil {
+		return found, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.histories) >= maxHistories {
+		clear(s.histories)
+	}
+	s.histories[startedAt.UnixMicro()] = found
+	return found, nil
 }
 
 var errLag = fmt.Errorf("the standby lags by more than %s", standbyPatience)
@@ -274,16 +329,8 @@ var errLag = fmt.Errorf("the standby lags by more than %s", standbyPatience)
 type primaryPosition struct {
 	db.PrimaryPositionRow
 
+	history db.ServerHistoryRow // of a standby that follows the primary
 	askedAt time.Time
-}
-
-// isFollowedBy reports whether a server has the history of the position: a standby of its timeline,
-// or the primary itself. What a server with another history has replayed means nothing here.
-func (p *primaryPosition) isFollowedBy(state *db.StandbyStateRow) bool {
-	if state.Standby {
-		return state.System == p.System && state.Timeline == p.Timeline
-	}
-	return state.System == p.System && state.StartedAt.Equal(p.StartedAt)
 }
 
 // positionNow returns a position of the primary that was read after positionNow was called. A
@@ -305,13 +352,23 @@ func (s *Standby) ask() <-chan singleflight.Result {
 	return s.asks.DoChan("", func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), positionTimeout)
 		defer cancel()
-		askedAt := time.Now()
-		row, err := db.New(s.primary).PrimaryPosition(ctx)
+		next := &primaryPosition{askedAt: time.Now()}
+		err := s.primary.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+			if next.PrimaryPositionRow, err = db.New(conn).PrimaryPosition(ctx); err != nil {
+				return err
+			}
+			next.history = s.knownHistory(next.StartedAt)
+			if next.history.System == 0 {
+				next.history, err = s.readHistory(ctx, conn, next.StartedAt)
+			}
+			next.history.Timeline = next.Timeline
+			return err
+		})
 		if err != nil {
 			s.primary.Reset() // after a failover the connection may lead to a standby
 			return nil, err
 		}
-		s.position.Store(&primaryPosition{row, askedAt})
+		s.position.Store(next)
 		return nil, nil
 	})
 }

@@ -81,15 +81,18 @@ func requireStandby(t *testing.T, sc *harness.Scene) {
 	}, 20*time.Second, 20*time.Millisecond)
 }
 
-// requirePrimary requires that a list after a booking is read from the primary for a reason, and
-// has the booking.
+// requirePrimary requires that lists after a booking have it, and waits until one is read from the
+// primary for a reason. None may be read from the standby.
 func requirePrimary(t *testing.T, sc *harness.Scene, reason string) {
 	t.Helper()
-	before := reads(t, sc.Service, reason)
+	before, beforeStandby := reads(t, sc.Service, reason), reads(t, sc.Service, "")
 	scene := sc.AnotherScene()
 	visit := scene.MustBook()
-	require.True(t, hasVisit(scene.ListAppointments(scene.Person, ""), visit))
-	require.Greater(t, reads(t, sc.Service, reason), before)
+	require.Eventually(t, func() bool {
+		require.True(t, hasVisit(scene.ListAppointments(scene.Person, ""), visit))
+		return reads(t, sc.Service, reason) > before
+	}, 20*time.Second, 20*time.Millisecond)
+	require.InDelta(t, beforeStandby, reads(t, sc.Service, ""), 0)
 }
 
 // on returns the scene as another service sees it.
