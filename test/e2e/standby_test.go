@@ -143,7 +143,7 @@ func TestListsFromAStandby(t *testing.T) {
 	group.Wait()
 	for _, s := range []*harness.Service{first.Service, second} {
 		require.Positive(t, reads(t, s, ""), "lists are read from the standby")
-		require.Zero(t, reads(t, s, "away"), s.Logs.String())
+		require.NotContains(t, s.Logs.String(), "42501", "the role reader lacks a right")
 	}
 	first.RequireInvariants()
 }
