@@ -93,7 +93,7 @@ type commitCheck struct {
 }
 
 func newCommitCheck(pool *pgxpool.Pool) *commitCheck {
-	return &commitCheck{pool: pool, breaker: newAwayBreaker()}
+	return &commitCheck{pool: pool, breaker: newAwayBreaker(1)}
 }
 
 // check returns a *booking.Refusal if commits hang.

@@ -209,15 +209,15 @@ var errAway = errors.New("the database is away")
 
 func newReferenceCache(pool *pgxpool.Pool, maxAge time.Duration) *referenceCache {
 	return &referenceCache{
-		pool: pool, maxAge: maxAge, breaker: newAwayBreaker(),
+		pool: pool, maxAge: maxAge, breaker: newAwayBreaker(1),
 	}
 }
 
-// newAwayBreaker returns a breaker that the first failure opens, for awayPause.
-func newAwayBreaker() *gobreaker.CircuitBreaker[struct{}] {
+// newAwayBreaker returns a breaker that a number of failures in succession opens, for awayPause.
+func newAwayBreaker(failures uint32) *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Timeout:     awayPause,
-		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures > 0 },
+		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failures },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNoTime) },
 	})
 }

@@ -23,6 +23,9 @@ const (
 	standbyPatience = 100 * time.Millisecond
 	// standbyTimeout bounds the statements of a list on the standby.
 	standbyTimeout = time.Second
+	// standbyFailures in succession send all lists to the primary for awayPause. One list may be late
+	// by chance, and those beside it need not wait as long.
+	standbyFailures = 3
 	// positionTimeout bounds the statement that reads the position of the primary. Several lists
 	// may wait for the same one.
 	positionTimeout = time.Second
@@ -60,7 +63,7 @@ const maxHistories = 100
 // the primary. count is called for each list, with an empty reason if it was read from the standby.
 func NewStandby(pool, primary *pgxpool.Pool, log *slog.Logger, count func(Reason)) *Standby {
 	s := &Standby{
-		pool: pool, primary: primary, log: log, count: count, breaker: newAwayBreaker(),
+		pool: pool, primary: primary, log: log, count: count, breaker: newAwayBreaker(standbyFailures),
 		histories: map[int64]db.ServerHistoryRow{},
 	}
 	s.paused.Store(new(reasonAway))
@@ -148,17 +151,19 @@ func listSnapshot[T any](ctx context.Context, s *Store, do func(t *tx, result *T
 	})
 }
 
-// read calls do with a connection of the standby, and reports whether it has succeeded. After a
-// failure the standby is not tried for awayPause, and then by one list at a time.
+// read calls do with a connection of the standby, and reports whether it has succeeded. After
+// standbyFailures the standby is not tried for awayPause, and then by one list at a time.
 func (s *Standby) read(ctx context.Context, do func(context.Context, db.DBTX) error) bool {
 	var failed *readError
 	_, err := s.breaker.Execute(func() (struct{}, error) {
 		failed = s.try(ctx, do)
 		switch {
-		case failed == nil || !failed.isOutage():
+		case failed == nil:
 			return struct{}{}, nil
-		case ctx.Err() != nil:
-			return struct{}{}, errNoTime // the client has left
+		case failed.reason == reasonBusy || ctx.Err() != nil: // it says nothing of the standby
+			return struct{}{}, errNoTime
+		case !failed.isOutage():
+			return struct{}{}, nil
 		default:
 			s.paused.Store(&failed.reason)
 			return struct{}{}, failed
@@ -183,7 +188,7 @@ func (s *Standby) report(failed *readError, err error) {
 	switch {
 	case err == nil && failed == nil:
 		s.outage.Succeeded(s.log, "lists are read from the standby again")
-	case failed != nil && failed.isOutage() && !errors.Is(err, errNoTime):
+	case failed != nil && failed.isOutage() && s.breaker.State() == gobreaker.StateOpen:
 		refusal := booking.Reject(booking.DatabaseUnavailable).Because(failed)
 		s.outage.Failed(s.log, "lists are read from the primary, because the standby cannot serve them", refusal)
 	}
@@ -252,8 +257,8 @@ func (s *Standby) replayed(ctx context.Context) (*pgxpool.Conn, *readError) {
 func (s *Standby) look(ctx context.Context, wanted *primaryPosition) (*pgxpool.Conn, *readError) {
 	conn, err := s.pool.Acquire(ctx)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded) && s.pool.Stat().ConstructingConns() == 0:
-		return nil, &readError{reasonBusy, err}
+	case errors.Is(err, context.DeadlineExceeded) && s.pool.Stat().AcquiredConns() > 0:
+		return nil, &readError{reasonBusy, err} // those who use the connections see whether it is away
 	case err != nil:
 		return nil, &readError{reasonAway, interpretError(err)}
 	}
