@@ -23,8 +23,7 @@ const (
 	standbyPatience = 100 * time.Millisecond
 	// standbyTimeout bounds the statements of a list on the standby.
 	standbyTimeout = time.Second
-	// standbyFailures in succession send all lists to the primary for awayPause. One list may be late
-	// by chance, and those beside it need not wait as long.
+	// standbyFailures in succession send all lists to the primary for awayPause.
 	standbyFailures = 3
 	// positionTimeout bounds the statement that reads the position of the primary. Several lists
 	// may wait for the same one.
