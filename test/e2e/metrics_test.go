@@ -196,6 +196,7 @@ func TestMonitoringUsesExistingMetrics(t *testing.T) {
 	sc := harness.Start(t, withAdmin, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = "http://127.0.0.1:9/fhir", "http://127.0.0.1:9/token"
 		c.ClientRate = 1
+		c.ReadURL = c.DatabaseURL
 	}).Scene()
 	sc.AllowMkabCreation()
 	sc.TryBook().RequireRefusal(t, "mip_auth_url_unreachable")
