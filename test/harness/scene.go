@@ -82,8 +82,15 @@ func (sc *Scene) insert() {
 // AnotherScene inserts a further scene with random guids.
 func (s *Service) AnotherScene() *Scene {
 	s.T.Helper()
+	return s.SceneOf(uuid.New(), uuid.New(), uuid.New())
+}
+
+// SceneOf inserts a further scene of a patient and two institutions, which are new. All other guids
+// are random.
+func (s *Service) SceneOf(person, from, to uuid.UUID) *Scene {
+	s.T.Helper()
 	sc := &Scene{
-		Service: s, Person: uuid.New(), Direction: uuid.New(), From: uuid.New(), To: uuid.New(), Doctor: uuid.New(),
+		Service: s, Person: person, Direction: uuid.New(), From: from, To: to, Doctor: uuid.New(),
 		MkabFrom: uuid.New(), MkabTo: uuid.New(),
 		Slots: []uuid.UUID{uuid.New(), uuid.New(), uuid.New(), uuid.New()},
 	}
