@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
+.PHONY: help run demo-reset build test test-distributed consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -109,6 +109,9 @@ test-hours: postgres sdk-build portal/node_modules contracts/node_modules ## Run
 POSTGRES_VERSIONS ?= 14 15 16 17 18
 test-matrix: test/matrix/node_modules ## Run the Go tests of all SQL on PostgreSQL 14 to 18, from npm (POSTGRES_VERSIONS="14 18", PACKAGES="./migrations")
 	test/matrix/run.sh $(POSTGRES_VERSIONS)
+
+test-distributed: ## Run the tests that use the database on a distributed PostgreSQL (TALON_CITUS_URL; PACKAGES="./migrations", RUN=TestX)
+	test/distributed/run.sh
 
 test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the model, and 100000 generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \

@@ -185,10 +185,18 @@ func TestUpGivesWay(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
+// migrated returns the URL of a database with the newest schema that is not distributed.
+func migrated(t *testing.T) string {
+	t.Helper()
+	url := testdb.Fresh(t)
+	require.NoError(t, migrations.Up(t.Context(), url))
+	return url
+}
+
 // Promise: every table has a comment.
 func TestTablesAreCommented(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, testdb.New(t))
+	conn := connect(t, migrated(t))
 	require.Empty(t, lines(t, conn, `SELECT relname::text FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 		AND relname <> 'talon_schema_version' AND coalesce(obj_description(oid, 'pg_class'), '') = ''`))
 	require.Greater(t, len(tables(t, conn)), len(reference))
@@ -295,7 +303,7 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE slot SET flag_access = -1`, "slot_flag_access_check"},
 		{`INSERT INTO slot SELECT lpu_guid, gen_random_uuid(), id, resource_guid, start_at, end_at, capacity, 0, flag_access, busy_type FROM slot`, "slot_id"},
 		{`UPDATE slot SET busy_type = 2`, "slot_busy_type_fkey"},
-		{`UPDATE slot SET resource_guid = gen_random_uuid()`, "slot_resource"},
+		{`UPDATE slot SET resource_guid = guid`, "slot_resource"},
 		{`DELETE FROM direction`, "appointment_direction"},
 
 		{`INSERT INTO mkab SELECT lpu_guid, gen_random_uuid(), person_guid, '', '', '', birth_date, sex, '', false, false, created_at, now() FROM mkab`, ""},
@@ -306,10 +314,10 @@ func TestConstraints(t *testing.T) {
 		{anotherVisit + `now(), now(), NULL, NULL, slot_guids FROM appointment`, ""}, // a cancelled visit
 		{anotherVisit + `NULL, now(), NULL, NULL, slot_guids FROM appointment LIMIT 1`, "appointment_one_in_force"},
 		{`UPDATE appointment SET cancelled_at = NULL`, "appointment_one_in_force"},
-		{`UPDATE appointment SET end_at = start_at - interval '1s'`, "appointment_period"},
+		{`UPDATE appointment SET end_at = '2000-01-01Z'`, "appointment_period"},
 		{`UPDATE appointment SET end_at = start_at`, ""}, // a visit out of schedule has no length
 		{`UPDATE appointment SET slot_guids = '{}'`, "appointment_slots"},
-		{`UPDATE appointment SET resource_guid = gen_random_uuid()`, "appointment_resource"},
+		{`UPDATE appointment SET resource_guid = guid`, "appointment_resource"},
 		{`UPDATE appointment SET attendance = 'arrived', attendance_at = now(), attendance_since = now() WHERE cancelled_at IS NOT NULL`, "appointment_attendance"},
 		{`UPDATE appointment SET attendance = 'arrived'`, "appointment_attendance"},
 		{`UPDATE appointment SET attendance = 'came', attendance_at = now(), attendance_since = now() WHERE cancelled_at IS NULL`, "appointment_attendance"},
@@ -329,7 +337,7 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE appointment SET moved_by = 'institution', move_cause = 'other', move_reason = 'x'`, ""},
 		{`INSERT INTO direction SELECT lpu_guid, gen_random_uuid(), id, NULL, type, '', '', date, date, created_at, NULL, mkab_guid, '', '', false, 0, '', '', '', '',
 			lpu_from_guid FROM direction`, "direction_id"},
-		{`UPDATE direction SET mkab_guid = gen_random_uuid()`, "direction_mkab"},
+		{`UPDATE direction SET mkab_guid = guid`, "direction_mkab"},
 		{`INSERT INTO speciality_claim SELECT person_guid, speciality_code, gen_random_uuid(), lpu_guid, '', now(), now() FROM speciality_claim`, "speciality_claim_pkey"},
 
 		{`UPDATE client_application SET visit_direction = -1`, "client_application_visit_direction_check"},
@@ -341,10 +349,10 @@ func TestConstraints(t *testing.T) {
 		{`UPDATE client_application SET scopes = array_fill('admin'::text, '{9}')`, "client_application_scopes"},
 		{`UPDATE client_application SET scopes = '{NULL}'`, "client_application_scopes"},
 		{`UPDATE client_application SET every_lpu = false`, "client_application_scope_of"},
-		{`UPDATE client_application SET lpu_guids = ARRAY[gen_random_uuid()]`, "client_application_lpus"},
-		{`UPDATE client_application SET every_lpu = false, lpu_guids = ARRAY[gen_random_uuid()]`, ""},
+		{`UPDATE client_application SET lpu_guids = ARRAY[guid]`, "client_application_lpus"},
+		{`UPDATE client_application SET every_lpu = false, lpu_guids = ARRAY[guid]`, ""},
 		{`UPDATE client_application SET lpu_guids = lpu_guids || NULL::uuid`, "client_application_lpus"},
-		{`UPDATE client_application SET lpu_guids = array_fill(gen_random_uuid(), '{101}')`, "client_application_lpus"},
+		{`UPDATE client_application SET lpu_guids = array_fill(guid, '{101}')`, "client_application_lpus"},
 		{`UPDATE client_application SET previous_secret_hash = sha256(''), previous_secret_until = now()`, ""},
 		{`UPDATE client_application SET previous_secret_until = NULL`, "client_application_previous_secret"},
 		{`UPDATE client_application SET previous_secret_hash = 'secret'`, "client_application_previous_secret"},
@@ -377,7 +385,8 @@ func TestConstraints(t *testing.T) {
 		}
 		var pgErr *pgconn.PgError
 		require.ErrorAs(t, err, &pgErr, attempt.sql)
-		require.Contains(t, []string{pgErr.ConstraintName, pgErr.Code}, attempt.constraint, "%s: %v", attempt.sql, err)
+		// A distributed database has the name only in the message, with the number of a shard.
+		require.Contains(t, err.Error(), attempt.constraint, attempt.sql)
 	}
 }
 
@@ -385,7 +394,7 @@ func TestConstraints(t *testing.T) {
 // visit, into the queries that use them.
 func TestConditionsOfACellAreInlined(t *testing.T) {
 	t.Parallel()
-	conn := connect(t, testdb.New(t))
+	conn := connect(t, migrated(t))
 	_, err := conn.Exec(t.Context(), `SET plan_cache_mode = force_generic_plan`) // as in the service
 	require.NoError(t, err)
 	for function, condition := range map[string]string{

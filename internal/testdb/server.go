@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 
 	"talon.example/internal/localpg"
@@ -25,6 +26,9 @@ const (
 	testPrefix     = "talon_test_"
 	dayLayout      = "20060102"
 )
+
+// dropTries bounds how often a database is dropped that has connections.
+const dropTries = 4
 
 // templateLock is the key of the advisory lock that processes sharing a server hold while they
 // create the template.
@@ -187,11 +191,15 @@ func (s *server) create(ctx context.Context, template string) (string, error) {
 	})
 }
 
-// drop drops a database and terminates its connections.
+// drop drops a database and terminates its connections. A connection that rolls back may need
+// longer than the five seconds for which PostgreSQL waits.
 func (s *server) drop(ctx context.Context, name string) error {
-	return s.withIdleConn(ctx, func(conn *pgx.Conn) error {
-		return s.everywhere(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-	})
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, s.withIdleConn(ctx, func(conn *pgx.Conn) error {
+			return s.everywhere(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+		})
+	}, backoff.WithBackOff(backoff.NewConstantBackOff(100*time.Millisecond)), backoff.WithMaxTries(dropTries))
+	return err
 }
 
 // url returns the URL of a database of the server.

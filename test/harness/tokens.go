@@ -58,7 +58,7 @@ func (s *Service) IdentifyAs(client, secret, query string) Answer {
 // AgeFailures moves the counted failures into the past.
 func (s *Service) AgeFailures(by time.Duration) {
 	s.T.Helper()
-	s.Exec(`UPDATE failed_identification SET since = since - make_interval(secs => $1)`, by.Seconds())
+	s.Exec(`UPDATE failed_identification SET `+Shift("since", "make_interval(secs => $1)"), -by.Seconds())
 }
 
 // AddSystemClient adds a client application that acts for itself in the institutions, or in all of
