@@ -67,8 +67,10 @@ func newWorldAt(t testing.TB, url string) *world {
 		mkabTo:     uuid.New(),
 		firstStart: time.Date(2019, 8, 21, 5, 45, 0, 0, time.UTC),
 	}
-	var err error
-	w.db, err = pgxpool.New(t.Context(), url)
+	config, err := pgxpool.ParseConfig(url)
+	require.NoError(t, err)
+	testdb.Permit(config.ConnConfig)
+	w.db, err = pgxpool.NewWithConfig(t.Context(), config)
 	require.NoError(t, err)
 	t.Cleanup(w.db.Close)
 	entity := uuid.New()

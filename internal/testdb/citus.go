@@ -24,6 +24,13 @@ const CitusVariable = "TALON_CITUS_URL"
 // Distributed reports whether the databases of the tests are distributed.
 func Distributed() bool { return os.Getenv(CitusVariable) != "" }
 
+// Permit lets the connections of a test do what Citus refuses by default in a distributed database:
+// create triggers, which inject faults, and join rows of different nodes. PostgreSQL ignores it.
+func Permit(config *pgx.ConnConfig) {
+	config.RuntimeParams["citus.enable_unsafe_triggers"] = "on"
+	config.RuntimeParams["citus.enable_repartition_joins"] = "on"
+}
+
 // testShards is the number of shards of a group of tables: each node has several.
 const testShards = 4
 

@@ -208,8 +208,7 @@ func (s *server) url(name string) string {
 	address.Path, address.RawPath = "/"+name, ""
 	if s.distributed {
 		query := address.Query()
-		query.Set("plan_cache_mode", "auto")            // as talon distribute requires
-		query.Set("citus.enable_unsafe_triggers", "on") // tests inject faults by triggers
+		query.Set("plan_cache_mode", "auto") // as talon distribute requires
 		address.RawQuery = query.Encode()
 	}
 	return address.String()

@@ -352,8 +352,7 @@ func TestLostResponseCanBeLookedUp(t *testing.T) {
 	t.Run("connection lost during the commit", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Exec(`CREATE FUNCTION delay_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM FROM legal_entity FOR UPDATE; RETURN NULL; END $$;
-			CREATE CONSTRAINT TRIGGER delay_commit AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION delay_commit()`)
+		sc.AddTrigger(`CONSTRAINT TRIGGER fault AFTER INSERT ON appointment DEFERRABLE INITIALLY DEFERRED`, `PERFORM FROM legal_entity FOR UPDATE; RETURN NULL;`)
 		tx, err := sc.DB.Begin(t.Context())
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `SELECT FROM legal_entity FOR UPDATE`)

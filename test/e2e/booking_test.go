@@ -156,7 +156,7 @@ func TestNothingIsHalfDone(t *testing.T) {
 	t.Run("appointment row", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		sc.Exec(discardInserts("appointment"))
+		sc.AddTrigger(discardInserts("appointment"))
 		before := sc.Snapshot()
 		sc.TryBook().RequireRefusal(t, "appointment_not_created")
 		require.Equal(t, before, sc.Snapshot())
@@ -165,7 +165,7 @@ func TestNothingIsHalfDone(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
 		sc.AllowMkabCreation()
-		sc.Exec(discardInserts("mkab_policy"))
+		sc.AddTrigger(discardInserts("mkab_policy"))
 		before := sc.Snapshot()
 		sc.TryBook().RequireRefusal(t, "mkab_policy_link_failed")
 		require.Equal(t, before, sc.Snapshot())

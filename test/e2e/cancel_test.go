@@ -379,11 +379,10 @@ func TestCancelIsAllOrNothing(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	booked := sc.MustBook()
 	before := sc.Snapshot()
-	sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
-		CREATE TRIGGER fail BEFORE UPDATE ON slot FOR EACH ROW EXECUTE FUNCTION fail()`)
+	sc.AddTrigger(`TRIGGER fault BEFORE UPDATE ON slot`, `RAISE 'no';`)
 	sc.Cancel(sc.Person, booked).RequireRefusal(t, "internal_error")
 	require.Equal(t, before, sc.Snapshot())
-	sc.Exec(`DROP TRIGGER fail ON slot`)
+	sc.Exec(`DROP TRIGGER fault ON slot`)
 	sc.Cancel(sc.Person, booked).RequireCancelled(t)
 }
 

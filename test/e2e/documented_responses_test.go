@@ -245,7 +245,12 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 	booking.MkabSurnameEmpty:      bookWithoutMkab(`UPDATE mip_person_data SET surname = ''`),
 	booking.MkabNameEmpty:         bookWithoutMkab(`UPDATE mip_person_data SET name = ''`),
 	booking.MkabLpuNotFound:       bookWithoutMkab(`UPDATE setting SET value = 'no such code' WHERE code = 'PolyclinicCode'`),
-	booking.MkabPolicyLinkFailed:  bookWithoutMkab(discardInserts("mkab")),
+	booking.MkabPolicyLinkFailed: func(t *testing.T) harness.Answer {
+		sc := harness.Start(t).Scene()
+		sc.AllowMkabCreation()
+		sc.AddTrigger(discardInserts("mkab"))
+		return sc.TryBook()
+	},
 
 	booking.SlotTaken: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -257,18 +262,8 @@ var ruleScenarios = map[booking.Name]func(t *testing.T) harness.Answer{
 		return sc.TryBook(harness.Fields{"Difficulty": 2})
 	},
 	booking.AppointmentNotCreated: bookAfter(discardInserts("appointment")),
-	booking.AppointmentNotFound: bookAfter(`
-		CREATE FUNCTION vanish() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			DELETE FROM appointment WHERE guid = NEW.guid;
-			RETURN NULL;
-		END $$;
-		CREATE TRIGGER vanish AFTER INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION vanish()`),
-	booking.AppointmentNotLinked: bookAfter(`
-		CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-			NEW.appointment_guid := NULL;
-			RETURN NEW;
-		END $$;
-		CREATE TRIGGER cut BEFORE INSERT ON direction FOR EACH ROW EXECUTE FUNCTION cut()`),
+	booking.AppointmentNotFound:   bookAfter("TRIGGER fault AFTER INSERT ON appointment", `EXECUTE format('DELETE FROM %s WHERE guid = $1', TG_RELID::regclass) USING NEW.guid; RETURN NULL;`),
+	booking.AppointmentNotLinked:  bookAfter("TRIGGER fault BEFORE INSERT ON direction", `NEW.appointment_guid := NULL; RETURN NEW;`),
 
 	booking.IdempotencyKeyReused: func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
@@ -549,19 +544,18 @@ func bookWithoutMkab(sql string) func(t *testing.T) harness.Answer {
 	}
 }
 
-// bookAfter books after a script that creates a trigger.
-func bookAfter(sql string) func(t *testing.T) harness.Answer {
+// bookAfter books in a database with a trigger.
+func bookAfter(trigger, body string) func(t *testing.T) harness.Answer {
 	return func(t *testing.T) harness.Answer {
 		sc := harness.Start(t).Scene()
-		sc.Exec(sql)
+		sc.AddTrigger(trigger, body)
 		return sc.TryBook()
 	}
 }
 
-// discardInserts returns a script that makes a table discard its inserts without an error.
-func discardInserts(table string) string {
-	return `CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
-		CREATE TRIGGER swallow BEFORE INSERT ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION swallow()`
+// discardInserts returns a trigger that makes a table discard its inserts without an error.
+func discardInserts(table string) (trigger, body string) {
+	return `TRIGGER fault BEFORE INSERT ON ` + table, `RETURN NULL;`
 }
 
 // copyExampleGuids copies the random guids of the example into a response.

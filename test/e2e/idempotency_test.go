@@ -280,10 +280,9 @@ func TestKeyOfADeadRequest(t *testing.T) {
 func TestKeyOfADeadRequestIsFreeAgain(t *testing.T) {
 	t.Parallel()
 	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
-		sc.Exec(`CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL; END $$;
-			CREATE TRIGGER die BEFORE UPDATE OR DELETE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION die()`) // no response is stored, no key is freed
+		sc.AddTrigger(`TRIGGER fault BEFORE UPDATE OR DELETE ON idempotency_key`, `IF TG_OP = 'UPDATE' THEN RAISE 'no'; END IF; RETURN NULL;`) // no response is stored, no key is freed
 		send("k").RequireRefusal(t, "internal_error")
-		sc.Exec(`DROP TRIGGER die ON idempotency_key`)
+		sc.Exec(`DROP TRIGGER fault ON idempotency_key`)
 		send("k").RequireRefusal(t, "idempotency_key_in_use")
 		sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
 		first := send("k")
@@ -298,8 +297,7 @@ func TestKeyTakenOver(t *testing.T) {
 	t.Parallel()
 	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Exec(`CREATE FUNCTION take_over() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.taken_by = gen_random_uuid(); RETURN NEW; END $$;
-			CREATE TRIGGER take_over BEFORE INSERT ON idempotency_key FOR EACH ROW EXECUTE FUNCTION take_over()`)
+		sc.AddTrigger(`TRIGGER fault BEFORE INSERT ON idempotency_key`, `NEW.taken_by = gen_random_uuid(); RETURN NEW;`)
 		send("k").RequireRefusal(t, "idempotency_key_in_use")
 		require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE answer IS NULL`), "the key of the other request stays")
 		sc.Exec(`DELETE FROM idempotency_key`)
@@ -313,11 +311,10 @@ func TestKeyOfAFailure(t *testing.T) {
 	t.Parallel()
 	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
-			CREATE TRIGGER fail BEFORE UPDATE ON idempotency_key FOR EACH ROW EXECUTE FUNCTION fail()`) // it fails when it stores the response, its last statement
+		sc.AddTrigger(`TRIGGER fault BEFORE UPDATE ON idempotency_key`, `RAISE 'no';`) // it fails when it stores the response, its last statement
 		send("k").RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
-		sc.Exec(`DROP TRIGGER fail ON idempotency_key`)
+		sc.Exec(`DROP TRIGGER fault ON idempotency_key`)
 		first := send("k")
 		first.RequireNotReplayed(t)
 		send("k").RequireReplayed(t, first)
@@ -364,15 +361,14 @@ func TestKeyOfAFailedCommit(t *testing.T) {
 	t.Parallel()
 	forEachKeyedOperation(t, func(t *testing.T, sc *harness.Scene, send func(string) harness.Answer) {
 		before := sc.Snapshot()
-		sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
-			CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION fail()`)
+		sc.AddTrigger(`CONSTRAINT TRIGGER fault AFTER UPDATE ON slot DEFERRABLE INITIALLY DEFERRED`, `RAISE 'no';`)
 		failed := send("k")
 		if failed.StatusCode == http.StatusOK {
 			return // the operation changes no cell
 		}
 		failed.RequireRefusal(t, "internal_error")
 		require.Equal(t, before, sc.Snapshot())
-		sc.Exec(`DROP TRIGGER fail ON slot`)
+		sc.Exec(`DROP TRIGGER fault ON slot`)
 		first := send("k")
 		first.RequireNotReplayed(t)
 		send("k").RequireReplayed(t, first)

@@ -15,8 +15,7 @@ import (
 func TestDatabaseMessagesAreNotLogged(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
-		CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`)
+	sc.AddTrigger(`TRIGGER fault BEFORE INSERT ON appointment`, `RAISE 'the patient is %', NEW.person_guid;`)
 	sc.TryBook().RequireRefusal(t, "internal_error")
 	require.Contains(t, sc.Logs.String(), "P0001")
 	sc.RequireNoSecretsInLog()

@@ -121,8 +121,7 @@ func TestTrace(t *testing.T) {
 func TestTracesAreDiscreet(t *testing.T) {
 	t.Parallel()
 	sc, received := traced(t)
-	sc.Exec(`CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'the patient is %', NEW.person_guid; END $$;
-		CREATE TRIGGER fail BEFORE INSERT ON appointment FOR EACH ROW EXECUTE FUNCTION fail()`)
+	sc.AddTrigger(`TRIGGER fault BEFORE INSERT ON appointment`, `RAISE 'the patient is %', NEW.person_guid;`)
 	sc.TryBook().RequireRefusal(t, "internal_error")
 	sc.Get(sc.Person, "/directions/"+sc.Direction.String()+"/slots")
 	sc.Do(sc.NewRequest(http.MethodGet, "/auth/cod/token?snils=17400354229&surname=%D0%A5", nil))

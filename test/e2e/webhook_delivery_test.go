@@ -63,7 +63,7 @@ func TestWebhookOutlivesAKill(t *testing.T) {
 	tx, err := s.DB.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = tx.Exec(t.Context(), `SELECT FROM webhook FOR UPDATE`) // so that no result is stored
+	_, err = tx.Exec(t.Context(), `LOCK TABLE webhook_attempt IN EXCLUSIVE MODE`) // so that no result is stored
 	require.NoError(t, err)
 	visit := s.MustBook()
 	s.waitFor("appointment.booked")

@@ -93,3 +93,11 @@ func (sc *Scene) WaitForBlocked() {
 	sc.T.Helper()
 	testdb.WaitForBlocked(sc.T, sc.DB, 0)
 }
+
+// AddTrigger creates the function fault with a body in PL/pgSQL, and the trigger fault that calls it
+// for each row: for example "TRIGGER fault BEFORE UPDATE ON slot".
+func (s *Service) AddTrigger(trigger, body string) {
+	s.T.Helper()
+	s.Exec(`CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ` + body + ` END $$`)
+	s.Exec(`CREATE ` + trigger + ` FOR EACH ROW EXECUTE FUNCTION fault()`)
+}

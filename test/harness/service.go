@@ -200,6 +200,7 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 	poolConfig, err := pgxpool.ParseConfig(database)
 	require.NoError(t, err)
 	poolConfig.ConnConfig.Tracer = changes{database}
+	testdb.Permit(poolConfig.ConnConfig)
 	s.DB, err = pgxpool.NewWithConfig(t.Context(), poolConfig)
 	require.NoError(t, err)
 	t.Cleanup(s.DB.Close)
