@@ -16,7 +16,7 @@ export PROGRESS
 
 NPM   := npm --no-audit --no-fund --no-update-notifier
 
-.PHONY: help run demo-reset build test test-distributed consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
+.PHONY: help run demo-reset build test test-distributed consumers consumers-check sdk sdk-build sdk-artefacts contract contract-lint generators mock portal redoc portal-test lighthouse pictures test-hours test-matrix test-long chaos chaos-distributed drills failover fuzz bench-data bench bench-import profile gen gen-check versions release package package-test alerts lint postgres
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -120,6 +120,9 @@ test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the m
 chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos
 
+chaos-distributed: ## Kill workers and the coordinator of a distributed PostgreSQL under load, and count lost bookings (TALON_CITUS_URL: a coordinator whose nodes are processes of this machine)
+	go test -tags distributed,chaos -count 1 -timeout 20m -v -run '^TestChaos$$' ./test/distributed
+
 drills: postgres ## Practise the restore of a backup, an upgrade under load, and PgBouncer, which is installed if it is missing (TALON_DRILL_BASES="commit …": releases before)
 	@command -v pgbouncer >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends pgbouncer; } || \
 		{ echo "make drills needs pgbouncer (Debian: apt-get install pgbouncer)"; exit 1; }
@@ -196,7 +199,7 @@ alerts: ## Check and test the alerts for Prometheus with promtool, which is inst
 
 lint: ## Lint Go code, migrations and queries
 	.ci/width
-	$(LINT) run --build-tags chaos,drills,failover,packaged ./...
+	$(LINT) run --build-tags chaos,distributed,drills,failover,packaged ./...
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
 		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done
