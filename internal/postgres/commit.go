@@ -38,8 +38,32 @@ func transact(ctx context.Context, pool *pgxpool.Pool, do func(pgx.Tx) error) er
 const uncancellable = "talon.uncancellable"
 
 // startCommit marks a connection that is about to commit. The mark ends when the pool hands the
-// connection out again.
-func startCommit(conn *pgx.Conn) { mark(conn, true) }
+// connection out again. The caller may ask the returned value after the commit whether it was half
+// done.
+func startCommit(conn *pgx.Conn) (half *atomic.Bool) {
+	mark(conn, true)
+	half = new(atomic.Bool)
+	conn.PgConn().CustomData()[halfCommitted] = half
+	return half
+}
+
+// halfCommitted is the key of an *atomic.Bool in the custom data of a connection: whether its last
+// commit was half done.
+const halfCommitted = "talon.half_committed"
+
+// noteHalfCommit notes that a distributed database has committed, but has lost a node before that
+// node has. The coordinator only warns. What is prepared on the node is committed when the node is
+// back, and until then nobody sees it.
+func noteHalfCommit(conn *pgconn.PgConn, notice *pgconn.Notice) {
+	half, ok := conn.CustomData()[halfCommitted].(*atomic.Bool)
+	if ok && notice.Routine == "FinishRemoteTransactionCommit" {
+		half.Store(true)
+	}
+}
+
+// errHalfCommitted is transient: a repetition waits for the locks of what is prepared.
+var errHalfCommitted = booking.Reject(booking.DatabaseUnavailable).Because(
+	fmt.Errorf("%w: a node was lost that had prepared it", errCommitUnknown))
 
 // mark changes the mark of a connection. Connections of pools without markConnections have none.
 func mark(conn *pgx.Conn, value bool) {

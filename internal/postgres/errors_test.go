@@ -241,7 +241,8 @@ func TestTransientFailuresOfCreate(t *testing.T) {
 
 // Promise: a booking is not retried if the response to its commit was lost: it would be rejected
 // because of itself. The client receives a retryable error and then finds the booking. This also
-// holds if a pooler reports that the session has ended.
+// holds if a pooler reports that the session has ended, and if the coordinator of a distributed
+// database warns that a node will show the booking later.
 func TestLostCommitResponse(t *testing.T) {
 	t.Parallel()
 	for name, replacement := range map[string][]byte{
@@ -252,6 +253,11 @@ func TestLostCommitResponse(t *testing.T) {
 			}),
 		"end of the session": encode(t,
 			&pgproto3.ErrorResponse{Severity: "FATAL", Code: "57P01", Message: "terminating connection"}),
+		"a node was lost that had prepared the transaction": encode(t,
+			&pgproto3.NoticeResponse{
+				Severity: "WARNING", Code: "01000", Message: "failed to commit transaction on 10.0.0.2:5432",
+				Routine: "FinishRemoteTransactionCommit",
+			}, &pgproto3.CommandComplete{CommandTag: []byte("COMMIT")}, &pgproto3.ReadyForQuery{TxStatus: 'I'}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -274,10 +280,13 @@ func TestLostCommitResponse(t *testing.T) {
 	}
 }
 
-func encode(t *testing.T, message *pgproto3.ErrorResponse) []byte {
+func encode(t *testing.T, messages ...pgproto3.BackendMessage) (encoded []byte) {
 	t.Helper()
-	encoded, err := message.Encode(nil)
-	require.NoError(t, err)
+	for _, message := range messages {
+		var err error
+		encoded, err = message.Encode(encoded)
+		require.NoError(t, err)
+	}
 	return encoded
 }
 

@@ -198,6 +198,7 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	// lost its client and must not hold locks.
 	params["idle_in_transaction_session_timeout"] = strconv.FormatInt(options.StatementTimeout.Milliseconds(), 10)
 	markConnections(config)
+	config.ConnConfig.OnNotice = noteHalfCommit
 	config.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		RegisterUUID(conn.TypeMap())
 		return nil

@@ -188,13 +188,15 @@ func (t *tx) send() (err error) {
 }
 
 // commit commits the transaction. If the database did not respond in time, ended the session
-// (FATAL), or lost a node while it committed there, the outcome is unknown, and the error wraps
-// errCommitUnknown.
+// (FATAL), or lost a node while it committed there, the outcome is unknown, or not visible yet, and
+// the error wraps errCommitUnknown.
 func (t *tx) commit() error {
-	startCommit(t.open.Conn())
+	half := startCommit(t.open.Conn())
 	err := t.open.Commit(t.ctx)
 	var pgErr *pgconn.PgError
 	switch {
+	case err == nil && half.Load():
+		return errHalfCommitted
 	case err == nil:
 		return nil
 	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && !lostNode(pgErr), errors.Is(err, pgx.ErrTxCommitRollback):
