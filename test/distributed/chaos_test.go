@@ -1,6 +1,5 @@
 //go:build distributed && chaos
 
-// Package distributed_test runs the service on a distributed PostgreSQL (Citus).
 package distributed_test
 
 import (
@@ -882,7 +881,17 @@ func (c *chaos) report() {
 		fmt.Fprintf(rows, "\t%v\n", rules)
 	}
 	require.NoError(c.t, rows.Flush())
-	fmt.Fprintf(os.Stdout, "\n%s\n", &table)
+	all, half := map[string]int{}, 0
+	for _, s := range c.requests {
+		for _, rule := range s.rules {
+			all[rule]++
+		}
+	}
+	for _, i := range c.instances {
+		half += strings.Count(i.logs.String(), "a node was lost that had prepared it")
+	}
+	fmt.Fprintf(os.Stdout, "\n%s\nresponses that asked for a repetition: %v; of these, commits that a node had only prepared: %d\n",
+		&table, all, half)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
@@ -903,8 +912,8 @@ func (c *chaos) check() {
 	}
 	require.Eventually(c.t, func() bool { return c.prepared(time.Now()) == 0 }, chaosRecovery, chaosPoll,
 		"transactions stay prepared")
-	// Citus refuses joins of tables that are distributed by different columns. The copies are on one
-	// connection, and have the same names.
+	// Citus refuses joins of tables that are distributed by different columns. The copies are on
+	// one connection, and have the same names.
 	for _, table := range distribution.Tables() {
 		c.service.Exec(`CREATE TEMP TABLE ` + table.Name + ` (LIKE public.` + table.Name + ` INCLUDING INDEXES)`)
 		c.service.Exec(`INSERT INTO pg_temp.` + table.Name + ` SELECT * FROM public.` + table.Name)
