@@ -13,6 +13,7 @@
 //	go run ./bench webhooks -river
 //	go run ./bench years
 //	go run ./bench spread  -rounds 4    (DATABASE_URL: a coordinator of Citus)
+//	go run ./bench scale                (needs no database)
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -43,7 +44,7 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years|spread [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years|spread|scale [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -70,6 +71,9 @@ func command(ctx context.Context, args []string) (err error) {
 		return fmt.Errorf("-cells: must be from %d to %d", importDays*importDayCells, maxImportCells)
 	}
 
+	if args[0] == "scale" {
+		return runScale(os.Stderr).markdown(os.Stdout)
+	}
 	server, err := startServer(ctx, os.Stderr)
 	if err != nil {
 		return err
