@@ -36,11 +36,27 @@ DELETE FROM import_chunk WHERE import_guid = @import_guid;
 SELECT * FROM import WHERE guid = @guid AND client_guid = @client_guid;
 
 -- name: ImportsWaiting :many
--- Returns imports that no worker works on, the oldest first.
-SELECT guid FROM import
-WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= @at
-ORDER BY created_at
+-- Returns the oldest import of each client application that no worker works on, the oldest first.
+SELECT i.guid, i.client_guid, i.state, i.dry_run, i.on_error, i.chunks
+FROM (
+    SELECT DISTINCT ON (client_guid) guid, client_guid, state, dry_run, on_error, chunks, created_at
+    FROM import
+    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= @at
+    ORDER BY client_guid, created_at
+) i
+ORDER BY i.created_at
 LIMIT @most;
+
+-- name: ImportBacklog :one
+-- Returns how many imports no worker works on, at most @most, and since when the one that has
+-- waited longest does, which is @at if there is none.
+SELECT count(*) AS waiting, coalesce(min(i.reserved_until), @at)::timestamptz AS oldest
+FROM (
+    SELECT reserved_until FROM import
+    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= @at
+    ORDER BY reserved_until
+    LIMIT @most
+) i;
 
 -- name: ImportsCutOff :many
 -- Returns imports whose file has stopped arriving, the oldest first.
@@ -55,6 +71,12 @@ UPDATE import
 SET worker = @worker, reserved_until = @reserved_until
 WHERE guid = @guid AND finished_at IS NULL AND state <> 'uploading' AND reserved_until <= @at
 RETURNING *;
+
+-- name: ImportRenew :exec
+-- Extends the reservation of an import of a worker.
+UPDATE import
+SET reserved_until = @reserved_until
+WHERE guid = @guid AND worker = @worker AND finished_at IS NULL;
 
 -- name: ImportChunkGet :one
 -- Returns a chunk, and the last recovery of the database.

@@ -50,6 +50,38 @@ func (q *Queries) ImportAdd(ctx context.Context, arg ImportAddParams) error {
 	return err
 }
 
+const importBacklog = `-- name: ImportBacklog :one
+SELECT count(*) AS waiting, coalesce(min(i.reserved_until), $1)::timestamptz AS oldest
+FROM (
+    SELECT reserved_until FROM import
+    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
+    ORDER BY reserved_until
+    LIMIT $2
+) i
+`
+
+type ImportBacklogRow struct {
+	Waiting int64
+	Oldest  time.Time
+}
+
+// Returns how many imports no worker works on, at most @most, and since when the one that has
+// waited longest does, which is @at if there is none.
+//
+//	SELECT count(*) AS waiting, coalesce(min(i.reserved_until), $1)::timestamptz AS oldest
+//	FROM (
+//	    SELECT reserved_until FROM import
+//	    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
+//	    ORDER BY reserved_until
+//	    LIMIT $2
+//	) i
+func (q *Queries) ImportBacklog(ctx context.Context, at time.Time, most int32) (ImportBacklogRow, error) {
+	row := q.db.QueryRow(ctx, importBacklog, at, most)
+	var i ImportBacklogRow
+	err := row.Scan(&i.Waiting, &i.Oldest)
+	return i, err
+}
+
 const importChunkGet = `-- name: ImportChunkGet :one
 SELECT content, pg_stat_get_bgwriter_stat_reset_time()::timestamptz AS recovered_at
 FROM import_chunk
@@ -231,6 +263,22 @@ func (q *Queries) ImportGet(ctx context.Context, guid uuid.UUID, clientGuid uuid
 	return i, err
 }
 
+const importRenew = `-- name: ImportRenew :exec
+UPDATE import
+SET reserved_until = $1
+WHERE guid = $2 AND worker = $3 AND finished_at IS NULL
+`
+
+// Extends the reservation of an import of a worker.
+//
+//	UPDATE import
+//	SET reserved_until = $1
+//	WHERE guid = $2 AND worker = $3 AND finished_at IS NULL
+func (q *Queries) ImportRenew(ctx context.Context, reservedUntil time.Time, guid uuid.UUID, worker *uuid.UUID) error {
+	_, err := q.db.Exec(ctx, importRenew, reservedUntil, guid, worker)
+	return err
+}
+
 const importsCutOff = `-- name: ImportsCutOff :many
 SELECT guid FROM import
 WHERE finished_at IS NULL AND state = 'uploading' AND reserved_until <= $1
@@ -298,31 +346,57 @@ func (q *Queries) ImportsEnded(ctx context.Context, before time.Time, most int32
 }
 
 const importsWaiting = `-- name: ImportsWaiting :many
-SELECT guid FROM import
-WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
-ORDER BY created_at
+SELECT i.guid, i.client_guid, i.state, i.dry_run, i.on_error, i.chunks
+FROM (
+    SELECT DISTINCT ON (client_guid) guid, client_guid, state, dry_run, on_error, chunks, created_at
+    FROM import
+    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
+    ORDER BY client_guid, created_at
+) i
+ORDER BY i.created_at
 LIMIT $2
 `
 
-// Returns imports that no worker works on, the oldest first.
+type ImportsWaitingRow struct {
+	Guid       uuid.UUID
+	ClientGuid uuid.UUID
+	State      string
+	DryRun     bool
+	OnError    string
+	Chunks     int32
+}
+
+// Returns the oldest import of each client application that no worker works on, the oldest first.
 //
-//	SELECT guid FROM import
-//	WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
-//	ORDER BY created_at
+//	SELECT i.guid, i.client_guid, i.state, i.dry_run, i.on_error, i.chunks
+//	FROM (
+//	    SELECT DISTINCT ON (client_guid) guid, client_guid, state, dry_run, on_error, chunks, created_at
+//	    FROM import
+//	    WHERE finished_at IS NULL AND state <> 'uploading' AND reserved_until <= $1
+//	    ORDER BY client_guid, created_at
+//	) i
+//	ORDER BY i.created_at
 //	LIMIT $2
-func (q *Queries) ImportsWaiting(ctx context.Context, at time.Time, most int32) ([]uuid.UUID, error) {
+func (q *Queries) ImportsWaiting(ctx context.Context, at time.Time, most int32) ([]ImportsWaitingRow, error) {
 	rows, err := q.db.Query(ctx, importsWaiting, at, most)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	items := []uuid.UUID{}
+	items := []ImportsWaitingRow{}
 	for rows.Next() {
-		var guid uuid.UUID
-		if err := rows.Scan(&guid); err != nil {
+		var i ImportsWaitingRow
+		if err := rows.Scan(
+			&i.Guid,
+			&i.ClientGuid,
+			&i.State,
+			&i.DryRun,
+			&i.OnError,
+			&i.Chunks,
+		); err != nil {
 			return nil, err
 		}
-		items = append(items, guid)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

@@ -86,7 +86,8 @@ type line struct {
 	number int64
 	path   string // without the query
 	status int    // 0: without a result
-	body   []byte
+	body   []byte // of the response, until it is counted; an error is kept
+	counts registry.ImportCounts
 }
 
 // message is the JSON form of a message.
@@ -223,8 +224,7 @@ func (p *messagePass) confirm(ctx context.Context, lines []line) error {
 		for i, unchanged := range applied {
 			if unchanged {
 				l := group.lines[i]
-				l.status = http.StatusOK
-				l.body = fmt.Appendf(nil, `{"unchanged":%d}`, len(group.windows[i].Cells))
+				l.status, l.counts.CellsUnchanged = http.StatusOK, int64(len(group.windows[i].Cells))
 			}
 		}
 	}
@@ -321,6 +321,9 @@ func (p *messagePass) run(ctx context.Context, l *line) error {
 	if p.check != nil {
 		p.check.judge(l)
 	}
+	if l.status < http.StatusBadRequest {
+		l.counts, l.body = readCounts(l.body), nil
+	}
 	return nil
 }
 
@@ -334,14 +337,13 @@ func (p *messagePass) result(lines []line) registry.ImportResult {
 			result.Errors = append(result.Errors, registry.LineError{Line: lines[i].number, Error: lines[i].body})
 			continue
 		}
-		counts := lines[i].counts()
-		result.Add(counts)
+		result.Add(lines[i].counts)
 	}
 	return result
 }
 
-// counts returns the numbers in the response to a line.
-func (l *line) counts() registry.ImportCounts {
+// readCounts returns the numbers in a response.
+func readCounts(body []byte) registry.ImportCounts {
 	var response struct {
 		Added      int64            `json:"added"`
 		Changed    any              `json:"changed"` // the number of cells; of objects, whether it changed
@@ -350,7 +352,7 @@ func (l *line) counts() registry.ImportCounts {
 		Superseded int64            `json:"superseded"`
 		Conflicts  []jsontext.Value `json:"conflicts"`
 	}
-	if err := json.Unmarshal(l.body, &response); err != nil {
+	if err := json.Unmarshal(body, &response); err != nil {
 		return registry.ImportCounts{}
 	}
 	counts := registry.ImportCounts{

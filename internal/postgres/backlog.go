@@ -34,9 +34,14 @@ func (s *Store) Backlog(ctx context.Context, now time.Time) (*telemetry.Backlog,
 	if err != nil {
 		return nil, fmt.Errorf("read the backlog of webhooks: %w", interpretError(err))
 	}
+	imports, err := queries.ImportBacklog(ctx, now, maxBacklog)
+	if err != nil {
+		return nil, fmt.Errorf("read the waiting imports: %w", interpretError(err))
+	}
 	backlog := &telemetry.Backlog{
 		Events: int(waiting.Waiting), OldestEvent: max(0, now.Sub(waiting.Oldest)),
 		Deliveries: int(webhooks.Waiting), OldestDelayed: max(0, now.Sub(webhooks.Oldest)),
+		Imports: int(imports.Waiting), OldestImport: max(0, now.Sub(imports.Oldest)),
 		Failing: int(webhooks.Failing), Disabled: int(webhooks.Disabled),
 	}
 	if backlog.Schema, err = migrations.CurrentOf(ctx, s.pool); err != nil {

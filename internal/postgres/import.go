@@ -131,34 +131,42 @@ func (s *Store) ImportErrors(
 	return lineErrors, interpretError(err)
 }
 
-// maxCandidates bounds the imports that a worker tries to claim. Other workers may be faster.
-const maxCandidates = 10
+// maxWaiting bounds the client applications whose imports are considered.
+const maxWaiting = 1000
+
+// WaitingImports implements registry.ImportStore.
+func (s *Store) WaitingImports(ctx context.Context, now time.Time) ([]registry.Import, error) {
+	found, err := db.New(s.pool).ImportsWaiting(ctx, now, maxWaiting)
+	waiting := make([]registry.Import, len(found))
+	for i := range found {
+		waiting[i] = registry.Import{
+			ImportOwner:   registry.ImportOwner{Client: found[i].ClientGuid},
+			ImportOptions: registry.ImportOptions{DryRun: found[i].DryRun, OnError: registry.OnError(found[i].OnError)},
+			Guid:          found[i].Guid, State: registry.ImportState(found[i].State), Chunks: int(found[i].Chunks),
+		}
+	}
+	return waiting, interpretError(err)
+}
 
 // ClaimImport implements registry.ImportStore.
 func (s *Store) ClaimImport(
-	ctx context.Context, only, worker uuid.UUID, now, until time.Time,
+	ctx context.Context, guid, worker uuid.UUID, now, until time.Time,
 ) (*registry.Import, error) {
-	queries := db.New(s.pool)
-	candidates := []uuid.UUID{only}
-	if only == uuid.Nil {
-		var err error
-		if candidates, err = queries.ImportsWaiting(ctx, now, maxCandidates); err != nil {
-			return nil, fmt.Errorf("find an import that waits: %w", interpretError(err))
-		}
+	claimed, err := db.New(s.pool).ImportClaim(ctx, db.ImportClaimParams{
+		Guid: guid, Worker: &worker, At: now, ReservedUntil: until,
+	})
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return nil, nil //nolint:nilnil // it does not wait
+	case err != nil:
+		return nil, fmt.Errorf("claim an import: %w", interpretError(err))
 	}
-	for _, guid := range candidates {
-		claimed, err := queries.ImportClaim(ctx, db.ImportClaimParams{
-			Guid: guid, Worker: &worker, At: now, ReservedUntil: until,
-		})
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-		case err != nil:
-			return nil, fmt.Errorf("claim an import: %w", interpretError(err))
-		default:
-			return new(storedImport(&claimed)), nil
-		}
-	}
-	return nil, nil //nolint:nilnil // there is none
+	return new(storedImport(&claimed)), nil
+}
+
+// RenewImport implements registry.ImportStore.
+func (s *Store) RenewImport(ctx context.Context, guid, worker uuid.UUID, until time.Time) error {
+	return interpretError(db.New(s.pool).ImportRenew(ctx, until, guid, &worker))
 }
 
 // Chunk implements registry.ImportStore.

@@ -139,9 +139,15 @@ type ImportStore interface {
 	Import(ctx context.Context, client, guid uuid.UUID) (Import, error)
 	// ImportErrors returns up to limit errors after a line, in order.
 	ImportErrors(ctx context.Context, guid uuid.UUID, after int64, limit int) ([]LineError, error)
+	// WaitingImports returns the oldest import of each client application that waits, or whose worker
+	// has died, the oldest first. Of each it has the guid, the client application, the options, the
+	// state and the number of chunks.
+	WaitingImports(ctx context.Context, now time.Time) ([]Import, error)
 	// ClaimImport reserves an import that waits, or whose worker has died, until a time. It returns
-	// nil if there is none. If only is not the zero guid, no other import is claimed.
-	ClaimImport(ctx context.Context, only, worker uuid.UUID, now, until time.Time) (*Import, error)
+	// nil if it does not wait.
+	ClaimImport(ctx context.Context, guid, worker uuid.UUID, now, until time.Time) (*Import, error)
+	// RenewImport extends the reservation of an import, if it is the worker's.
+	RenewImport(ctx context.Context, guid, worker uuid.UUID, until time.Time) error
 	// Chunk returns the content of a chunk, or nil if the import has ended, which deletes them, and
 	// the time of the last recovery of the database.
 	Chunk(ctx context.Context, guid uuid.UUID, number int) (content []byte, recovery time.Time, err error)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
@@ -79,6 +80,11 @@ func (l *lines) Next() (Message, error) {
 // concurrently.
 const chunkSize = 4 << 20
 
+// maxChunkMessages bounds the messages of a chunk, because a message of a few bytes takes a kilobyte
+// of memory while it runs. Only messages of less than 420 bytes reach it before chunkSize. It also
+// bounds how long the imports of other client applications wait for a chunk.
+const maxChunkMessages = 10_000
+
 // chunkWriter collects messages: a line each, with the number of the line, a tab, and the content
 // without line breaks. After the number of a line with a problem, there is badMark, and the problem
 // is the content.
@@ -121,7 +127,9 @@ func (w *chunkWriter) add(m Message) error {
 	return nil
 }
 
-func (w *chunkWriter) full() bool { return w.content.Len() >= chunkSize }
+func (w *chunkWriter) full() bool {
+	return w.content.Len() >= chunkSize || w.messages >= maxChunkMessages
+}
 
 // take returns the compressed messages and their number, and begins a new chunk.
 func (w *chunkWriter) take() ([]byte, int64) {
@@ -131,30 +139,52 @@ func (w *chunkWriter) take() ([]byte, int64) {
 	return content, messages
 }
 
-// readChunk returns the messages of a chunk.
-func readChunk(content []byte) ([]Message, error) {
-	plain, err := decoder.DecodeAll(content, nil)
-	if err != nil {
-		return nil, fmt.Errorf("decompress a part of the import: %w", err)
-	}
-	var messages []Message
-	for line := range bytes.Lines(plain) {
-		number, message, found := bytes.Cut(line, []byte{'\t'})
-		number, bad := bytes.CutSuffix(number, []byte(badMark))
-		parsed, err := strconv.ParseInt(string(number), 10, 64)
-		if err != nil || !found {
-			return nil, errors.New("a part of the import has a line without a number")
+// readChunk returns the messages of a chunk in parts of at most maxChunkMessages, which are valid
+// until the next part. Chunks that were stored by a release before this bound have several parts.
+func readChunk(content []byte) iter.Seq2[[]Message, error] {
+	return func(yield func([]Message, error) bool) {
+		plain, err := decoder.DecodeAll(content, nil)
+		if err != nil {
+			yield(nil, fmt.Errorf("decompress a part of the import: %w", err))
+			return
 		}
-		read := Message{Line: parsed, Content: bytes.TrimSuffix(message, []byte{'\n'})}
-		if bad {
-			var stored storedProblem
-			if err := json.Unmarshal(read.Content, &stored); err != nil {
-				return nil, fmt.Errorf("read the stored problem of a line: %w", err)
+		var part []Message
+		for line := range bytes.Lines(plain) {
+			message, err := readMessage(line)
+			if err != nil {
+				yield(nil, err)
+				return
 			}
-			problem := booking.Problem{Code: stored.Code, Text: stored.Text}
-			read.Content, read.Problem = nil, &booking.FieldProblem{Problem: problem, Name: stored.Name}
+			part = append(part, message)
+			if len(part) == maxChunkMessages {
+				if !yield(part, nil) {
+					return
+				}
+				part = part[:0]
+			}
 		}
-		messages = append(messages, read)
+		if len(part) > 0 {
+			yield(part, nil)
+		}
 	}
-	return messages, nil
+}
+
+// readMessage returns the message of a line of a chunk.
+func readMessage(line []byte) (Message, error) {
+	number, content, found := bytes.Cut(line, []byte{'\t'})
+	number, bad := bytes.CutSuffix(number, []byte(badMark))
+	parsed, err := strconv.ParseInt(string(number), 10, 64)
+	if err != nil || !found {
+		return Message{}, errors.New("a part of the import has a line without a number")
+	}
+	message := Message{Line: parsed, Content: bytes.TrimSuffix(content, []byte{'\n'})}
+	if !bad {
+		return message, nil
+	}
+	var stored storedProblem
+	if err := json.Unmarshal(message.Content, &stored); err != nil {
+		return Message{}, fmt.Errorf("read the stored problem of a line: %w", err)
+	}
+	problem := booking.Problem{Code: stored.Code, Text: stored.Text}
+	return Message{Line: parsed, Problem: &booking.FieldProblem{Problem: problem, Name: stored.Name}}, nil
 }

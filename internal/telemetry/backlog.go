@@ -12,6 +12,8 @@ type Backlog struct {
 	OldestEvent   time.Duration // age of the oldest of them
 	Deliveries    int           // events that have to be sent to a webhook again
 	OldestDelayed time.Duration // since the first attempt for the oldest of them
+	Imports       int           // that wait for a worker
+	OldestImport  time.Duration // since the upload, or the last chunk, of the one that waits longest
 	Failing       int           // active webhooks whose last attempts have failed
 	Disabled      int           // webhooks that were switched off because of failures
 
@@ -26,6 +28,7 @@ type backlogMetrics struct {
 	readAt                                       prometheus.Gauge
 	events, oldestEvent                          prometheus.Gauge
 	deliveries, oldestDelayed, failing, disabled prometheus.Gauge
+	imports, oldestImport                        prometheus.Gauge
 	institutions, silent, scheduleLag            prometheus.Gauge
 	schema                                       prometheus.Gauge
 }
@@ -34,7 +37,7 @@ func newBacklogMetrics(m *Metrics) backlogMetrics {
 	gauge := func(name, help string) prometheus.Gauge { return m.gauges(name, help).WithLabelValues() }
 	return backlogMetrics{
 		readAt: gauge("talon_backlog_read_timestamp_seconds",
-			"When the metrics of the events, webhooks, sources and the schema were read from the database."),
+			"When the metrics of the events, webhooks, imports, sources and the schema were read from the database."),
 		events: gauge("talon_events_waiting", "Events that wait for their place in the feed, at most 10,000."),
 		oldestEvent: gauge("talon_events_oldest_waiting_seconds",
 			"Age of the oldest event that waits for its place in the feed; 0: none waits."),
@@ -45,6 +48,10 @@ func newBacklogMetrics(m *Metrics) backlogMetrics {
 		failing: gauge("talon_webhooks_failing", "Active webhooks whose last attempts have failed."),
 		disabled: gauge("talon_webhooks_disabled",
 			"Webhooks that were switched off: three days without success, or a response with 410."),
+		imports: gauge("talon_imports_waiting",
+			"Imports that no worker works on at the moment: they wait for their turn."),
+		oldestImport: gauge("talon_imports_oldest_waiting_seconds",
+			"Time since the upload, or the last turn, of the import that has waited longest; 0: none waits."),
 		institutions: gauge("talon_source_institutions", "Institutions whose systems have sent schedules."),
 		silent: gauge("talon_source_institutions_silent",
 			"Institutions whose systems have confirmed no schedule for 24 hours."),
@@ -63,6 +70,8 @@ func (m *Metrics) SetBacklog(b *Backlog) {
 	m.backlog.oldestDelayed.Set(b.OldestDelayed.Seconds())
 	m.backlog.failing.Set(float64(b.Failing))
 	m.backlog.disabled.Set(float64(b.Disabled))
+	m.backlog.imports.Set(float64(b.Imports))
+	m.backlog.oldestImport.Set(b.OldestImport.Seconds())
 	m.backlog.institutions.Set(float64(b.Institutions))
 	m.backlog.silent.Set(float64(b.Silent))
 	m.backlog.scheduleLag.Set(b.ScheduleLag.Seconds())

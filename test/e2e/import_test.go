@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"talon.example/gen/api"
+	"talon.example/internal/booking"
 	"talon.example/internal/testdb"
 	"talon.example/migrations"
 	"talon.example/test/harness"
@@ -432,6 +434,85 @@ func TestCancelImport(t *testing.T) {
 	require.Equal(t, state, harness.Decode[api.Import](t, r.importRequest(http.MethodGet, guid.String())))
 	require.Equal(t, 0, r.Count(`SELECT count(*) FROM schedule_window WHERE from_at = '2019-08-22T00:00:00+03:00'`))
 	require.Equal(t, 0, r.Count(`SELECT count(*) FROM import_chunk`))
+}
+
+// lockObject keeps an object that a source has written locked until the returned function is called.
+func (r *region) lockObject(guid uuid.UUID) (unlock func()) {
+	r.T.Helper()
+	tx, err := r.DB.Begin(r.T.Context())
+	require.NoError(r.T, err)
+	locked, err := tx.Exec(r.T.Context(), `SELECT FROM source_object WHERE guid = $1 FOR UPDATE`, guid)
+	require.NoError(r.T, err)
+	require.Equal(r.T, int64(1), locked.RowsAffected())
+	return func() { require.NoError(r.T, tx.Rollback(r.T.Context())) }
+}
+
+// Promise: an import does not wait for the end of those of another client application, whatever
+// their size, with one instance or two of them. Those end, too.
+func TestImportDoesNotWaitForLargeOnes(t *testing.T) {
+	t.Parallel()
+	for instances := 1; instances <= 2; instances++ {
+		r := startRegion(t)
+		if instances == 2 {
+			harness.StartOn(t, string(r.Config.DatabaseURL))
+		}
+		first, last := uuid.New(), uuid.New()
+		put := func(guid uuid.UUID, version int) string {
+			return r.line(http.MethodPut, "/resources/"+guid.String(), harness.Fields{
+				"Version": version, "Kind": "doctor", "Name": fmt.Sprint("Врач ", version), "SpecialityCode": "92",
+			})
+		}
+		r.importLines("", put(first, 1), put(last, 1))
+		unlockFirst, unlockLast := r.lockObject(first), r.lockObject(last)
+		large := make([]uuid.UUID, instances)
+		for i := range large { // each instance is at work on the first chunk of one
+			filler := strings.Repeat(strings.Repeat("x", 1<<20)+"\n", 4)
+			large[i] = r.start([]byte(put(first, i+2) + filler + put(last, i+2)))
+		}
+		client := r.AddSystemClient(booking.Scopes)
+		other := &registrar{r.Scene, client, r.SystemToken(client, booking.Scopes)}
+		small := other.upload("", "application/x-ndjson", "", []byte(put(uuid.New(), 1)))
+		unlockFirst() // the large ones cannot end yet
+		require.Equal(t, api.ImportLines{Total: 1, Done: 1, Changed: 1}, other.finish(small).Lines)
+		state := func(guid uuid.UUID) api.Import {
+			return harness.Decode[api.Import](t, r.importRequest(http.MethodGet, guid.String()))
+		}
+		for _, guid := range large {
+			require.Equal(t, "running", state(guid).State)
+		}
+		unlockLast()
+		for _, guid := range large {
+			require.Eventually(t, func() bool { return state(guid).State == "completed" }, 20*time.Second,
+				10*time.Millisecond)
+			require.Equal(t, int64(6), state(guid).Lines.Done)
+		}
+	}
+}
+
+// Promise: the memory of an import does not depend on the number of its lines, however short they
+// are. In one chunk, these took 500 MB.
+func TestMemoryOfShortLines(t *testing.T) {
+	t.Parallel()
+	const lines = 400_000
+	r := startRegistrar(t)
+	file := filepath.Join(t.TempDir(), "short.ndjson")
+	require.NoError(t, os.WriteFile(file, bytes.Repeat([]byte("{}\n"), lines), 0o600))
+	process := newProcess(t, "talon", []string{"DATABASE_URL=" + r.DB.Config().ConnString()}, "import", file)
+	require.NoError(t, process.Start())
+	status, peak := fmt.Sprintf("/proc/%d/status", process.Process.Pid), 0
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	require.Eventually(t, func() bool {
+		text, _ := os.ReadFile(status) // of an ended process there is none
+		if found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text); found != nil {
+			peak, _ = strconv.Atoi(string(found[1]))
+		}
+		return len(ended) > 0
+	}, 2*time.Minute, 20*time.Millisecond)
+	require.Equal(t, 1, process.ProcessState.ExitCode()) // lines are bad
+	require.Equal(t, 1, r.Count(`SELECT count(*) FROM import WHERE done = $1 AND failed = $1`, lines))
+	t.Logf("peak: %d MiB", peak>>10)
+	require.Less(t, peak>>10, 200)
 }
 
 // Promise: an import whose worker has died goes on with the first chunk without a result.

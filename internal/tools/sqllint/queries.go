@@ -32,10 +32,11 @@ var fanOut = map[string]string{
 	"ClientAssertionSweep":      "a sweep",
 	"FailedIdentificationSweep": "a sweep",
 	"IdempotencyKeySweep":       "a sweep",
+	"ImportBacklog":             "read every 30 seconds",
 	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",
 	"ImportsCutOff":             "a sweep",
 	"ImportsEnded":              "a sweep",
-	"ImportsWaiting":            "a worker looks for work once a second",
+	"ImportsWaiting":            "a worker looks for work after each chunk, and once a second",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
