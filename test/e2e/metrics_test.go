@@ -109,6 +109,8 @@ func TestMetrics(t *testing.T) {
 		`talon_schema_version`:                                                    float64(needed),
 		`talon_schema_version_needed`:                                             float64(needed),
 		`talon_webhooks_failing`:                                                  0,
+		`talon_imports_waiting`:                                                   0,
+		`talon_imports_oldest_waiting_seconds`:                                    0,
 		`talon_source_institutions`:                                               0,
 		`talon_database_query_duration_seconds_count{query="IdempotencyKeyTake"}`: 2,
 	} {
