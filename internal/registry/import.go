@@ -139,9 +139,9 @@ type ImportStore interface {
 	Import(ctx context.Context, client, guid uuid.UUID) (Import, error)
 	// ImportErrors returns up to limit errors after a line, in order.
 	ImportErrors(ctx context.Context, guid uuid.UUID, after int64, limit int) ([]LineError, error)
-	// WaitingImports returns the oldest import of each client application that waits, or whose worker
-	// has died, the oldest first. Of each it has the guid, the client application, the options, the
-	// state and the number of chunks.
+	// WaitingImports returns the oldest import of each client application that waits, or whose
+	// worker has died, the oldest first. Of each it has the guid, the client application, the
+	// options, the state and the number of chunks.
 	WaitingImports(ctx context.Context, now time.Time) ([]Import, error)
 	// ClaimImport reserves an import that waits, or whose worker has died, until a time. It returns
 	// nil if it does not wait.

@@ -80,9 +80,9 @@ func (l *lines) Next() (Message, error) {
 // concurrently.
 const chunkSize = 4 << 20
 
-// maxChunkMessages bounds the messages of a chunk, because a message of a few bytes takes a kilobyte
-// of memory while it runs. Only messages of less than 420 bytes reach it before chunkSize. It also
-// bounds how long the imports of other client applications wait for a chunk.
+// maxChunkMessages bounds the messages of a chunk, because one of a few bytes takes more than a
+// kilobyte of memory while it runs. Only messages of less than 420 bytes reach it before chunkSize.
+// It also bounds how long the imports of other client applications wait for a chunk.
 const maxChunkMessages = 10_000
 
 // chunkWriter collects messages: a line each, with the number of the line, a tab, and the content

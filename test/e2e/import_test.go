@@ -436,7 +436,7 @@ func TestCancelImport(t *testing.T) {
 	require.Equal(t, 0, r.Count(`SELECT count(*) FROM import_chunk`))
 }
 
-// lockObject keeps an object that a source has written locked until the returned function is called.
+// lockObject keeps an object of a source locked until the returned function is called.
 func (r *region) lockObject(guid uuid.UUID) (unlock func()) {
 	r.T.Helper()
 	tx, err := r.DB.Begin(r.T.Context())
