@@ -113,8 +113,11 @@ func (s *Server) logRequest(c *gin.Context, id uuid.UUID, duration time.Duration
 	s.log.LogAttrs(c.Request.Context(), level, "request", attributes...)
 }
 
-// isGone reports whether a request was rejected because its client has disconnected.
-func isGone(refusal *booking.Refusal) bool { return errors.Is(refusal, context.Canceled) }
+// isGone reports whether a request has failed because its client has disconnected, or does not read
+// the response.
+func isGone(refusal *booking.Refusal) bool {
+	return errors.Is(refusal, context.Canceled) || errors.Is(refusal, errClientGone)
+}
 
 // levelOf returns the level of a refusal's log line, by its rule and not by its status: the source
 // gives the status 500 to rules that a patient or a registry can mend. WARN are rules that only an

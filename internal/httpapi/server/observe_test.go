@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,6 +53,79 @@ func TestSlowBodyIsNotCounted(t *testing.T) {
 	text := scraped.Body.String()
 	require.Contains(t, text, `talon_request_duration_seconds_sum{operation="createAppointment"} 2`+"\n")
 	require.Contains(t, text, `talon_request_duration_seconds_count{operation="createAppointment"} 2`)
+}
+
+// Promise: a client that resets its connection in the middle of a response, or does not read it
+// until the connection's deadline, is no fault of the service: its line is INFO and has
+// client_gone, it is counted with the status 499, and no rule is. A panic in the middle of a
+// response is the service's fault.
+func TestClientGoneDuringResponse(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		writeTimeout time.Duration
+		leave        func(*net.TCPConn) error
+		then         func(*gin.Context) error // on the server, after the first byte
+		line         string
+		counted      string
+	}{
+		"resets": {
+			time.Minute, func(client *net.TCPConn) error {
+				return errors.Join(client.SetLinger(0), client.Close())
+			}, writeMuch, `"level":"INFO".*(connection reset by peer|broken pipe)","client_gone":true`, `status="499"} 1`,
+		},
+		"does not read": {
+			100 * time.Millisecond, func(*net.TCPConn) error { return nil },
+			writeMuch, `"level":"INFO".*i/o timeout","client_gone":true`, `status="499"} 1`,
+		},
+		"is there": {
+			time.Minute, func(*net.TCPConn) error { return nil }, func(*gin.Context) error { panic("a bug") },
+			`"level":"ERROR".*"rule":"internal_error","cause":"panic: a bug`,
+			`talon_refusals_total{rule="internal_error"} 1`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			metrics := telemetry.NewMetrics("", "")
+			var lines strings.Builder
+			s, err := New(Config{Log: slog.New(slog.NewJSONHandler(&lines, nil)), Metrics: metrics})
+			require.NoError(t, err)
+			engine := newEngine(s.observe, s.recover)
+			engine.GET("/events", func(c *gin.Context) {
+				_, err := c.Writer.Write(make([]byte, 1))
+				if err == nil {
+					c.Writer.Flush()
+					err = test.then(c)
+				}
+				s.RenderError(c, err)
+			})
+			web := httptest.NewUnstartedServer(engine)
+			web.Config.WriteTimeout = test.writeTimeout
+			web.Start()
+			client, err := net.Dial("tcp", web.Listener.Addr().String())
+			require.NoError(t, err)
+			defer client.Close()
+			_, err = client.Write([]byte("GET /events HTTP/1.1\r\nHost: talon\r\nConnection: close\r\n\r\n"))
+			require.NoError(t, err)
+			_, err = client.Read(make([]byte, 1))
+			require.NoError(t, err)
+			require.NoError(t, test.leave(client.(*net.TCPConn)))
+			web.Close() // waits for the request
+
+			require.Regexp(t, test.line, lines.String())
+			scraped := httptest.NewRecorder()
+			metrics.Admin().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			require.Contains(t, scraped.Body.String(), test.counted)
+			if strings.Contains(test.line, "client_gone") {
+				require.NotContains(t, scraped.Body.String(), "talon_refusals_total{")
+			}
+		})
+	}
+}
+
+// writeMuch writes more than the buffers of a connection hold.
+func writeMuch(c *gin.Context) error {
+	_, err := c.Writer.Write(make([]byte, 64<<20))
+	return err
 }
 
 // Promise: the level of a log line follows from the rule, not from its status. Of the rules with

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 
@@ -47,12 +49,16 @@ func challenge(rule booking.Name) string {
 // error; its text is logged and not sent to the client. It replaces what the handler has written of
 // a response that is still held back.
 func (s *Server) RenderError(c *gin.Context, err error) {
-	refusal := refusalOf(err)
-	c.Set(outcomeKey, refusal)
 	if held, ok := c.Writer.(*heldResponse); ok {
 		held.discard()
 	}
-	if c.Writer.Written() {
+	begun := c.Writer.Written()
+	if begun && isWriteError(err) {
+		err = fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	refusal := refusalOf(err)
+	c.Set(outcomeKey, refusal)
+	if begun {
 		c.Abort()
 		return
 	}
@@ -81,14 +87,24 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	c.AbortWithStatusJSON(refusal.Status, body)
 }
 
-// refusalOf returns err as a refusal. An error that is not a *booking.Refusal becomes the internal
-// error.
+// errClientGone is the error of a response whose client has reset the connection, or reads nothing.
+var errClientGone = errors.New("the client is gone")
+
+// isWriteError reports whether err is that of a write to a connection of the network. After the
+// first byte of a response, that is the client's connection.
+func isWriteError(err error) bool {
+	operation, ok := errors.AsType[*net.OpError](err)
+	return ok && operation.Op == "write"
+}
+
+// refusalOf returns err as a refusal. A client that is gone gets one that nobody reads. An error
+// that is not a *booking.Refusal becomes the internal error.
 func refusalOf(err error) *booking.Refusal {
 	var refusal *booking.Refusal
 	switch {
 	case errors.As(err, &refusal):
 		return refusal
-	case errors.Is(err, context.Canceled): // the client disconnected
+	case errors.Is(err, context.Canceled), errors.Is(err, errClientGone):
 		return booking.Reject(booking.Overloaded).Because(err)
 	default:
 		return Reject(InternalError).Because(err)
