@@ -8,13 +8,16 @@ import (
 )
 
 // ready returns an error unless the instance can serve requests, and whether it cannot serve all of
-// them.
+// them. A database that is away is named before the audit, which then fails, too.
 func (a *App) ready(ctx context.Context) (degraded bool, err error) {
 	if a.stopping.Load() {
 		return false, errors.New("the instance is stopping")
 	}
 	away, err := a.database.cached(ctx)
-	return away > 0, errors.Join(a.auditor.Available(), err)
+	if err != nil {
+		return false, err
+	}
+	return away > 0, a.auditor.Available()
 }
 
 // probeEvery is how long a result of the readiness check is reused, because health checks are not

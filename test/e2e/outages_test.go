@@ -205,6 +205,23 @@ func TestCommitsThatHangAreNotReady(t *testing.T) {
 	require.Equal(t, http.StatusOK, sc.Get(sc.Person, "/appointments").StatusCode)
 }
 
+// Promise: the log line of an instance that is not ready names the database that is away, and not
+// the audit, which cannot be written then: the operator must find the right alert.
+func TestDatabaseIsNamedBeforeTheAudit(t *testing.T) {
+	t.Parallel()
+	cluster := testdb.Cluster(t)
+	sc := harness.StartOn(t, cluster.URL("postgres")).Scene()
+	require.NoError(t, cluster.Crash(t.Context()))
+	require.Eventually(t, func() bool {
+		sc.Get(sc.Person, "/appointments").RequireRefusal(t, "database_unavailable")
+		return strings.Contains(sc.Logs.String(), "audit records cannot be written now")
+	}, 10*time.Second, 5*time.Millisecond)
+	require.Equal(t, http.StatusServiceUnavailable, ready(sc.Service))
+	sc.Stop()
+	require.Regexp(t, `"route":"/health/ready".*"cause":"query the database: database_unavailable: [^\\]+"`,
+		sc.Logs.String())
+}
+
 // Promise: the instance is not ready while the database cannot write another page of a table, as
 // with a full disk. A tablespace that is gone replaces the disk.
 func TestFullDiskIsNotReady(t *testing.T) {
