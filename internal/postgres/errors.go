@@ -76,7 +76,7 @@ func interpretError(err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		return booking.Reject(booking.Overloaded).Because(err)
 	// This case comes before the next one: a server out of connections returns the error during
-	// connect.
+	// connect. It is not retried, because that would take more connections from others.
 	case errors.As(err, &pgErr) && hasState(pgErr, overloadedStates):
 		return booking.Reject(booking.Overloaded).Because(withoutValues(err, pgErr))
 	case errors.As(err, &connect), isBroken(err):

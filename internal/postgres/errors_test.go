@@ -618,6 +618,9 @@ func TestDatabaseCannotBeReached(t *testing.T) {
 		for _, err := range store.callAll(t, w, a) {
 			requireRefusal(t, err, c.rule)
 			require.NotContains(t, err.Error(), "pa55word", name)
+			if c.rule == booking.Overloaded { // docs/operate.md names it
+				require.ErrorContains(t, err, "SQLSTATE 53300")
+			}
 		}
 		require.Equal(t, 4*c.connects+1, connects, "%s: every call but the health check is retried", name)
 		requireConnectionsReleased(t, store)
