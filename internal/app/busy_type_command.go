@@ -49,8 +49,9 @@ func putBusyType(ctx context.Context, env *command.Env, flags *flag.FlagSet, arg
 		return env.UsageError(flags, "--code must be an integer of 32 bits")
 	case kind.Name == "":
 		return env.UsageError(flags, "--name must be given")
-	case !utf8.ValidString(kind.Name) || utf8.RuneCountInString(kind.Name) > maxBusyTypeName:
-		return env.UsageError(flags, "--name must be UTF-8 of at most %d characters", maxBusyTypeName)
+	case !isOneLine(kind.Name) || utf8.RuneCountInString(kind.Name) > maxBusyTypeName:
+		return env.UsageError(flags, "--name must be UTF-8 of at most %d characters, without control characters",
+			maxBusyTypeName)
 	}
 	return withStore(ctx, env, func(store *postgres.Store) error { return store.PutBusyType(ctx, kind) })
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -101,6 +103,8 @@ func createClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, ar
 	switch {
 	case added.Name == "":
 		return env.UsageError(flags, "--name must be given")
+	case !isOneLine(added.Name):
+		return env.UsageError(flags, "--name must be UTF-8 without control characters")
 	case *sameLpu > maxBits || *otherLpu > maxBits:
 		return env.UsageError(flags, "--visit-direction and --visit-direction-other-lpu must be at most %d", maxBits)
 	case len(added.System.Lpus) > booking.MaxClientLpus:
@@ -122,12 +126,15 @@ func createClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, ar
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(env.Stdout, "client_id=%s\n", added.Guid)
-		if secret != "" {
-			fmt.Fprintf(env.Stdout, "client_secret=%s\n", secret)
-		}
+		printCredentials(env, added.Guid, secret)
 		return nil
 	})
+}
+
+// isOneLine reports whether a name can be printed in a table: it is UTF-8 and has no control
+// character.
+func isOneLine(name string) bool {
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 // splitList returns the elements of a list separated by commas, without repetitions.
@@ -177,9 +184,17 @@ func rotateClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, ar
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(env.Stdout, secret)
+		printCredentials(env, client, secret)
 		return nil
 	})
+}
+
+// printCredentials prints the guid of a client application, and its secret unless it has none.
+func printCredentials(env *command.Env, client uuid.UUID, secret string) {
+	fmt.Fprintf(env.Stdout, "client_id=%s\n", client)
+	if secret != "" {
+		fmt.Fprintf(env.Stdout, "client_secret=%s\n", secret)
+	}
 }
 
 func disableClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, args []string) error {

@@ -679,8 +679,17 @@ func TestClientCommands(t *testing.T) {
 		require.Zero(t, code, stderr)
 		return stdout
 	}
+	credentials := regexp.MustCompile(`^client_id=(\S{36})\nclient_secret=(\S{26,})\n$`)
+	rotate := func(client string, overlap ...string) string {
+		t.Helper()
+		printed := talon(append([]string{"rotate", "--client", client}, overlap...)...)
+		parts := credentials.FindStringSubmatch(printed)
+		require.NotNil(t, parts, printed)
+		require.Equal(t, client, parts[1])
+		return parts[2]
+	}
 	created := talon("create", "--name", "МИС новой клиники", "--scopes", "schedule:write,visit:read", "--lpus", c.To.String(), "--visit-direction", "3", "--out-of-schedule")
-	parts := regexp.MustCompile(`^client_id=(\S{36})\nclient_secret=(\S{26,})\n$`).FindStringSubmatch(created)
+	parts := credentials.FindStringSubmatch(created)
 	require.NotNil(t, parts, created)
 	client, secret := parts[1], parts[2]
 	request := func(secret string) harness.Answer { return c.RequestToken(grant, harness.WithBasic(client, secret)) }
@@ -693,7 +702,7 @@ func TestClientCommands(t *testing.T) {
 		c.Exec(`UPDATE client_application SET previous_secret_until =
 			($1::timestamptz AT TIME ZONE 'UTC' + (previous_secret_until - $3)) AT TIME ZONE 'UTC' WHERE guid = $2`, harness.Moment, client, time.Now())
 	}
-	rotated := strings.TrimSuffix(talon("rotate", "--client", client, "--overlap", "2h"), "\n")
+	rotated := rotate(client, "--overlap", "2h")
 	atMoment()
 	require.NotEqual(t, secret, rotated)
 	request(rotated).RequireRefusal(t, "")
@@ -704,12 +713,12 @@ func TestClientCommands(t *testing.T) {
 	request(secret).RequireRefusal(t, "client_unauthenticated")
 	request(rotated).RequireRefusal(t, "")
 
-	last := strings.TrimSuffix(talon("rotate", "--client", client, "--overlap", "0"), "\n")
+	last := rotate(client, "--overlap", "0")
 	c.ClockOffset.Store(0)
 	atMoment()
 	request(rotated).RequireRefusal(t, "client_unauthenticated")
 	request(last).RequireRefusal(t, "")
-	last = strings.TrimSuffix(talon("rotate", "--client", client), "\n")
+	last = rotate(client)
 	require.Equal(t, 1, c.Count(`SELECT count(*) FROM client_application WHERE guid = $1 AND previous_secret_until - now() BETWEEN interval '23:59' AND interval '24:00'`, client))
 
 	talon("disable", "--client", client)
