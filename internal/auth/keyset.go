@@ -217,7 +217,11 @@ func (k *KeySet) reload(ctx context.Context, all bool) {
 			continue
 		}
 		changed, err := s.load(ctx, k.now())
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err == nil, ctx.Err() != nil:
+		case s.document == nil:
+			k.log.Warn("keys not available yet", "error", err)
+		default:
 			k.log.Warn("keys not read, keeping the old ones", "error", err)
 		}
 		anyChanged = anyChanged || changed

@@ -306,6 +306,7 @@ func TestUnreachableURLDoesNotPreventTheStart(t *testing.T) {
 	f.requireRejected(t, goodDraft("ec").with("exp", 1).signES256(ecKey()), ErrExpired)
 	f.requireRejected(t, goodDraft("").sign(jwt.SigningMethodHS256, make([]byte, 32)), ErrSignature)
 	f.requireRejected(t, goodDraft("ec").signES256(ecKey()), ErrKeysUnavailable)
+	require.NotContains(t, f.log.String(), "keeping the old ones", "there are none")
 
 	p.publish(allKeys())
 	f.tick()
