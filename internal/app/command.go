@@ -51,10 +51,17 @@ func serve(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
+	unknown := unknownVariables(env.Variables)
 	if *check {
+		for _, name := range unknown {
+			fmt.Fprintf(env.Stderr, "%s: no such setting, ignored\n", name)
+		}
 		return config.Print(env.Stdout)
 	}
 	log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: config.LogLevel}))
+	if len(unknown) > 0 {
+		log.Warn("variables that are no settings are ignored", "names", unknown)
+	}
 	telemetry.LogTraceErrors(log)
 	limitMemory(log)
 	service, err := New(ctx, config, log, time.Now, Wrappers{})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -178,9 +179,10 @@ func (c *Config) validate(unreadable map[string]string) error {
 			"http://127.0.0.1:3000, in lower case, without a path or the default port")
 	require(c.DatabaseURL != "", "DATABASE_URL", "must be given")
 	_, err = pgxpool.ParseConfig(string(c.DatabaseURL))
-	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", "must be an address or words of PostgreSQL")
+	const address = "must be an address or words of PostgreSQL, and the files that it names readable"
+	require(c.DatabaseURL == "" || err == nil, "DATABASE_URL", address)
 	_, err = pgxpool.ParseConfig(string(c.ReadURL))
-	require(c.ReadURL == "" || err == nil, "TALON_READ_DATABASE_URL", "must be an address or words of PostgreSQL")
+	require(c.ReadURL == "" || err == nil, "TALON_READ_DATABASE_URL", address)
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
 	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
 	require(slices.Contains([]webhook.Addresses{webhook.Public, webhook.Any, webhook.Loopback}, c.WebhookAddresses),
@@ -206,8 +208,9 @@ func (c *Config) validate(unreadable map[string]string) error {
 	for _, file := range []struct{ name, path string }{
 		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
 	} {
-		_, err := os.Stat(file.path)
-		require(file.path == "" || err == nil, file.name, "cannot be found")
+		if err := canRead(file.path); file.path != "" && err != nil {
+			require(false, file.name, "cannot be read: "+err.Error())
+		}
 	}
 	for _, address := range []struct {
 		name  string
@@ -233,6 +236,40 @@ func (c *Config) validate(unreadable map[string]string) error {
 	require(c.KeepReferralsDays == 0 || c.KeepVisitsDays > 0 && c.KeepVisitsDays <= c.KeepReferralsDays,
 		"TALON_KEEP_REFERRALS_DAYS", "must be 0 or at least TALON_KEEP_VISITS_DAYS: a visit needs its referral")
 	return errors.Join(problems...)
+}
+
+// canRead returns why a file cannot be read, without its path, or nil.
+func canRead(path string) error {
+	file, err := os.Open(path)
+	if err == nil {
+		defer file.Close()
+		_, err = file.Read(make([]byte, 1))
+	}
+	if reason, ok := errors.AsType[*fs.PathError](err); ok {
+		return reason.Err
+	}
+	return err
+}
+
+// otherVariables are variables that the service does not read and that are no mistake: those of
+// other commands and of tests, and those that Kubernetes sets for a Service with the name talon.
+var otherVariables = regexp.MustCompile(`^TALON_(URL|TOKEN|(SANDBOX|TEST|SERVICE|PORT)_.+|PORT=tcp:.+)$`)
+
+// unknownVariables returns the names of the variables that look like settings and are none, sorted.
+func unknownVariables(environment map[string]string) []string {
+	known := map[string]bool{}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		known[field.Tag.Get("env")] = true
+	}
+	var unknown []string
+	for name, value := range environment {
+		if strings.HasPrefix(name, "TALON_") && !known[name] &&
+			!otherVariables.MatchString(name) && !otherVariables.MatchString(name+"="+value) {
+			unknown = append(unknown, name)
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
 }
 
 // tracesURL returns the address to which traces are sent, or an empty text if they are off.

@@ -137,6 +137,45 @@ func TestSettingsThatCannotWork(t *testing.T) {
 	}
 }
 
+// Promise: serve --check opens the files that the settings name, so that the start does not fail
+// with one that the service's account cannot read.
+func TestFilesOfSettingsAreOpened(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir() // root may read every file, so that one that is no file replaces it
+	for _, name := range []string{"TALON_JWKS_FILE", "TALON_PEM_FILE", "TALON_AUTH_KEY_FILE"} {
+		for path, problem := range map[string]string{
+			folder: "is a directory", folder + "/none": "no such file or directory",
+		} {
+			settings := minimalSettings(map[string]string{name: path})
+			code, _, stderr := run(t, toEnviron(settings), "serve", "--check")
+			require.Equal(t, 1, code)
+			require.Contains(t, stderr, name+": cannot be read: "+problem)
+			require.NotContains(t, stderr, folder)
+		}
+	}
+}
+
+// Promise: a variable that looks like a setting and is none, such as a misspelt one, is named at
+// the start and by serve --check. Those of other commands, and those that Kubernetes sets for a
+// Service with the name talon, are not.
+func TestUnknownVariables(t *testing.T) {
+	t.Parallel()
+	settings := minimalSettings(map[string]string{
+		"TALON_MIGRATION": "false", "TALON_PORT": "8080", "TALON_URL": "http://127.0.0.1:8080", "TALON_TOKEN": "x",
+		"TALON_SANDBOX_KEY_FILE": "x", "TALON_TEST_DATABASE_URL": "x", "TALON_SERVICE_HOST": "10.0.0.1",
+		"TALON_PORT_8080_TCP_PROTO": "tcp",
+	})
+	code, stdout, stderr := run(t, toEnviron(settings), "serve", "--check")
+	require.Zero(t, code)
+	require.NotContains(t, stdout, "TALON_MIGRATION")
+	require.Equal(t, "TALON_MIGRATION: no such setting, ignored\nTALON_PORT: no such setting, ignored\n", stderr)
+
+	settings["TALON_PORT"] = "tcp://10.0.0.1:8080"
+	code, _, stderr = run(t, toEnviron(settings), "serve") // there is no database
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, `"msg":"variables that are no settings are ignored","names":["TALON_MIGRATION"]}`)
+}
+
 // Promise: serve --check prints every setting in force and no secret. docs/configuration.md lists
 // the same settings with the same defaults.
 func TestServeCheckHidesSecrets(t *testing.T) {
@@ -180,6 +219,10 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"client"}, 0, "talon client create"},
 		{[]string{"client", "-h"}, 0, "talon client create"},
 		{[]string{"client", "remove"}, 2, "client remove: unknown command"},
+		{[]string{"client", "create", "--name", "a\x1b[31mb"}, 2, "--name must be UTF-8 without control characters"},
+		{[]string{"client", "create", "--name", "a\nb"}, 2, "--name must be UTF-8 without control characters"},
+		{[]string{"client", "create", "--name", "a\xff"}, 2, "--name must be UTF-8 without control characters"},
+		{[]string{"busy-type", "put", "--code", "1", "--name", "a\tb"}, 2, "without control characters"},
 		{[]string{"client", "rotate"}, 2, "client rotate: --client must be a guid"},
 		{[]string{"client", "rotate", uuid.NewString()}, 2, "unexpected argument"},
 		{[]string{"client", "rotate", "--client", uuid.NewString()}, 1, "DATABASE_URL"},
