@@ -64,6 +64,11 @@ func Check(ctx context.Context, pool *pgxpool.Pool) error {
 	return checkParameters(ctx, conn.Conn(), config)
 }
 
+// isInForce compares the value of a parameter with another one, in the unit and the spelling of the
+// server: 3s and 3000 are the same. It sets the parameter until its own end.
+const isInForce = `WITH before AS MATERIALIZED (SELECT current_setting($1) AS value)
+	SELECT value = set_config($1, $2, true) FROM before`
+
 // checkParameters returns an error if parameters of the connection are not in force, because the
 // pooler ignores them.
 func checkParameters(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig) error {
@@ -72,11 +77,12 @@ func checkParameters(ctx context.Context, conn *pgx.Conn, config *pgx.ConnConfig
 		if name == "application_name" {
 			continue
 		}
-		var value string // in the base unit of the parameter, as ours are
-		if err := conn.QueryRow(ctx, "SELECT setting FROM pg_settings WHERE name = $1", name).Scan(&value); err != nil {
-			return fmt.Errorf("read the setting %s: %w", name, err)
+		wanted := config.RuntimeParams[name]
+		var inForce bool
+		if err := conn.QueryRow(ctx, isInForce, name, wanted).Scan(&inForce); err != nil {
+			return fmt.Errorf("compare the setting %s: %w", name, err)
 		}
-		if wanted := config.RuntimeParams[name]; value != wanted {
+		if !inForce {
 			missing = append(missing, fmt.Sprintf("ALTER ROLE %s SET %s = '%s';", config.User, name, wanted))
 		}
 	}

@@ -1,0 +1,4 @@
+package pooler
+
+// CheckParameters is checkParameters, for the tests.
+var CheckParameters = checkParameters
