@@ -123,6 +123,29 @@ func TestRestoreOfABackup(t *testing.T) {
 		"the reader of lost events got events_expired, and none of the %d ids of events was given twice", len(feed.ids))
 }
 
+// Promise: where the data of before still exist, a restore loses no confirmed visit, also if the
+// segments of the log with the last ones are not in the archive yet.
+func TestRestoreWithTheLastSegments(t *testing.T) {
+	cluster := testdb.Cluster(t)
+	database := cluster.URL("postgres")
+	require.NoError(t, migrations.Up(t.Context(), database))
+	r := newRegion(t, database, 100)
+	s := newServer(r, cluster)
+	s.archive()
+	binary := build(t, "../..")
+	talon := r.startReady(binary, database)
+	confirmed := map[int]uuid.UUID{}
+	for patient := 1; patient <= beforeMoment; patient++ {
+		if patient == beforeBackup {
+			s.backUp()
+		}
+		confirmed[patient] = talon.book(patient)
+	}
+	talon.kill()
+	s.restore(time.Time{})
+	r.requireStored(confirmed)
+}
+
 // read requests the next events.
 func (f *follower) read() (harness.Answer, api.EventPage) {
 	f.T.Helper()
@@ -210,17 +233,23 @@ func (s *server) backUp() {
 	run(t, filepath.Join(s.bin, "pg_verifybackup"), "--no-parse-wal", base)
 }
 
-// restore destroys the server and its data, and recovers the data as of a moment.
+// restore destroys the server, and recovers its data as of a moment, or all of them for the zero
+// time, as docs/operate.md says.
 func (s *server) restore(moment time.Time) {
 	t := s.region.T
 	ctx := context.WithoutCancel(t.Context())
 	require.NoError(t, s.cluster.Crash(ctx))
-	require.NoError(t, os.RemoveAll(s.data))
+	archive, old := filepath.Join(s.folder, "wal"), filepath.Join(s.folder, "old")
+	require.NoError(t, os.Rename(s.data, old))
 	require.NoError(t, os.Rename(filepath.Join(s.folder, "base"), s.data))
 	require.NoError(t, os.Chmod(s.data, 0o700))
-	settings := fmt.Sprintf("restore_command = 'cp %s/%%f %%p'\nrecovery_target_time = '%s'\n"+
-		"recovery_target_action = promote\n",
-		filepath.Join(s.folder, "wal"), moment.UTC().Format("2006-01-02 15:04:05.999999-07"))
+	run(t, "sh", "-c", fmt.Sprintf(`for segment in %s/pg_wal/0*; do
+		test -f "%s/${segment##*/}" || cp -p "$segment" %s/pg_wal/
+	done`, old, archive, s.data))
+	settings := fmt.Sprintf("restore_command = 'cp %s/%%f %%p'\nrecovery_target_action = promote\n", archive)
+	if !moment.IsZero() {
+		settings += fmt.Sprintf("recovery_target_time = '%s'\n", moment.UTC().Format("2006-01-02 15:04:05.999999-07"))
+	}
 	file, err := os.OpenFile(filepath.Join(s.data, "postgresql.auto.conf"), os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(t, err)
 	_, err = file.WriteString(settings)
