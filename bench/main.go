@@ -14,6 +14,7 @@
 //	go run ./bench years
 //	go run ./bench spread  -rounds 4    (DATABASE_URL: a coordinator of Citus)
 //	go run ./bench scale                (needs no database)
+//	go run ./bench standby -rounds 3
 //
 // docs/benchmarks.md explains the figures.
 package main
@@ -44,7 +45,8 @@ func main() {
 // command runs the subcommand args[0] with the flags that follow it.
 func command(ctx context.Context, args []string) (err error) {
 	if len(args) == 0 {
-		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years|spread|scale [flags]")
+		return errors.New("usage: bench data|run|profile|import|events|audit|crowd|feed|webhooks|years|standby|" +
+			"spread|scale [flags]")
 	}
 	flags := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	scale := flags.String("scale", "1", "sizes of the data, separated by commas; 1 is a region of 10 million cells")
@@ -73,6 +75,9 @@ func command(ctx context.Context, args []string) (err error) {
 
 	if args[0] == "scale" {
 		return runScale(os.Stderr).markdown(os.Stdout)
+	}
+	if args[0] == "standby" { // it has servers of its own
+		return printReport(runStandby(ctx, *rounds, os.Stderr))
 	}
 	server, err := startServer(ctx, os.Stderr)
 	if err != nil {
