@@ -327,7 +327,7 @@ func (r *standbyReport) markdown(w io.Writer) error {
 	return err
 }
 
-// row writes the medians of a figure, and of its ratios to that of the same round without a standby.
+// row writes the medians of a figure, and of its ratios to the same round without a standby.
 func (r *standbyReport) row(w io.Writer, kind, name string, of func(readSample) float64) {
 	var figures, ratios [mostStandbys + 1][]float64
 	for standbys, samples := range r.samples[kind] {

@@ -204,6 +204,9 @@ func (s *Standby) try(ctx context.Context, do func(context.Context, db.DBTX) err
 	ctx, cancel := context.WithTimeout(ctx, standbyTimeout)
 	defer cancel()
 	err := do(ctx, conn)
+	if needsNewConnection(err) {
+		s.pool.Reset()
+	}
 	var refusal *booking.Refusal
 	switch {
 	case err == nil:
