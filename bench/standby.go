@@ -80,7 +80,8 @@ func runStandby(ctx context.Context, rounds int, progress io.Writer) (_ *standby
 				samples := report.samples[kind]
 				samples[standbys] = append(samples[standbys], sample)
 				report.samples[kind] = samples
-				fmt.Fprintf(progress, "round %d of %d, %d standbys, %s: %.0f a second, primary %.0f µs, %.2f from standbys\n",
+				fmt.Fprintf(progress,
+					"round %d of %d, %d standbys, %s: %.0f a second, primary %.0f µs, %.2f from standbys\n",
 					round+1, rounds, standbys, kind, sample.rate, sample.primary, sample.fromStandby)
 			}
 		}

@@ -27,7 +27,8 @@ func (c *Cluster) Standby(ctx context.Context) (*Cluster, error) {
 		err = s.startServer(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start a standby in %s: %w", home.dir, err), s.Stop(context.WithoutCancel(ctx)))
+		err = fmt.Errorf("start a standby in %s: %w", home.dir, err)
+		return nil, errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
 	}
 	return s, nil
 }
