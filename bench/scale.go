@@ -157,12 +157,17 @@ func (s *scaleSites) node(shard int) int { return machineWorkers + shard%s.Worke
 
 // newScaleSites returns sites whose institutions are on random shards, each as busy as another.
 func newScaleSites(workers, cores, institutions int) *scaleSites {
-	random := rand.New(rand.NewPCG(uint64(institutions), 0))
+	random := scaleRandom(uint64(institutions))
 	sites := &scaleSites{Workers: workers, Cores: cores, Share: 1, shards: make([]int, institutions)}
 	for i := range sites.shards {
 		sites.shards[i] = random.IntN(scaleShards)
 	}
 	return sites
+}
+
+// scaleRandom returns random numbers that are the same for the same seed.
+func scaleRandom(seed uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a simulation, not a secret
 }
 
 // scaleRun is the result of a simulation.
@@ -210,11 +215,11 @@ func simulateRate(sites *scaleSites, rate float64, bookings int, seed uint64) sc
 	return s.result()
 }
 
-// simulateClients lets clients make so many bookings together, one after the other each.
-func simulateClients(sites *scaleSites, clients, bookings int, seed uint64) scaleRun {
+// simulateClients lets clients make scaleBookings bookings together, one after the other each.
+func simulateClients(sites *scaleSites, clients int, seed uint64) scaleRun {
 	s := newSimulation(sites, seed)
 	s.ended = func() {
-		if s.begun < bookings {
+		if s.begun < scaleBookings {
 			s.begin()
 		}
 	}
@@ -229,7 +234,7 @@ func simulateClients(sites *scaleSites, clients, bookings int, seed uint64) scal
 
 func newSimulation(sites *scaleSites, seed uint64) *simulation {
 	s := &simulation{
-		sites: sites, random: rand.New(rand.NewPCG(seed, 0)), machines: make([]scaleMachine, machineWorkers+sites.Workers),
+		sites: sites, random: scaleRandom(seed), machines: make([]scaleMachine, machineWorkers+sites.Workers),
 	}
 	for i := range s.machines {
 		s.machines[i].free = sites.Cores
@@ -340,7 +345,7 @@ func (e *scaleEvents) Pop() any {
 // The rates are shares of that of clients who leave no processor idle.
 func capacity(sites *scaleSites) scaleRun {
 	nodes := max(sites.Workers, 1)
-	saturated := simulateClients(sites, scaleCrowd*nodes*sites.Cores, scaleBookings, 1)
+	saturated := simulateClients(sites, scaleCrowd*nodes*sites.Cores, 1)
 	for _, share := range []float64{0.99, 0.98, 0.96, 0.94, 0.92, 0.9} {
 		run := simulateRate(sites, saturated.rate*share, scaleBookings, 1)
 		if run.p99 <= scaleBound {
@@ -393,7 +398,7 @@ func (r *scaleReport) points() {
 		if p.direct {
 			name = "the coordinator"
 		}
-		run := simulateClients(sites, scaleClients, scaleBookings, 1)
+		run := simulateClients(sites, scaleClients, 1)
 		fmt.Fprintf(&r.text, "| %d | %s | %.0f | %.0f | %+.0f %% |\n",
 			p.workers, name, p.rate, run.rate, (run.rate/p.rate-1)*100)
 	}
@@ -427,8 +432,8 @@ func (r *scaleReport) country() {
 	day := float64(countryPeople) * countryVisits / daysOfYear
 	peak := day * countryHour / 3600 * countryPeak
 	rush := day / (countryRushMinutes * 60)
-	fmt.Fprintf(&r.text, "\nA country: %.0f million people, %d institutions, %.1f million bookings a day; %.0f a second in "+
-		"the busiest minutes, %.0f if all of a day come within %d minutes.\n\n",
+	fmt.Fprintf(&r.text, "\nA country: %.0f million people, %d institutions, %.1f million bookings a day; %.0f a second "+
+		"in the busiest minutes, %.0f if all of a day come within %d minutes.\n\n",
 		countryPeople/1e6, countryInstitutions, day/1e6, peak, rush, countryRushMinutes)
 	r.text.WriteString("| bookings a second | on | p50, ms | p99, ms | busy |\n|--:|---|--:|--:|--:|\n")
 	for _, load := range []float64{peak, rush} {
