@@ -216,8 +216,8 @@ func simulateRate(sites *scaleSites, rate float64, bookings int, seed uint64) sc
 }
 
 // simulateClients lets clients make scaleBookings bookings together, one after the other each.
-func simulateClients(sites *scaleSites, clients int, seed uint64) scaleRun {
-	s := newSimulation(sites, seed)
+func simulateClients(sites *scaleSites, clients int) scaleRun {
+	s := newSimulation(sites, 1)
 	s.ended = func() {
 		if s.begun < scaleBookings {
 			s.begin()
@@ -345,7 +345,7 @@ func (e *scaleEvents) Pop() any {
 // The rates are shares of that of clients who leave no processor idle.
 func capacity(sites *scaleSites) scaleRun {
 	nodes := max(sites.Workers, 1)
-	saturated := simulateClients(sites, scaleCrowd*nodes*sites.Cores, 1)
+	saturated := simulateClients(sites, scaleCrowd*nodes*sites.Cores)
 	for _, share := range []float64{0.99, 0.98, 0.96, 0.94, 0.92, 0.9} {
 		run := simulateRate(sites, saturated.rate*share, scaleBookings, 1)
 		if run.p99 <= scaleBound {
@@ -398,7 +398,7 @@ func (r *scaleReport) points() {
 		if p.direct {
 			name = "the coordinator"
 		}
-		run := simulateClients(sites, scaleClients, 1)
+		run := simulateClients(sites, scaleClients)
 		fmt.Fprintf(&r.text, "| %d | %s | %.0f | %.0f | %+.0f %% |\n",
 			p.workers, name, p.rate, run.rate, (run.rate/p.rate-1)*100)
 	}
@@ -432,8 +432,8 @@ func (r *scaleReport) country() {
 	day := float64(countryPeople) * countryVisits / daysOfYear
 	peak := day * countryHour / 3600 * countryPeak
 	rush := day / (countryRushMinutes * 60)
-	fmt.Fprintf(&r.text, "\nA country: %.0f million people, %d institutions, %.1f million bookings a day; %.0f a second "+
-		"in the busiest minutes, %.0f if all of a day come within %d minutes.\n\n",
+	fmt.Fprintf(&r.text, "\nA country: %.0f million people, %d institutions, %.1f million bookings a day; %.0f "+
+		"a second in the busiest minutes, %.0f if all of a day come within %d minutes.\n\n",
 		countryPeople/1e6, countryInstitutions, day/1e6, peak, rush, countryRushMinutes)
 	r.text.WriteString("| bookings a second | on | p50, ms | p99, ms | busy |\n|--:|---|--:|--:|--:|\n")
 	for _, load := range []float64{peak, rush} {

@@ -20,7 +20,7 @@ func TestScaleIsRepeatable(t *testing.T) {
 // coordinator that plans everything, and of a machine that is shared by all.
 func TestScaleIsLimitedByProcessors(t *testing.T) {
 	t.Parallel()
-	rate := func(sites *scaleSites) float64 { return simulateClients(sites, 100, 1).rate }
+	rate := func(sites *scaleSites) float64 { return simulateClients(sites, 100).rate }
 	require.InEpsilon(t, scaleCores*1000/scalePlain, rate(newScaleSites(0, scaleCores, 1)), 0.1)
 
 	direct := newScaleSites(8, scaleCores, countryInstitutions)
@@ -37,7 +37,7 @@ func TestScaleIsLimitedByProcessors(t *testing.T) {
 // run at once but those of prepare and commit.
 func TestScaleAlone(t *testing.T) {
 	t.Parallel()
-	run := simulateClients(newScaleSites(0, scaleCores, 1), 1, 1)
+	run := simulateClients(newScaleSites(0, scaleCores, 1), 1)
 	require.InEpsilon(t, 1000/(scalePlainService+scalePlain+2*scaleNetwork+scaleFlush), run.rate, 0.05)
 	require.Greater(t, run.p99, run.p50)
 }
