@@ -17,9 +17,8 @@ type Querier interface {
 	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
 }
 
-// Blocked returns the process ids of the sessions of the database that wait for a lock. A session of
-// a distributed database waits in a process on a worker; its own process is the one that is
-// returned.
+// Blocked returns the process ids of the sessions of the database that wait for a lock. A session
+// of a distributed database waits in a process on a worker. Its own process is returned.
 func Blocked(tb testing.TB, db Querier) []int32 {
 	tb.Helper()
 	query := `SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity

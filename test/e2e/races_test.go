@@ -36,8 +36,9 @@ type race struct {
 }
 
 // runRaces runs each race for some rounds on a service of its own. It requires that the tables
-// satisfy the invariants and that nothing deadlocked. On a distributed database the facts of a loser
-// may have a half of what the winner has written, its claim on the speciality, and name that rule.
+// satisfy the invariants and that nothing deadlocked. On a distributed database the facts of a
+// loser may contain half of what the winner has written: the claim on the speciality, but not the
+// visit of the referral. The loser is then rejected because of the claim.
 func runRaces(t *testing.T, contests map[string]race) {
 	t.Helper()
 	for name, contest := range contests {
@@ -69,8 +70,8 @@ func runRaces(t *testing.T, contests map[string]race) {
 	}
 }
 
-// twoInstitutions adds a cell for each contender, and an institution with the same cells. It returns
-// the scene with the one and with the other as the target. The referral permits both.
+// twoInstitutions adds a cell for each contender, and an institution with the same cells. It
+// returns the scene with the one and with the other as the target. The referral permits both.
 func twoInstitutions(sc *harness.Scene) [2]*harness.Scene {
 	sc.AddSlots(harness.Contenders)
 	sc.Exec(`UPDATE direction SET lpu_to_guid = NULL WHERE lpu_guid = $1`, sc.From)

@@ -94,8 +94,8 @@ func (sc *Scene) WaitForBlocked() {
 	testdb.WaitForBlocked(sc.T, sc.DB, 0)
 }
 
-// AddTrigger creates the function fault with a body in PL/pgSQL, and the trigger fault that calls it
-// for each row: for example "TRIGGER fault BEFORE UPDATE ON slot".
+// AddTrigger creates the function fault with a body in PL/pgSQL, and a trigger that calls it for
+// each row: for example "TRIGGER fault BEFORE UPDATE ON slot".
 func (s *Service) AddTrigger(trigger, body string) {
 	s.T.Helper()
 	s.Exec(`CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ` + body + ` END $$`)
