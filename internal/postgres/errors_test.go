@@ -48,6 +48,7 @@ func TestFailuresOfCreate(t *testing.T) {
 			}},
 		"lock time-out": {booking.Overloaded, "55P03", 1,
 			func(w *world, a booking.NewAppointment, count func(*pgxpool.Config)) (*Store, error) {
+				testdb.SetOnWorkers(w.t, w.db, "lock_timeout", "300ms")
 				store := w.store(count, runtimeParam("lock_timeout", "300ms"))
 				_, end := w.holdLocks(lockCells)
 				defer end()

@@ -126,6 +126,7 @@ func TestLostRaceThenError(t *testing.T) {
 	w.exec(`INSERT INTO speciality_claim VALUES ($1, '92', $2, $3, 'Врач', $4, $5)`, w.patient.Person, uuid.New(), w.to, w.firstStart, w.firstStart.Add(time.Hour))
 	_, end := w.holdLocks(`SELECT FROM slot WHERE lpu_guid = @to FOR UPDATE`)
 	defer end()
+	testdb.SetOnWorkers(t, w.db, "lock_timeout", "200ms")
 	requireRefusal(t, create(t, w.store(runtimeParam("lock_timeout", "200ms")), a), booking.Overloaded)
 }
 

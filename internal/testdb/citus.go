@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"testing"
 
 	"github.com/jackc/pgx/v5"
 
@@ -29,6 +30,21 @@ func Distributed() bool { return os.Getenv(CitusVariable) != "" }
 func Permit(config *pgx.ConnConfig) {
 	config.RuntimeParams["citus.enable_unsafe_triggers"] = "on"
 	config.RuntimeParams["citus.enable_repartition_joins"] = "on"
+}
+
+// SetOnWorkers changes a setting of the workers for the new sessions of a distributed database. The
+// settings of a session apply on the coordinator alone. It does nothing on one PostgreSQL.
+func SetOnWorkers(tb testing.TB, db Querier, setting, value string) {
+	tb.Helper()
+	if !Distributed() {
+		return
+	}
+	var done bool
+	row := db.QueryRow(tb.Context(), `SELECT bool_and(success) FROM run_command_on_workers(
+		format('ALTER DATABASE %I SET %I = %L', current_database(), $1::text, $2::text))`, setting, value)
+	if err := row.Scan(&done); err != nil || !done {
+		tb.Fatalf("testdb: set %s on the workers: %v", setting, err)
+	}
 }
 
 // testShards is the number of shards of a group of tables: each node has several.

@@ -44,6 +44,7 @@ func blockBookings(t *testing.T, sc *harness.Scene) (unlock func(), _ *sync.Wait
 func TestLocksDoNotStarveReads(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
+	testdb.SetOnWorkers(t, sc.DB, "lock_timeout", "1s") // as a deployment must
 	unlock, group := blockBookings(t, sc)
 	for range 3 {
 		sc.WaitForBlocked()
