@@ -576,7 +576,10 @@ func TestImportWhoseCommitsAreLost(t *testing.T) {
 	require.NoError(t, syscall.Kill(walWriter, syscall.SIGSTOP))
 	require.NoError(t, r.DB.QueryRow(t.Context(), `SELECT pg_current_wal_insert_lsn()::text`).Scan(&end))
 	unlock()
-	r.WaitForBlocked()
+	require.Eventually(t, func() bool {
+		return r.Count(`SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`,
+			progress.Conn().PgConn().PID()) > 0
+	}, 20*time.Second, time.Millisecond, "its progress is not stored")
 	applied := func() int { return r.Count(`SELECT count(*) FROM schedule_window`) }
 	require.Equal(t, 1, applied())
 	require.Equal(t, 1, r.Count(`SELECT count(*) WHERE pg_current_wal_flush_lsn() <= $1::text::pg_lsn`, end), "the line is on disk")
