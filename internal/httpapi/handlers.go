@@ -32,7 +32,7 @@ type Config struct {
 	Webhooks   *events.Webhooks
 	Issuer     *auth.Issuer // nil if the authorisation service is off
 	Assertions *auth.AssertionVerifier
-	Metrics    *telemetry.Metrics          // nil: nothing is counted
+	Metrics    *telemetry.Metrics                               // nil: nothing is counted
 	Ready      func(context.Context) (degraded bool, err error) // returns nil if the instance can serve requests
 	Now        func() time.Time
 

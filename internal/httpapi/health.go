@@ -14,8 +14,8 @@ func (h *handlers) GetLiveness(
 	return api.GetLiveness200JSONResponse{Status: api.HealthStatusOk}, nil
 }
 
-// GetReadiness returns whether the instance can serve requests. It can while a node of a distributed
-// database is away, because the others serve their institutions and patients.
+// GetReadiness returns whether the instance can serve requests. It can while a node of a
+// distributed database is away, because the others serve their institutions and patients.
 func (h *handlers) GetReadiness(
 	ctx context.Context, _ api.GetReadinessRequestObject,
 ) (api.GetReadinessResponseObject, error) {

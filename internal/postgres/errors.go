@@ -96,11 +96,15 @@ func interpretError(err error) error {
 	return cause
 }
 
-// remoteRoutines are the routines of the coordinator of a distributed database that raise the errors
-// of its nodes. Such an error has the state of the node's error. Where the node did not report any,
-// because its connection was lost, or because it rejected rows that were copied to it, the state is
-// XX000.
-var remoteRoutines = []string{"ReportConnectionError", "ReportResultError", "ReportCopyError"}
+// remoteRoutines are the routines of the coordinator of a distributed database that raise the
+// errors of its nodes. Such an error has the state of the node's error. Where the node did not
+// report any, because its connection was lost, or because it rejected rows that were copied to it,
+// the state is XX000. The last two check the connections before a commit, and what a commit has
+// returned.
+var remoteRoutines = []string{
+	"ReportConnectionError", "ReportResultError", "ReportCopyError",
+	"CheckRemoteTransactionsHealth", "ErrorIfPostCommitFailedShardPlacements",
+}
 
 // isRemote reports whether the coordinator raised the error because of a node whose error has no
 // state.
@@ -115,16 +119,18 @@ func lostNode(pgErr *pgconn.PgError) bool {
 	return hasState(pgErr, []string{"08", "57P"}) || isRemote(pgErr)
 }
 
-// quotedName matches a quoted name in an error message. It omits the shard number that a
-// distributed database appends to the name.
-var quotedName = regexp.MustCompile(`["«](\w+?)(?:_\d{6,})?["»]`)
+// A distributed database appends the number of a shard to names.
+var (
+	quotedName  = regexp.MustCompile(`["«](\w+?)(?:_\d{6,})?["»]`)
+	shardNumber = regexp.MustCompile(`_\d{6,}$`)
+)
 
 // constraintOf returns the name of the violated constraint, or "". The coordinator of a distributed
 // database forwards errors of its nodes without the field, so that the name has to be read from the
 // message, which names it last. A name that is not in rejectionByConstraint only serves the log.
 func constraintOf(pgErr *pgconn.PgError) string {
 	if pgErr.ConstraintName != "" || !strings.HasPrefix(pgErr.Code, "23") && !isRemote(pgErr) {
-		return pgErr.ConstraintName
+		return shardNumber.ReplaceAllString(pgErr.ConstraintName, "")
 	}
 	last := ""
 	for _, name := range quotedName.FindAllStringSubmatch(pgErr.Message, -1) {

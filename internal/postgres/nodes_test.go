@@ -10,9 +10,9 @@ import (
 	"talon.example/internal/booking"
 )
 
-// Promise: the errors that the coordinator of a distributed database raises because of its nodes are
-// refusals. A lost node is a transient failure, like a lost connection. A violated constraint is
-// found in the message, where its name has the number of a shard.
+// Promise: the errors that the coordinator of a distributed database raises because of its nodes
+// are refusals. A lost node is a transient failure, like a lost connection. A violated constraint
+// is found in the message, where its name has the number of a shard.
 func TestErrorsOfNodes(t *testing.T) {
 	t.Parallel()
 	remote := func(code, routine, message string) *pgconn.PgError {
@@ -36,6 +36,12 @@ func TestErrorsOfNodes(t *testing.T) {
 		"a row violates a constraint": {remote("23505", "ReportResultError",
 			`duplicate key value violates unique constraint "appointment_one_in_force_102033"`),
 			booking.DirectionAlreadyBooked},
+		"a commit whose answer was lost": {remote("XX000", "ErrorIfPostCommitFailedShardPlacements",
+			"could not commit transaction for shard 102017 on at least one active node"), booking.DatabaseUnavailable},
+		"a row of the coordinator violates a constraint": {&pgconn.PgError{
+			Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "23505", Routine: "_bt_check_unique",
+			ConstraintName: "webhook_pkey_102123",
+		}, booking.DatabaseUnavailable},
 		"the coordinator ends": {&pgconn.PgError{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "XX000",
 			Message: "postmaster was shut down, exiting"}, booking.DatabaseUnavailable},
 	} {

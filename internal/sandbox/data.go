@@ -144,8 +144,8 @@ func ensure(ctx context.Context, conn *pgx.Conn, now time.Time) (Action, error) 
 }
 
 // settings are those of a load. A database that is not distributed ignores the last two: the
-// functions of after.sql are for this session alone, and the shards of a table are written one after
-// the other, because other tables refer to them.
+// functions of after.sql are for this session alone, and the shards of a table are written one
+// after the other, because other tables refer to them.
 const settings = `
 	SET lock_timeout = %d;
 	SET citus.enable_ddl_propagation = off;

@@ -1,7 +1,7 @@
 //go:build distributed
 
-// Package distributed_test has the promises that only a distributed PostgreSQL (Citus) can break. It
-// needs TALON_CITUS_URL.
+// Package distributed_test has the promises that only a distributed PostgreSQL (Citus) can break.
+// It needs TALON_CITUS_URL.
 package distributed_test
 
 import (
