@@ -54,6 +54,7 @@ const (
 	chaosCalm        = 6 * time.Second        // load before and after a blow
 	chaosStart       = 3 * time.Minute        // a node that was killed reads its log
 	chaosRecovery    = time.Minute            // prepared transactions are ended
+	chaosHalf        = 500 * time.Millisecond // the coordinator commits its own half
 	chaosPoll        = 50 * time.Millisecond
 )
 
@@ -337,9 +338,7 @@ func (n *node) kill() {
 			processes = append(processes, pid)
 		}
 	}
-	for _, pid := range processes {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	signal(processes, syscall.SIGKILL)
 	n.pid = 0
 	require.Eventually(n.t, func() bool {
 		// Until its parent has waited for it, the next postmaster takes it for a running one.
@@ -523,13 +522,14 @@ func (c *chaos) waitReady(i *instance) {
 	}, chaosRecovery, chaosPoll, "the service is not ready:\n%s", i.logs)
 }
 
-// strike kills the nodes of the blow at a moment at which one of them commits, and starts them
-// again.
+// strike kills the nodes of the blow between the two halves of a commit, and starts them again.
 func (c *chaos) strike(b *blow) {
 	c.blows = append(c.blows, b)
 	time.Sleep(chaosCalm + rand.N(time.Second))
+	var suspended []int
 	if len(b.nodes) > 0 {
-		c.waitCommit(c.nodes[max(1, slices.Max(b.nodes))])
+		suspended = c.suspendCommit(c.nodes[max(1, slices.Max(b.nodes))])
+		time.Sleep(chaosHalf)
 	}
 	b.struck = time.Now()
 	var killed, started sync.WaitGroup
@@ -537,6 +537,7 @@ func (c *chaos) strike(b *blow) {
 		killed.Go(c.nodes[n].kill)
 	}
 	killed.Wait()
+	signal(suspended, syscall.SIGCONT) // those of a worker that lives
 	time.Sleep(b.down)
 	begin := time.Now()
 	errs := make([]error, len(b.nodes))
@@ -561,16 +562,39 @@ func (c *chaos) strike(b *blow) {
 		b.started.Round(time.Millisecond), b.left, b.ended.Round(time.Millisecond))
 }
 
-// waitCommit waits until the worker has a prepared transaction, or some seconds. The coordinator
-// prepares none: it commits its own part between the two halves of the workers.
-func (c *chaos) waitCommit(n *node) {
-	ctx, cancel := context.WithTimeout(c.t.Context(), chaosCalm/2)
+// suspendCommit suspends the sessions of a worker at a moment at which a transaction is prepared
+// there, so that the blow falls between the two halves of its commit. It returns the processes, or
+// none if no such moment comes.
+func (c *chaos) suspendCommit(n *node) (suspended []int) {
+	ctx, cancel := context.WithTimeout(c.t.Context(), chaosCalm)
 	defer cancel()
 	conn, err := n.connect(chaosDatabase)
 	require.NoError(c.t, err)
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for commits := 0; commits == 0 && ctx.Err() == nil; {
-		_ = conn.QueryRow(ctx, `SELECT count(*) FROM pg_prepared_xacts`).Scan(&commits)
+	for ctx.Err() == nil {
+		rows, err := conn.Query(ctx, `SELECT pid FROM pg_stat_activity WHERE datname = current_database()
+			AND backend_type = 'client backend' AND pid <> pg_backend_pid() AND EXISTS (SELECT FROM pg_prepared_xacts)`)
+		if err != nil {
+			break
+		}
+		sessions, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		if err != nil || len(sessions) == 0 {
+			continue
+		}
+		signal(sessions, syscall.SIGSTOP)
+		var stays bool
+		err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_prepared_xacts)`).Scan(&stays)
+		if err != nil || stays {
+			return sessions // an error: one of them has a lock that the question needs
+		}
+		signal(sessions, syscall.SIGCONT)
+	}
+	return nil
+}
+
+func signal(processes []int, signal syscall.Signal) {
+	for _, pid := range processes {
+		_ = syscall.Kill(pid, signal)
 	}
 }
 
@@ -672,7 +696,7 @@ func (c *chaos) book(p *patient, referral harness.Fields, cell int, contended bo
 	body := maps.Clone(referral)
 	body["SlotId"] = cell
 	r := &request{patient: p, method: http.MethodPost, path: "/appointments", body: body, contended: contended}
-	if p.number%5 > 0 {
+	if p.number%5 > 0 || contended {
 		r.key = uuid.NewString()
 	}
 	a, done := c.request(r)
@@ -773,6 +797,9 @@ func (c *chaos) request(r *request) (a harness.Answer, done bool) {
 		case rule == api.RuleTooManyRequests && !strings.HasSuffix(r.path, "/hold"): // all have one client application
 		case rule == api.RuleDirectionAlreadyBooked && r.key == "" && r.maybeDone:
 			return a, true
+		case (rule == api.RuleSlotFull || rule == api.RuleSlotTaken) && r.key == "" && r.maybeDone:
+			// Nobody else wants the cell: the half of the booking that is visible has it. The other
+			// half has its referral.
 		case (rule == api.RuleSlotFull || rule == api.RuleSlotTaken) && r.contended,
 			rule == api.RuleTooManyRequests && strings.HasSuffix(r.path, "/hold"): // a doctor's holds are limited
 			c.refused.Add(1)
