@@ -274,7 +274,7 @@ func TestStandbyShowsNothingUnsafe(t *testing.T) {
 	require.NoError(t, err)
 	booked := make(chan harness.Answer, 1)
 	go func() { booked <- sc.BookWithKey("k", sc.Person, harness.ClientGuid) }()
-	sc.WaitForBlocked(tx) // its key is taken; the next commit is that of the booking
+	sc.WaitForBlocked() // its key is taken; the next commit is that of the booking
 	setStandby(sc, "nobody")
 	require.Eventually(t, func() bool { return commitHangs(t, sc) }, 20*time.Second, time.Millisecond)
 	require.NoError(t, tx.Rollback(t.Context()))
