@@ -71,7 +71,8 @@ func TestClientGoneDuringResponse(t *testing.T) {
 		"resets": {
 			time.Minute, func(client *net.TCPConn) error {
 				return errors.Join(client.SetLinger(0), client.Close())
-			}, writeMuch, `"level":"INFO".*(connection reset by peer|broken pipe)","client_gone":true`, `status="499"} 1`,
+			}, writeMuch,
+			`"level":"INFO".*(connection reset by peer|broken pipe)","client_gone":true`, `status="499"} 1`,
 		},
 		"does not read": {
 			100 * time.Millisecond, func(*net.TCPConn) error { return nil },
