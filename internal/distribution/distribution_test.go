@@ -17,8 +17,8 @@ import (
 
 func TestMain(m *testing.M) { testdb.Main(m) }
 
-// stubs are what the declarations need of Citus, on a plain PostgreSQL. They record what is declared
-// as Citus does, and refuse what it would.
+// stubs are what the declarations need of Citus, on a plain PostgreSQL. They record what is
+// declared, and refuse what Citus would.
 const stubs = `
 	CREATE FUNCTION citus_version() RETURNS text LANGUAGE sql AS $$ SELECT 'stub' $$;
 	CREATE TABLE pg_dist_partition (
@@ -93,9 +93,9 @@ func distribute(t *testing.T, conn *pgx.Conn) error {
 	return distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: io.Discard})
 }
 
-// Promise: the declarations suit the schema. Each table is declared once, after those that it refers
-// to. A table of a group refers to reference tables, and by its distribution column to tables of its
-// group. The distribution column is part of every unique index.
+// Promise: the declarations suit the schema. Each table is declared once, after those that it
+// refers to. A table of a group refers to reference tables, and by its distribution column to tables
+// of its group. The distribution column is part of every unique index.
 func TestDeclarationsSuitTheSchema(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -130,7 +130,7 @@ func TestDeclarationsSuitTheSchema(t *testing.T) {
 	}
 }
 
-// Promise: an interrupted distribution goes on where it stopped, and a complete one changes nothing.
+// Promise: an interrupted distribution continues where it stopped. A complete one changes nothing.
 func TestDistributeIsRepeatable(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -164,7 +164,7 @@ func TestDryRun(t *testing.T) {
 	require.Empty(t, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
 }
 
-// Promise: a database that is not ready is left alone, and the error names everything that is wrong.
+// Promise: a database that is not ready is left alone. The error names everything that is wrong.
 func TestNotReady(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

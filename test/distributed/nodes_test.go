@@ -80,7 +80,7 @@ func (n *network) forward(conn net.Conn) {
 	both.Wait()
 }
 
-// loseCommit makes the network lose the answer to the next commit of a visit on this node alone.
+// loseCommit makes the network lose the answer to the second half of the next commit of a visit.
 func (n *network) loseCommit() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -96,7 +96,7 @@ func (n *network) send(node, conn net.Conn, lost *atomic.Bool) {
 	for {
 		count, err := conn.Read(part)
 		visit = visit || bytes.Contains(part[:count], []byte("INSERT INTO public.appointment_"))
-		if visit && bytes.Contains(part[:count], []byte("COMMIT\x00")) {
+		if visit && bytes.Contains(part[:count], []byte("COMMIT PREPARED ")) {
 			n.mu.Lock()
 			lost.Store(n.loses)
 			n.loses, visit = false, false
