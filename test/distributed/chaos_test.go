@@ -797,7 +797,7 @@ func (c *chaos) request(r *request) (a harness.Answer, done bool) {
 		case rule == api.RuleTooManyRequests && !strings.HasSuffix(r.path, "/hold"): // all have one client application
 		case rule == api.RuleDirectionAlreadyBooked && r.key == "" && r.maybeDone:
 			return a, true
-		case (rule == api.RuleSlotFull || rule == api.RuleSlotTaken) && r.key == "" && r.maybeDone:
+		case (rule == api.RuleSlotFull || rule == api.RuleSlotTaken) && r.key == "" && r.maybeDone && !r.contended:
 			// Nobody else wants the cell: the half of the booking that is visible has it. The other
 			// half has its referral.
 		case (rule == api.RuleSlotFull || rule == api.RuleSlotTaken) && r.contended,
