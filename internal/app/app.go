@@ -112,16 +112,7 @@ func New(
 	if err != nil {
 		return nil, err
 	}
-	if err := pooler.Check(ctx, pool); err != nil {
-		return nil, err
-	}
-	if err := distribution.CheckPlanning(ctx, pool); err != nil {
-		return nil, err
-	}
-	if err := prepareSchema(ctx, config, pool, log); err != nil {
-		return nil, err
-	}
-	if err := postgres.NewStore(pool, postgres.ReferenceAge).CheckClock(ctx, time.Now); err != nil {
+	if err := prepareDatabase(ctx, config, pool, log); err != nil {
 		return nil, err
 	}
 	// The keys are refreshed until Close, because requests are still processed after ctx is done.
@@ -358,6 +349,21 @@ func loadKeys(
 	}
 	keys, err = auth.LoadKeys(ctx, sources, log)
 	return keys, own, err
+}
+
+// prepareDatabase migrates the database if configured, and returns an error if the service cannot
+// work with it.
+func prepareDatabase(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
+	if err := pooler.Check(ctx, pool); err != nil {
+		return err
+	}
+	if err := distribution.CheckPlanning(ctx, pool); err != nil {
+		return err
+	}
+	if err := prepareSchema(ctx, config, pool, log); err != nil {
+		return err
+	}
+	return postgres.NewStore(pool, postgres.ReferenceAge).CheckClock(ctx, time.Now)
 }
 
 // prepareSchema migrates the database if configured. It returns an error if the schema is still

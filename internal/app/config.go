@@ -152,6 +152,30 @@ func unreadable(err error) (map[string]string, error) {
 	return names, nil
 }
 
+// validateTokens requires that the settings of tokens can be used.
+func (c *Config) validateTokens(require func(ok bool, name, problem string)) {
+	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
+	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
+	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
+		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",
+		"one must be given, to verify tokens with")
+	require(c.JWKSURL == "" || auth.IsKeyURL(string(c.JWKSURL)),
+		"TALON_JWKS_URL", "must be an https address, or an http address of a loopback host")
+	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
+		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
+	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
+		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
+	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
+		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
+	for _, file := range []struct{ name, path string }{
+		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
+	} {
+		if err := canRead(file.path); file.path != "" && err != nil {
+			require(false, file.name, "cannot be read: "+err.Error())
+		}
+	}
+}
+
 func (c *Config) validate(unreadable map[string]string) error {
 	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(unreadable)) {
@@ -184,34 +208,15 @@ func (c *Config) validate(unreadable map[string]string) error {
 	_, err = pgxpool.ParseConfig(string(c.ReadURL))
 	require(c.ReadURL == "" || err == nil, "TALON_READ_DATABASE_URL", address)
 	require(c.DatabaseConns > 0, "TALON_DATABASE_MAX_CONNS", "must be above 0")
-	require(c.TokenIssuer != "", "TALON_TOKEN_ISSUER", "must be given")
+	c.validateTokens(require)
 	require(slices.Contains([]webhook.Addresses{webhook.Public, webhook.Any, webhook.Loopback}, c.WebhookAddresses),
 		"TALON_WEBHOOK_ADDRESSES", "must be public, any or loopback")
-	require(c.TokenAudience != "", "TALON_TOKEN_AUDIENCE", "must be given")
-	require(c.JWKSURL != "" || c.JWKSFile != "" || c.PEMFile != "" || c.HS256Secret != "" || c.AuthKeyFile != "",
-		"TALON_JWKS_URL, TALON_JWKS_FILE, TALON_PEM_FILE, TALON_HS256_SECRET, TALON_AUTH_KEY_FILE",
-		"one must be given, to verify tokens with")
-	require(c.JWKSURL == "" || auth.IsKeyURL(string(c.JWKSURL)),
-		"TALON_JWKS_URL", "must be an https address, or an http address of a loopback host")
-	require(c.HS256Secret == "" || len(c.HS256Secret) >= minSecret,
-		"TALON_HS256_SECRET", fmt.Sprintf("must be at least %d bytes", minSecret))
-	require(c.TokenMaxLife >= auth.MinLife && c.TokenMaxLife <= maxTokenLife,
-		"TALON_TOKEN_MAX_LIFE", "must be between 1m and 720h")
-	require(c.AuthTokenLife >= auth.MinLife && c.AuthTokenLife <= min(auth.MaxLife, c.TokenMaxLife),
-		"TALON_AUTH_TOKEN_LIFE", "must be between 1m and 24h, and at most TALON_TOKEN_MAX_LIFE")
 	longest, err := c.longestRequest()
 	if err != nil {
 		return err
 	}
 	require(c.MipTimeout > 0 && c.MipTimeout <= longest,
 		"TALON_MIP_TIMEOUT", fmt.Sprintf("must be above 0 and at most %s, the longest time of a request", longest))
-	for _, file := range []struct{ name, path string }{
-		{"TALON_JWKS_FILE", c.JWKSFile}, {"TALON_PEM_FILE", c.PEMFile}, {"TALON_AUTH_KEY_FILE", c.AuthKeyFile},
-	} {
-		if err := canRead(file.path); file.path != "" && err != nil {
-			require(false, file.name, "cannot be read: "+err.Error())
-		}
-	}
 	for _, address := range []struct {
 		name  string
 		value Address

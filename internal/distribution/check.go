@@ -259,8 +259,8 @@ func settingProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 				": after a crash, what it leaves half committed stays locked so long. Set it to 5s")
 		}
 		if prepared < connections {
-			problems = append(problems, fmt.Sprintf("%s: max_prepared_transactions is %d, and max_connections %d: each "+
-				"connection may prepare a transaction, to commit on several nodes", node, prepared, connections))
+			problems = append(problems, fmt.Sprintf("%s: max_prepared_transactions is %d, and max_connections %d: "+
+				"each connection may prepare a transaction, to commit on several nodes", node, prepared, connections))
 		}
 		return nil
 	})

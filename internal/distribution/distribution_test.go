@@ -94,8 +94,8 @@ func distribute(t *testing.T, conn *pgx.Conn) error {
 }
 
 // Promise: the declarations suit the schema. Each table is declared once, after those that it
-// refers to. A table of a group refers to reference tables, and by its distribution column to tables
-// of its group. The distribution column is part of every unique index.
+// refers to. A table of a group refers to reference tables, and by its distribution column to
+// tables of its group. The distribution column is part of every unique index.
 func TestDeclarationsSuitTheSchema(t *testing.T) {
 	t.Parallel()
 	conn := open(t)

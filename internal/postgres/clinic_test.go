@@ -57,7 +57,7 @@ func TestReceiptWaitsForMove(t *testing.T) {
 	err := w.whileBlocked(func() error {
 		_, err := w.store().WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
 		return err
-	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved SELECT * FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(tx pgx.Tx, _ int) {
+	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved TABLE appointment; SELECT FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(tx pgx.Tx, _ int) {
 		_, err := tx.Exec(t.Context(), `DELETE FROM appointment`)
 		require.NoError(t, err)
 		_, err = tx.Exec(t.Context(), `UPDATE moved SET version = version + 1`)

@@ -91,7 +91,7 @@ func TestFailuresOfCreate(t *testing.T) {
 				store := w.store(count)
 				return store, w.whileBlocked(func() error {
 					return create(w.t, store, a)
-				}, lockCells, func(tx pgx.Tx, pid int) {
+				}, lockCells, func(_ pgx.Tx, pid int) {
 					for range 2 {
 						w.terminate(uint32(pid))
 						pid = testdb.WaitForBlocked(w.t, w.db, pid)
@@ -485,7 +485,7 @@ func TestFailuresOfFacts(t *testing.T) {
 			return w.whileBlocked(func() error {
 				_, err := store.Facts(w.t.Context(), w.patient, w.request(1), moment)
 				return err
-			}, `LOCK TABLE mkab`, func(tx pgx.Tx, pid int) {
+			}, `LOCK TABLE mkab`, func(_ pgx.Tx, pid int) {
 				for range 2 {
 					w.terminate(uint32(pid))
 					pid = testdb.WaitForBlocked(w.t, w.db, pid)
@@ -896,8 +896,9 @@ func TestConstraintOfAMessage(t *testing.T) {
 
 		`повторяющееся значение ключа нарушает ограничение уникальности «appointment_one_in_force_102233»`: "appointment_one_in_force",
 
-		`duplicate key value violates unique constraint "direction_id_of_another"`:                      "",
-		`insert or update on table "direction" violates foreign key constraint "direction_mkab_102173"`: "",
+		`duplicate key value violates unique constraint "direction_id_of_another"`: "direction_id_of_another",
+
+		`a row of "direction" violates foreign key constraint "direction_mkab_102173"`: "direction_mkab",
 	} {
 		require.Equal(t, want, constraintOf(&pgconn.PgError{Code: "23505", Message: message}), message)
 	}

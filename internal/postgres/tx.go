@@ -199,7 +199,8 @@ func (t *tx) commit() error {
 		return errHalfCommitted
 	case err == nil:
 		return nil
-	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && !lostNode(pgErr), errors.Is(err, pgx.ErrTxCommitRollback):
+	case errors.As(err, &pgErr) && pgErr.SeverityUnlocalized == "ERROR" && !lostNode(pgErr),
+		errors.Is(err, pgx.ErrTxCommitRollback):
 		return fmt.Errorf("commit: %w", err)
 	default:
 		return fmt.Errorf("%w: %w", errCommitUnknown, err)

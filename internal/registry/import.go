@@ -139,6 +139,17 @@ type ImportStore interface {
 	Import(ctx context.Context, client, guid uuid.UUID) (Import, error)
 	// ImportErrors returns up to limit errors after a line, in order.
 	ImportErrors(ctx context.Context, guid uuid.UUID, after int64, limit int) ([]LineError, error)
+	ImportQueue
+
+	// EndCutOffImports ends up to limit imports whose file has stopped arriving, and returns their
+	// number.
+	EndCutOffImports(ctx context.Context, now time.Time, limit int) (int, error)
+	// DeleteImports deletes up to limit imports that ended before a time, and returns their number.
+	DeleteImports(ctx context.Context, before time.Time, limit int) (int, error)
+}
+
+// ImportQueue are the imports that workers apply, chunk by chunk.
+type ImportQueue interface {
 	// WaitingImports returns the oldest import of each client application that waits, or whose
 	// worker has died, the oldest first. Of each it has the guid, the client application, the
 	// options, the state and the number of chunks.
@@ -157,11 +168,6 @@ type ImportStore interface {
 	SaveProgress(
 		ctx context.Context, i *Import, errors []LineError, worker uuid.UUID, until time.Time, recovery *time.Time,
 	) (bool, error)
-	// EndCutOffImports ends up to limit imports whose file has stopped arriving, and returns their
-	// number.
-	EndCutOffImports(ctx context.Context, now time.Time, limit int) (int, error)
-	// DeleteImports deletes up to limit imports that ended before a time, and returns their number.
-	DeleteImports(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
 // MessageRunner applies messages.

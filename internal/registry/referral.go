@@ -76,7 +76,8 @@ func (s *Service) WriteReferral(
 // check rejects a referral with impossible times.
 func (r *Referral) check() *booking.Refusal {
 	refusal := firstRefusal(
-		booking.CheckYear("Date", r.Date), booking.CheckYear("DateEnd", r.DateEnd), booking.CheckYear("DateCreate", r.CreatedAt),
+		booking.CheckYear("Date", r.Date), booking.CheckYear("DateEnd", r.DateEnd),
+		booking.CheckYear("DateCreate", r.CreatedAt),
 	)
 	if refusal == nil && r.DateEnd.Before(r.Date) {
 		return booking.InvalidField("DateEnd", booking.ProblemBeforeDate)

@@ -805,8 +805,9 @@ func (c *chaos) request(r *request) (a harness.Answer, done bool) {
 			c.refused.Add(1)
 			return a, false
 		default:
-			c.t.Errorf("%s, %s after it began: unexpected response %s\n%s", r, time.Since(record.began).Round(time.Millisecond),
-				a.Raw, i.logged(a.Header.Get("X-Request-ID")))
+			took := time.Since(record.began).Round(time.Millisecond)
+			c.t.Errorf("%s, %s after it began: unexpected response %s\n%s", r, took, a.Raw,
+				i.logged(a.Header.Get("X-Request-ID")))
 			r.maybeDone = true // and the client goes on: what is found at the end matters
 		}
 		record.later++
@@ -917,8 +918,8 @@ func (c *chaos) report() {
 	for _, i := range c.instances {
 		half += strings.Count(i.logs.String(), "a node was lost that had prepared it")
 	}
-	fmt.Fprintf(os.Stdout, "\n%s\nresponses that asked for a repetition: %v; of these, commits that a node had only prepared: %d\n",
-		&table, all, half)
+	fmt.Fprintf(os.Stdout, "\n%s\nresponses that asked for a repetition: %v; of these, commits that a node had "+
+		"only prepared: %d\n", &table, all, half)
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
@@ -943,7 +944,7 @@ func (c *chaos) check() {
 	// one connection, and have the same names.
 	for _, table := range distribution.Tables() {
 		c.service.Exec(`CREATE TEMP TABLE ` + table.Name + ` (LIKE public.` + table.Name + ` INCLUDING INDEXES)`)
-		c.service.Exec(`INSERT INTO pg_temp.` + table.Name + ` SELECT * FROM public.` + table.Name)
+		c.service.Exec(`INSERT INTO pg_temp.` + table.Name + ` TABLE public.` + table.Name)
 	}
 	c.service.AdvanceClock(time.Since(c.service.Now()))
 	c.service.RequireInvariants()
@@ -974,11 +975,12 @@ func (c *chaos) check() {
 		}
 	}
 	require.Empty(c.t, stored, "visits that no client knows of")
-	fmt.Fprintf(os.Stdout, "requests %d; holds: %d confirmed, %d given back; confirmed: %d bookings (%d more by a refusal), "+
-		"%d moves, %d cancels; %d repetitions got the same response; %d refused; %d unknown; "+
+	fmt.Fprintf(os.Stdout, "requests %d; holds: %d confirmed, %d given back; "+
+		"confirmed: %d bookings (%d more by a refusal), %d moves, %d cancels; "+
+		"%d repetitions got the same response; %d refused; %d unknown; "+
 		"visits: confirmed %d, found %d, lost %d; prepared transactions left: 0\n\n",
-		len(c.requests), c.held.Load(), c.released.Load(), c.bookings.Load(), c.found.Load(), c.moves.Load(), c.cancels.Load(),
-		c.replayed.Load(), c.refused.Load(), c.unknown.Load(), confirmed, found, confirmed-found)
+		len(c.requests), c.held.Load(), c.released.Load(), c.bookings.Load(), c.found.Load(), c.moves.Load(),
+		c.cancels.Load(), c.replayed.Load(), c.refused.Load(), c.unknown.Load(), confirmed, found, confirmed-found)
 	for name, n := range map[string]*atomic.Int64{
 		"bookings": &c.bookings, "moves": &c.moves, "cancels": &c.cancels, "holds": &c.held,
 		"holds given back": &c.released, "repetitions": &c.replayed,

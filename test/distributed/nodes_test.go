@@ -201,7 +201,8 @@ func TestOneNodeAway(t *testing.T) {
 	require.Equal(t, api.HealthStatusOk, health())
 
 	network.cut()
-	require.Eventually(t, func() bool { return health() == api.HealthStatusDegraded }, 20*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool { return health() == api.HealthStatusDegraded },
+		20*time.Second, 50*time.Millisecond)
 	require.Equal(t, http.StatusOK, s.CheckBooking(served.Person, served.BookingBody()).StatusCode)
 	require.Len(t, served.Search(served.Person, "").Page.Items, 4)
 	visit := served.MustBook()

@@ -257,8 +257,8 @@ func TestShardsOfStatements(t *testing.T) {
 	operation("referrals", func() { require.Len(t, s.ListDirections(person, ""), 1) })
 	operation("cancel", func() { s.Cancel(person, visit).RequireCancelled(t) })
 
-	// The events that wait are on the coordinator. A sweep reads all nodes: it shows that the test sees
-	// more shards than one.
+	// The events that wait are on the coordinator. A sweep reads all nodes: it shows that the test
+	// sees more shards than one.
 	record.take()
 	_, err := recorded.Record(t.Context(), s.Now(), 100)
 	require.NoError(t, err)

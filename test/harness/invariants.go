@@ -23,7 +23,7 @@ func (s *Service) copied() (count func(sql string, args ...any) int, end func())
 		"absence", "appointment", "direction", "event_outbox", "event", "event_recorder", "event_sequence", "hold",
 		"mkab", "mkab_policy", "schedule_window", "slot", "speciality_claim",
 	} {
-		fmt.Fprintf(&statements, "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS SELECT * FROM public.%[1]s;", table)
+		fmt.Fprintf(&statements, "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS TABLE public.%[1]s;", table)
 	}
 	_, err = tx.Exec(s.T.Context(), statements.String())
 	require.NoError(s.T, err)
