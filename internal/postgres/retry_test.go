@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -61,6 +62,8 @@ func TestRetry(t *testing.T) {
 		if c.want != nil {
 			require.ErrorIs(t, err, c.want, name)
 		}
+		var mark *backoff.PermanentError
+		require.NotErrorAs(t, err, &mark, "%s: a caller that is more patient would give up", name)
 		var refusal *booking.Refusal
 		require.Equal(t, c.rule != "", errors.As(err, &refusal), name)
 		if c.rule != "" {

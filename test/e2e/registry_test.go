@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strings"
@@ -261,4 +262,20 @@ func TestBusyTypeOfTheRegion(t *testing.T) {
 	code, list, errs := run(t, environ, "busy-type", "list")
 	require.Zero(t, code, errs)
 	require.Regexp(t, `(?m)^-7 +true +Лечение$`, list)
+}
+
+// Promise: of a large body one invalid field is named. Hundreds of thousands are not looked for.
+func TestLargeInvalidBody(t *testing.T) {
+	t.Parallel()
+	r := startRegistrar(t)
+	cells := func(count int) json.RawMessage {
+		return json.RawMessage(`{"Version": 1, "Cells": [` + strings.Repeat(`{},`, count-1) + `{}]}`)
+	}
+	small := r.send(http.MethodPut, r.day(), cells(100))
+	small.RequireRefusal(t, "field_invalid")
+	require.Len(t, *small.Refusal.Details.Fields, 20)
+	large := r.send(http.MethodPut, r.day(), cells(300_000))
+	large.RequireRefusal(t, "field_invalid")
+	require.Len(t, *large.Refusal.Details.Fields, 1)
+	require.Equal(t, "Cells", (*large.Refusal.Details.Fields)[0].Name)
 }

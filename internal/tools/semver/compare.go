@@ -295,8 +295,8 @@ func specification(document map[string]any, options []load.Option) (*load.SpecIn
 func isUnchecked(place string) bool {
 	parts := strings.Split(place, "/")
 	keyword, parent := parts[len(parts)-1], parts[len(parts)-2]
-	if slices.Contains(parts, "flows") {
-		return true // how client applications get tokens
+	if slices.Contains(parts, "flows") || slices.Contains(parts, "callbacks") {
+		return true // how client applications get tokens, and what they receive
 	}
 	switch keyword {
 	case "additionalProperties", "items", "openapi", "schema", "servers":

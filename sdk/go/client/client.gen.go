@@ -1799,7 +1799,7 @@ type ErrorDetails struct {
 	// Holds With `too_many_holds`: the holds of the patient, the first to end first.
 	Holds *[]Hold `json:"holds,omitempty"`
 
-	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
+	// Fields With `field_invalid`: up to 20 fields and parameters that break this contract, and of a body of more than 64 KiB only one field. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
 	Fields *[]FieldProblem `json:"fields,omitempty"`
 
 	// Appointment An appointment that the patient has. In a referral: `null` if it has none. In `details`, with `direction_already_booked` and `speciality_already_booked`: the one that prevents the booking, never `null`. With `object_booked`: the visit of the referral.

@@ -871,7 +871,7 @@ export type ErrorDetails = {
      */
     holds?: Array<Hold>;
     /**
-     * With `field_invalid`: up to 20 fields and parameters that break this contract. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
+     * With `field_invalid`: up to 20 fields and parameters that break this contract, and of a body of more than 64 KiB only one field. Parameters come first, in the order of this contract, then the fields of the body by name. `message` names the first. Conditions that no schema can state, such as the length of a period, are checked when the rest is valid.
      */
     fields?: Array<FieldProblem>;
     /**
