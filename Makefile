@@ -168,9 +168,10 @@ gen-check: gen ## Fail where what is generated differs from what its sources say
 	@changes=$$(git status --porcelain -- $(GENERATED)); \
 	if [ -n "$$changes" ]; then echo "not what make gen writes:"; echo "$$changes"; git diff -- $(GENERATED) | head -100; exit 1; fi
 
+# Go's cache of results does not see files of another module, such as the contract and the queries.
 versions: ## Fail if the version of the contract is too low for its changes, or differs from the changelog or the SDK
 	@go run -C internal/tools/semver .
-	go test -C internal/tools/semver -count 1 ./... # Go's cache of results does not see the contract, which is in another module
+	go test -C internal/tools/semver -count 1 ./...
 
 release: versions test-matrix ## Test on all versions of PostgreSQL, store the contract as released, date its section of the changelog, commit and tag vX.Y.Z, and build the SDKs and packages
 	@go run -C internal/tools/semver . release
@@ -203,7 +204,7 @@ lint: ## Lint Go code, migrations and queries
 	go vet -tags comparison ./bench
 	for module in internal/tools/semver sdk/go; do \
 		(linter=$$(go tool -n -modfile=internal/tools/golangci/go.mod golangci-lint) && cd $$module && $$linter run ./...) || exit 1; done
-	go test -C internal/tools -count 1 ./sqllint # it reads the queries, which are in another module
+	go test -C internal/tools -count 1 ./sqllint
 	go run -C internal/tools ./sqllint ../..
 
 postgres: # Install PostgreSQL unless version 14 or newer is installed

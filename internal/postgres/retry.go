@@ -51,8 +51,8 @@ func retry[T any](ctx context.Context, reset func(), do func() (T, error)) (T, e
 		}
 		return result, err
 	}, backoff.WithBackOff(pauses), backoff.WithMaxTries(tries))
-	var permanent *backoff.PermanentError
-	if errors.As(err, &permanent) { // the library leaves the mark on the error of the last try
+	// The library leaves its mark on the error of the last try.
+	if permanent, marked := errors.AsType[*backoff.PermanentError](err); marked {
 		err = permanent.Unwrap()
 	}
 	return result, interpretError(err) // the deadline may have passed during a pause
