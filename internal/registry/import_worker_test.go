@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +20,16 @@ import (
 type waitingImport struct {
 	ImportStore // the other methods are not called
 
-	content  []byte // of the chunk
+	content []byte // of the chunk
+
+	mu       sync.Mutex // of the rest
 	i        Import
 	reserved time.Time
 }
 
 func (w *waitingImport) WaitingImports(_ context.Context, now time.Time) ([]Import, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.i.State.Final() || w.reserved.After(now) {
 		return nil, nil
 	}
@@ -32,6 +37,8 @@ func (w *waitingImport) WaitingImports(_ context.Context, now time.Time) ([]Impo
 }
 
 func (w *waitingImport) ClaimImport(_ context.Context, _, _ uuid.UUID, now, until time.Time) (*Import, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if w.i.State.Final() || w.reserved.After(now) {
 		return nil, nil //nolint:nilnil // as the interface says
 	}
@@ -40,6 +47,8 @@ func (w *waitingImport) ClaimImport(_ context.Context, _, _ uuid.UUID, now, unti
 }
 
 func (w *waitingImport) RenewImport(_ context.Context, _, _ uuid.UUID, until time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.reserved = until
 	return nil
 }
@@ -51,6 +60,8 @@ func (w *waitingImport) Chunk(context.Context, uuid.UUID, int) ([]byte, time.Tim
 func (w *waitingImport) SaveProgress(
 	_ context.Context, i *Import, _ []LineError, _ uuid.UUID, until time.Time, _ *time.Time,
 ) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.i, w.reserved = *i, until
 	return true, nil
 }
@@ -58,6 +69,8 @@ func (w *waitingImport) SaveProgress(
 func (w *waitingImport) SetState(
 	_ context.Context, _, _ uuid.UUID, state ImportState, problem ImportProblem, now time.Time,
 ) (bool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.i.State, w.i.Problem, w.reserved = state, problem, now
 	return true, nil
 }
