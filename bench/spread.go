@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,26 +28,11 @@ const (
 	spreadDatabase = "talon_bench_spread"
 )
 
-// spreadNode is a node of the distributed database.
+// spreadNode is a node of the distributed database, and its server on this machine.
 type spreadNode struct {
-	Name string // of its host
-	Port int
-	Main bool // the coordinator
+	distribution.Node
 
 	postmaster process
-}
-
-// url returns the address of a database on the node.
-func (n *spreadNode) url(server *server, database string) (string, error) {
-	address, err := url.Parse(server.url(database))
-	if err != nil {
-		return "", err
-	}
-	address.Host = net.JoinHostPort(n.Name, strconv.Itoa(n.Port))
-	query := address.Query()
-	query.Set("plan_cache_mode", "auto")
-	address.RawQuery = query.Encode()
-	return address.String(), nil
 }
 
 // spreadVariant is a way to run the service, and its measurements.
@@ -129,33 +111,17 @@ func spread(ctx context.Context, server *server, progress io.Writer) ([]spreadNo
 		return nil, fmt.Errorf("open the server: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node ORDER BY groupid")
+	members, err := distribution.Nodes(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("read the nodes: %w", err)
+		return nil, err
 	}
-	nodes, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (n spreadNode, err error) {
-		return n, row.Scan(&n.Name, &n.Port, &n.Main)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the nodes: %w", err)
-	}
-	var add []string
-	for i := range nodes {
-		n := &nodes[i]
-		if n.Main {
-			add = append(add, fmt.Sprintf("SELECT citus_set_coordinator_host('%s', %d)", n.Name, n.Port))
-		} else {
-			add = append(add, fmt.Sprintf("SELECT citus_add_node('%s', %d)", n.Name, n.Port))
-			if err := n.execute(ctx, server, maintenance,
-				"DROP DATABASE IF EXISTS "+spreadDatabase+" WITH (FORCE)", "CREATE DATABASE "+spreadDatabase); err != nil {
-				return nil, err
-			}
-		}
-		if err := n.execute(ctx, server, spreadDatabase, "CREATE EXTENSION citus"); err != nil {
+	nodes := make([]spreadNode, len(members))
+	for i, n := range members {
+		if nodes[i], err = prepareNode(ctx, server, n); err != nil {
 			return nil, err
 		}
 	}
-	if err := nodes[0].execute(ctx, server, spreadDatabase, add...); err != nil {
+	if err := distribution.Join(ctx, members, server.url(spreadDatabase)); err != nil {
 		return nil, err
 	}
 	begin := time.Now()
@@ -173,24 +139,29 @@ func spread(ctx context.Context, server *server, progress io.Writer) ([]spreadNo
 	return nodes, err
 }
 
-// execute executes statements in a database of the node, and finds the node's process.
-func (n *spreadNode) execute(ctx context.Context, server *server, database string, statements ...string) error {
-	address, err := n.url(server, database)
+// prepareNode creates an empty database on a worker, and finds the node's process.
+func prepareNode(ctx context.Context, server *server, n distribution.Node) (spreadNode, error) {
+	address, err := n.URL(server.url(maintenance))
 	if err != nil {
-		return err
+		return spreadNode{}, err
 	}
 	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
-		return fmt.Errorf("open %s:%d: %w", n.Name, n.Port, err)
+		return spreadNode{}, fmt.Errorf("open %s:%d: %w", n.Host, n.Port, err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	n.postmaster = clusterProcess(ctx, conn)
-	for _, sql := range statements {
+	node := spreadNode{n, clusterProcess(ctx, conn)}
+	if n.Coordinator { // it has the region's copy
+		return node, nil
+	}
+	for _, sql := range []string{
+		"DROP DATABASE IF EXISTS " + spreadDatabase + " WITH (FORCE)", "CREATE DATABASE " + spreadDatabase,
+	} {
 		if _, err := conn.Exec(ctx, sql); err != nil {
-			return fmt.Errorf("%s: %w", sql, err)
+			return spreadNode{}, fmt.Errorf("%s: %w", sql, err)
 		}
 	}
-	return nil
+	return node, nil
 }
 
 func spreadVariants(server *server, nodes []spreadNode) ([]*spreadVariant, error) {
@@ -198,12 +169,12 @@ func spreadVariants(server *server, nodes []spreadNode) ([]*spreadVariant, error
 	coordinator := &spreadVariant{name: "Citus, through the coordinator"}
 	workers := &spreadVariant{name: "Citus, through each worker"}
 	for i := range nodes {
-		address, err := nodes[i].url(server, spreadDatabase)
+		address, err := nodes[i].URL(server.url(spreadDatabase))
 		if err != nil {
 			return nil, err
 		}
 		v := workers
-		if nodes[i].Main {
+		if nodes[i].Coordinator {
 			v = coordinator
 		}
 		v.addresses = append(v.addresses, address)
@@ -284,7 +255,7 @@ func bookTogether(
 // spreadTimes returns the processor times so far.
 func spreadTimes(services []*service, nodes []spreadNode) (s spreadSample, err error) {
 	for _, n := range nodes {
-		if used := float64(clusterTime(n.postmaster).Microseconds()); n.Main {
+		if used := float64(clusterTime(n.postmaster).Microseconds()); n.Coordinator {
 			s.coordinator += used
 		} else {
 			s.workers += used

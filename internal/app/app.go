@@ -134,7 +134,15 @@ func New(
 			return err
 		}
 		return migrations.CheckBuild(ctx, probe)
-	}, nodes: func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }}
+	}}
+	// Declaring tables requires that services are stopped, so that the answer does not change.
+	distributed, err := distribution.IsDistributed(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	if distributed {
+		a.database.nodes = func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }
+	}
 	facts, err := a.openPool(ctx, "reference", single)
 	if err != nil {
 		return nil, err

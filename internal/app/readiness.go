@@ -31,7 +31,7 @@ const (
 // readiness caches whether the database can serve requests.
 type readiness struct {
 	check func(context.Context) error
-	nodes func(context.Context) (away int, err error) // of a distributed database
+	nodes func(context.Context) (away int, err error) // of a distributed database; nil for another
 
 	mu        sync.Mutex
 	checkedAt time.Time
@@ -50,7 +50,7 @@ func (r *readiness) cached(ctx context.Context) (away int, err error) {
 	// The result is shared, so that a disconnected client must not cancel the check.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
 	defer cancel()
-	if r.err = r.check(ctx); r.err == nil {
+	if r.err = r.check(ctx); r.err == nil && r.nodes != nil {
 		r.away = r.countAway(ctx)
 	}
 	r.checkedAt = time.Now()

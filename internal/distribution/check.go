@@ -11,33 +11,37 @@ import (
 	"talon.example/migrations"
 )
 
-// ready returns an error that wraps ErrNotReady and lists everything that prevents the
-// declarations.
-func ready(ctx context.Context, conn *pgx.Conn) error {
+// ready returns the declarations so far, or an error that wraps ErrNotReady and lists everything
+// that prevents the others.
+func ready(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 	distributed, err := IsDistributed(ctx, conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !distributed {
-		return fmt.Errorf("%w:\n- the extension citus is missing: install Citus 12.1 on every node, set "+
+		return nil, fmt.Errorf("%w:\n- the extension citus is missing: install Citus 12.1 on every node, set "+
 			"shared_preload_libraries, and run CREATE EXTENSION citus in the database on every node", ErrNotReady)
 	}
-	problems, err := schemaProblems(ctx, conn)
+	declared, err := readDeclared(ctx, conn)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	reads := []func(context.Context, *pgx.Conn) ([]string, error){nodeProblems, tableProblems, serviceProblems}
+	problems := declared.problems()
+	reads := []func(context.Context, *pgx.Conn) ([]string, error){schemaProblems, nodeProblems}
+	if len(declared.missing()) > 0 {
+		reads = append(reads, serviceProblems)
+	}
 	for _, read := range reads {
 		more, err := read(ctx, conn)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		problems = append(problems, more...)
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w:\n- %s", ErrNotReady, strings.Join(problems, "\n- "))
+		return nil, fmt.Errorf("%w:\n- %s", ErrNotReady, strings.Join(problems, "\n- "))
 	}
-	return nil
+	return declared, nil
 }
 
 // IsDistributed reports whether the database has the extension of Citus.
@@ -50,13 +54,8 @@ func IsDistributed(ctx context.Context, db migrations.Database) (bool, error) {
 	return installed, nil
 }
 
-// NodesAway returns how many nodes of a distributed database do not respond, and 0 for another
-// database.
+// NodesAway returns how many nodes of a distributed database do not respond.
 func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
-	distributed, err := IsDistributed(ctx, db)
-	if err != nil || !distributed {
-		return 0, err
-	}
 	var away int
 	const query = `SELECT count(*) FROM run_command_on_workers('SELECT 1') WHERE NOT success`
 	if err := db.QueryRow(ctx, query).Scan(&away); err != nil {
@@ -127,43 +126,9 @@ func nodeProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return problems, nil
 }
 
-// tableProblems requires that declared tables are declared as in this build.
-func tableProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	declared, err := readDeclared(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	var problems []string
-	groups := map[string]int{}
-	for _, table := range Tables() {
-		is := declared[table.Name]
-		if is.kind == "" {
-			continue
-		}
-		if is.kind != table.how {
-			problems = append(problems, fmt.Sprintf("the table %s is declared as %s, not as %s: undistribute it first",
-				table.Name, is.kind, table.how))
-			continue
-		}
-		if table.group == "" {
-			continue
-		}
-		if first, known := groups[table.group]; known && first != is.colocated {
-			problems = append(problems, fmt.Sprintf("the table %s is not together with the others of its group %s: "+
-				"undistribute it first", table.Name, table.group))
-		}
-		groups[table.group] = is.colocated
-	}
-	return problems, nil
-}
-
 // serviceProblems requires that no service uses the database while tables are declared: each
 // declaration locks a table until its rows are on the nodes.
 func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	missing, err := missingTables(ctx, conn)
-	if err != nil || len(missing) == 0 {
-		return nil, err
-	}
 	var sessions int
 	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'talon'`
 	if err := conn.QueryRow(ctx, query).Scan(&sessions); err != nil {
@@ -173,20 +138,6 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 		return []string{fmt.Sprintf("services have %d connections: stop them first", sessions)}, nil
 	}
 	return nil, nil
-}
-
-func missingTables(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	declared, err := readDeclared(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	var missing []string
-	for _, table := range Tables() {
-		if declared[table.Name].kind == "" {
-			missing = append(missing, table.Name)
-		}
-	}
-	return missing, nil
 }
 
 // maxRecovery is the longest citus.recover_2pc_interval. What a node that has crashed between the
@@ -204,11 +155,7 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if !distributed {
 		return []string{"the database is not distributed: it has no extension citus"}, nil
 	}
-	problems, err := tableProblems(ctx, conn)
-	if err != nil {
-		return nil, err
-	}
-	missing, err := missingTables(ctx, conn)
+	declared, err := readDeclared(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +163,8 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	if missing = append(missing, functions...); len(missing) > 0 {
+	problems := declared.problems()
+	if missing := append(declared.missing(), functions...); len(missing) > 0 {
 		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
 	}
 	if planning != "auto" {

@@ -75,10 +75,7 @@ const settings = `
 // after it was interrupted. It changes nothing if the database is not ready: the error wraps
 // ErrNotReady.
 func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
-	if err := ready(ctx, conn); err != nil {
-		return err
-	}
-	declared, err := readDeclared(ctx, conn)
+	declared, err := ready(ctx, conn)
 	if err != nil {
 		return err
 	}
@@ -167,8 +164,10 @@ type declaration struct {
 	colocated int    // the same for tables whose rows are together
 }
 
-// readDeclared returns the declarations of the tables of this schema, by name.
-func readDeclared(ctx context.Context, conn *pgx.Conn) (map[string]declaration, error) {
+// declarations are those of the tables of this schema, by name.
+type declarations map[string]declaration
+
+func readDeclared(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 	const query = `
 		SELECT c.relname, p.colocationid, CASE
 			WHEN p.partmethod = 'h' THEN column_to_column_name(p.logicalrelid, p.partkey)
@@ -179,7 +178,7 @@ func readDeclared(ctx context.Context, conn *pgx.Conn) (map[string]declaration, 
 	if err != nil {
 		return nil, fmt.Errorf("read the declared tables: %w", err)
 	}
-	declared := map[string]declaration{}
+	declared := declarations{}
 	var name string
 	var d declaration
 	_, err = pgx.ForEachRow(rows, []any{&name, &d.colocated, &d.kind}, func() error {
@@ -190,4 +189,41 @@ func readDeclared(ctx context.Context, conn *pgx.Conn) (map[string]declaration, 
 		return nil, fmt.Errorf("read the declared tables: %w", err)
 	}
 	return declared, nil
+}
+
+// missing returns the tables that are not declared.
+func (d declarations) missing() []string {
+	var missing []string
+	for _, table := range Tables() {
+		if d[table.Name].kind == "" {
+			missing = append(missing, table.Name)
+		}
+	}
+	return missing
+}
+
+// problems requires that declared tables are declared as in this build.
+func (d declarations) problems() []string {
+	var problems []string
+	groups := map[string]int{}
+	for _, table := range Tables() {
+		is := d[table.Name]
+		if is.kind == "" {
+			continue
+		}
+		if is.kind != table.how {
+			problems = append(problems, fmt.Sprintf("the table %s is declared as %s, not as %s: undistribute it first",
+				table.Name, is.kind, table.how))
+			continue
+		}
+		if table.group == "" {
+			continue
+		}
+		if first, known := groups[table.group]; known && first != is.colocated {
+			problems = append(problems, fmt.Sprintf("the table %s is not together with the others of its group %s: "+
+				"undistribute it first", table.Name, table.group))
+		}
+		groups[table.group] = is.colocated
+	}
+	return problems
 }

@@ -5,10 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
-	"strconv"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -94,37 +91,12 @@ func (s *server) seal(ctx context.Context, conn *pgx.Conn, name string) error {
 // distribute makes the databases of this name on all nodes one distributed database, and declares
 // its tables. The schema is the newest.
 func (s *server) distribute(ctx context.Context, base *pgx.Conn, name string) error {
-	rows, err := base.Query(ctx, "SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node ORDER BY groupid")
+	nodes, err := distribution.Nodes(ctx, base)
 	if err != nil {
-		return fmt.Errorf("read the nodes: %w", err)
+		return err
 	}
-	type node struct {
-		Host        string
-		Port        int
-		Coordinator bool
-	}
-	nodes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[node])
-	if err != nil {
-		return fmt.Errorf("read the nodes: %w", err)
-	}
-	for _, n := range nodes {
-		address, err := url.Parse(s.url(name))
-		if err != nil {
-			return err
-		}
-		address.Host = net.JoinHostPort(n.Host, strconv.Itoa(n.Port))
-		if err := executeIn(ctx, address.String(), "CREATE EXTENSION citus"); err != nil {
-			return err
-		}
-	}
-	for _, n := range nodes {
-		add := fmt.Sprintf("SELECT citus_add_node('%s', %d)", n.Host, n.Port)
-		if n.Coordinator {
-			add = fmt.Sprintf("SELECT citus_set_coordinator_host('%s', %d)", n.Host, n.Port)
-		}
-		if err := executeIn(ctx, s.url(name), add); err != nil {
-			return err
-		}
+	if err := distribution.Join(ctx, nodes, s.url(name)); err != nil {
+		return err
 	}
 	if err := migrations.Up(ctx, s.url(name)); err != nil {
 		return err
@@ -135,14 +107,4 @@ func (s *server) distribute(ctx context.Context, base *pgx.Conn, name string) er
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	return distribution.Distribute(ctx, conn, distribution.Options{Shards: testShards, Progress: io.Discard})
-}
-
-// executeIn executes statements in a database of its own connection.
-func executeIn(ctx context.Context, address string, statements ...string) error {
-	conn, err := pgx.Connect(ctx, address)
-	if err != nil {
-		return fmt.Errorf("connect to the template: %w", err)
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	return executeAll(ctx, conn, statements...)
 }

@@ -295,16 +295,6 @@ func (s *server) dropLeftovers(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// executeAll runs statements without parameters in order, and stops at the first error.
-func executeAll(ctx context.Context, conn *pgx.Conn, statements ...string) error {
-	for _, sql := range statements {
-		if err := execute(ctx, conn, sql); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // execute runs a statement without parameters.
 func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if _, err := conn.Exec(ctx, sql); err != nil {
