@@ -30,8 +30,8 @@ func Nodes(ctx context.Context, conn *pgx.Conn) ([]Node, error) {
 	return nodes, nil
 }
 
-// URL returns the URL of the database on this node that has the address on another one, for sessions
-// that plan statements as Citus needs it.
+// URL returns the URL of the database on this node that has the address on another one, for
+// sessions that plan statements as Citus needs it.
 func (n Node) URL(address string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil {
