@@ -144,6 +144,10 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 // two halves of a commit leaves stays locked and invisible so long.
 const maxRecovery = "10s"
 
+// maxLockWait is the longest lock_timeout of a worker, where that of the service's sessions does not
+// apply: they set it on the coordinator alone.
+const maxLockWait = "5s"
+
 // Check returns what is wrong with a distributed database, or with the way in which the service
 // would use it, in plain words: tables that are not declared, and settings. planning is the
 // service's plan_cache_mode.
@@ -179,9 +183,10 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 func settingProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	// The function sends the text to every node; it has no parameters.
 	const query = `
-		SELECT n.nodename || ':' || n.nodeport, coalesce(r.success, false), coalesce(r.result, '')
+		SELECT n.nodename || ':' || n.nodeport, n.groupid <> 0, coalesce(r.success, false), coalesce(r.result, '')
 		FROM run_command_on_all_nodes($cmd$
 			SELECT concat_ws(' ', (current_setting('citus.recover_2pc_interval')::interval > '` + maxRecovery + `'),
+				(current_setting('lock_timeout')::interval NOT BETWEEN '1ms' AND '` + maxLockWait + `'),
 				current_setting('max_prepared_transactions'), current_setting('max_connections'))
 		$cmd$, give_warning_for_connection_errors => true) r
 		JOIN pg_dist_node n ON n.nodeid = r.nodeid`
@@ -191,20 +196,24 @@ func settingProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	}
 	var problems []string
 	var node, result string
-	var success bool
-	_, err = pgx.ForEachRow(rows, []any{&node, &success, &result}, func() error {
+	var worker, success bool
+	_, err = pgx.ForEachRow(rows, []any{&node, &worker, &success, &result}, func() error {
 		if !success {
 			problems = append(problems, node+" does not answer: "+result)
 			return nil
 		}
-		var slow string
+		var slow, waits string
 		var prepared, connections int
-		if _, err := fmt.Sscan(result, &slow, &prepared, &connections); err != nil {
+		if _, err := fmt.Sscan(result, &slow, &waits, &prepared, &connections); err != nil {
 			return fmt.Errorf("read the settings of %s: %w", node, err)
 		}
 		if slow == "t" {
 			problems = append(problems, node+": citus.recover_2pc_interval is longer than "+maxRecovery+
 				": after a crash, what it leaves half committed stays locked so long. Set it to 5s")
+		}
+		if worker && waits == "t" {
+			problems = append(problems, node+": lock_timeout is not between 1ms and "+maxLockWait+": requests wait for a "+
+				"lock there until their deadline. Run ALTER ROLE … SET lock_timeout = '1s' for the service's role")
 		}
 		if prepared < connections {
 			problems = append(problems, fmt.Sprintf("%s: max_prepared_transactions is %d, and max_connections %d: "+

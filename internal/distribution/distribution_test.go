@@ -36,7 +36,7 @@ const stubs = `
 	CREATE TABLE pg_dist_local_group (groupid integer);
 	INSERT INTO pg_dist_local_group VALUES (0);
 	CREATE TABLE node_result (nodeid integer, success boolean, result text);
-	INSERT INTO node_result VALUES (1, true, 'f 100 100'), (2, true, 'f 100 100');
+	INSERT INTO node_result VALUES (1, true, 'f t 100 100'), (2, true, 'f f 100 100');
 	CREATE FUNCTION column_to_column_name(regclass, text) RETURNS text LANGUAGE sql AS $$ SELECT $2 $$;
 	CREATE FUNCTION run_command_on_all_nodes(text, give_warning_for_connection_errors boolean)
 		RETURNS SETOF node_result LANGUAGE sql AS $$ SELECT nodeid, success, result FROM node_result $$;
@@ -215,17 +215,17 @@ func TestCheck(t *testing.T) {
 	require.Len(t, problems, 1)
 	require.Contains(t, problems[0], "not declared: legal_entity, lpu")
 	require.NoError(t, distribute(t, conn))
-	exec(t, conn, `UPDATE node_result SET result = 't 0 100' WHERE nodeid = 2`)
+	exec(t, conn, `UPDATE node_result SET result = 't t 0 100' WHERE nodeid = 2`)
 	exec(t, conn, `UPDATE node_result SET success = false, result = 'no route' WHERE nodeid = 1`)
 	problems, err = distribution.Check(t.Context(), conn, "force_generic_plan")
 	require.NoError(t, err)
 	for _, want := range []string{
 		"plan_cache_mode is force_generic_plan", "coordinator:1 does not answer: no route",
-		"worker:2: citus.recover_2pc_interval", "worker:2: max_prepared_transactions is 0",
+		"worker:2: citus.recover_2pc_interval", "worker:2: lock_timeout", "worker:2: max_prepared_transactions is 0",
 	} {
 		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
 	}
-	require.Len(t, problems, 4)
+	require.Len(t, problems, 5)
 	exec(t, conn, `DROP FUNCTION citus_version`)
 	problems, err = distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
