@@ -78,10 +78,14 @@ func (s *server) everywhere(ctx context.Context, conn *pgx.Conn, sql string) err
 	return nil
 }
 
-// seal ends the connections to a database that is cloned, which PostgreSQL requires, and forbids
-// new ones: Citus has a process of its own in each database.
+// seal forbids new connections to a database, which may be gone, and ends the others: Citus has a
+// process of its own in each database. PostgreSQL cannot clone a database that has connections, and
+// the process does not end while it waits for a connection to a database that is being dropped.
 func (s *server) seal(ctx context.Context, conn *pgx.Conn, name string) error {
-	if err := s.everywhere(ctx, conn, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false"); err != nil || !s.distributed {
+	if !s.distributed {
+		return execute(ctx, conn, "ALTER DATABASE "+name+" ALLOW_CONNECTIONS false")
+	}
+	if err := s.everywhere(ctx, conn, "UPDATE pg_database SET datallowconn = false WHERE datname = '"+name+"'"); err != nil {
 		return err
 	}
 	return s.everywhere(ctx, conn,

@@ -196,6 +196,11 @@ func (s *server) create(ctx context.Context, template string) (string, error) {
 func (s *server) drop(ctx context.Context, name string) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		return struct{}{}, s.withIdleConn(ctx, func(conn *pgx.Conn) error {
+			if s.distributed {
+				if err := s.seal(ctx, conn, name); err != nil {
+					return err
+				}
+			}
 			return s.everywhere(ctx, conn, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
 		})
 	}, backoff.WithBackOff(backoff.NewConstantBackOff(100*time.Millisecond)), backoff.WithMaxTries(dropTries))

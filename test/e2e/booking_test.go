@@ -100,11 +100,11 @@ func TestCopyCannotBeBooked(t *testing.T) {
 // changes. The response names the institution and card of the visit.
 func TestBookingWithinOneLpu(t *testing.T) {
 	t.Parallel()
-	sc := harness.Start(t).Scene()
-	for _, target := range []any{nil, sc.From} {
-		sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2, lpu_to_guid = $3, appointment_guid = NULL`, sc.To, sc.MkabTo, target)
-		sc.Exec(`SELECT FROM event_recorder FOR UPDATE; DELETE FROM event_outbox; DELETE FROM event; DELETE FROM event_sequence;
-			DELETE FROM appointment; DELETE FROM speciality_claim; UPDATE slot SET taken = 0`)
+	s := harness.Start(t)
+	anywhere, elsewhere := s.Scene(), s.AnotherScene()
+	for sc, target := range map[*harness.Scene]any{anywhere: nil, elsewhere: elsewhere.From} {
+		sc.IssueInTarget()
+		sc.Exec(`UPDATE direction SET lpu_to_guid = $1 WHERE lpu_guid = $2`, target, sc.To)
 		a := sc.TryBook(harness.Fields{"LpuFromGuid": sc.To})
 		require.Equal(t, 200, a.StatusCode, "%s", a.Raw)
 		require.Equal(t, sc.To, a.Result.ConsultDirection.LpuToGUID)
@@ -210,7 +210,7 @@ func TestRightsDependOnTarget(t *testing.T) {
 	sc.Exec(`UPDATE client_application SET visit_direction = 4, visit_direction_other_lpu = 8`)
 	sc.Exec(`UPDATE slot SET flag_access = 4`)
 	sc.TryBook().RequireRefusal(t, "slot_access_denied")
-	sc.Exec(`UPDATE direction SET lpu_guid = $1, mkab_guid = $2`, sc.To, sc.MkabTo)
+	sc.IssueInTarget()
 	require.Equal(t, 200, sc.TryBook(harness.Fields{"LpuFromGuid": sc.To}).StatusCode)
 }
 

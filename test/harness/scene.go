@@ -182,6 +182,15 @@ func (sc *Scene) insertDirections(kind string, guids, mkabs []uuid.UUID) {
 		FROM unnest($4::uuid[], $5::uuid[]) new (guid, mkab)`, sc.From, kind, sc.To, guids, mkabs, Moment)
 }
 
+// IssueInTarget replaces the scene's referral with one that the target institution has issued.
+func (sc *Scene) IssueInTarget() {
+	sc.T.Helper()
+	sc.Exec(`DELETE FROM direction WHERE lpu_guid = $1 AND guid = $2`, sc.From, sc.Direction)
+	within := *sc
+	within.From, within.MkabFrom = sc.To, sc.MkabTo
+	within.AddDirection(sc.Direction, "Consult")
+}
+
 // AddResourceLike adds a resource like the scene's doctor, with another name.
 func (sc *Scene) AddResourceLike(name string) uuid.UUID {
 	sc.T.Helper()
