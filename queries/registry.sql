@@ -8,10 +8,6 @@ ON CONFLICT (guid) DO UPDATE SET name = excluded.name;
 -- name: LegalEntityGet :batchone
 SELECT name FROM legal_entity WHERE guid = @guid;
 
--- name: LegalEntityLock :batchone
--- Locks a legal entity against its deletion.
-SELECT guid FROM legal_entity WHERE guid = @guid FOR KEY SHARE;
-
 -- name: LegalEntityDelete :batchexec
 DELETE FROM legal_entity WHERE guid = @guid;
 
@@ -24,10 +20,6 @@ SET legal_entity_guid = excluded.legal_entity_guid, code = excluded.code, name =
 
 -- name: LpuGet :batchone
 SELECT legal_entity_guid, code, name, time_zone, address, phone FROM lpu WHERE guid = @guid;
-
--- name: LpuLock :batchone
--- Locks an institution against its deletion.
-SELECT guid FROM lpu WHERE guid = @guid FOR KEY SHARE;
 
 -- name: LpuOfCode :batchone
 SELECT guid FROM lpu WHERE code = @code;

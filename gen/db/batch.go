@@ -3760,54 +3760,6 @@ func (b *LegalEntityGetBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const legalEntityLock = `-- name: LegalEntityLock :batchone
-SELECT guid FROM legal_entity WHERE guid = $1 FOR KEY SHARE
-`
-
-type LegalEntityLockBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-// Locks a legal entity against its deletion.
-//
-//	SELECT guid FROM legal_entity WHERE guid = $1 FOR KEY SHARE
-func (q *Queries) LegalEntityLock(ctx context.Context, guid []uuid.UUID) *LegalEntityLockBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range guid {
-		vals := []interface{}{
-			a,
-		}
-		batch.Queue(legalEntityLock, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &LegalEntityLockBatchResults{br, len(guid), false}
-}
-
-func (b *LegalEntityLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
-		if b.closed {
-			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		row := b.br.QueryRow()
-		err := row.Scan(&guid)
-		if f != nil {
-			f(t, guid, err)
-		}
-	}
-}
-
-func (b *LegalEntityLockBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
 const legalEntityWrite = `-- name: LegalEntityWrite :batchexec
 
 INSERT INTO legal_entity (guid, name)
@@ -4047,54 +3999,6 @@ func (b *LpuGetBatchResults) QueryRow(f func(int, LpuGetRow, error)) {
 }
 
 func (b *LpuGetBatchResults) Close() error {
-	b.closed = true
-	return b.br.Close()
-}
-
-const lpuLock = `-- name: LpuLock :batchone
-SELECT guid FROM lpu WHERE guid = $1 FOR KEY SHARE
-`
-
-type LpuLockBatchResults struct {
-	br     pgx.BatchResults
-	tot    int
-	closed bool
-}
-
-// Locks an institution against its deletion.
-//
-//	SELECT guid FROM lpu WHERE guid = $1 FOR KEY SHARE
-func (q *Queries) LpuLock(ctx context.Context, guid []uuid.UUID) *LpuLockBatchResults {
-	batch := &pgx.Batch{}
-	for _, a := range guid {
-		vals := []interface{}{
-			a,
-		}
-		batch.Queue(lpuLock, vals...)
-	}
-	br := q.db.SendBatch(ctx, batch)
-	return &LpuLockBatchResults{br, len(guid), false}
-}
-
-func (b *LpuLockBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
-	defer b.br.Close()
-	for t := 0; t < b.tot; t++ {
-		var guid uuid.UUID
-		if b.closed {
-			if f != nil {
-				f(t, guid, ErrBatchAlreadyClosed)
-			}
-			continue
-		}
-		row := b.br.QueryRow()
-		err := row.Scan(&guid)
-		if f != nil {
-			f(t, guid, err)
-		}
-	}
-}
-
-func (b *LpuLockBatchResults) Close() error {
 	b.closed = true
 	return b.br.Close()
 }

@@ -91,12 +91,11 @@ func (t *tx) rejectOtherOpenCard(lpu, guid, person uuid.UUID) {
 }
 
 func (t *tx) addCard(w *registry.Write, card *registry.Card, now time.Time) {
-	requireRow(t, t.LpuLock(t.ctx, []uuid.UUID{w.Owner}).QueryRow, booking.Reject(booking.LpuAbsent))
-	exec(t, t.MkabAdd(t.ctx, []db.MkabAddParams{{
+	execReferring(t, t.MkabAdd(t.ctx, []db.MkabAddParams{{
 		LpuGuid: w.Owner, Guid: w.Guid, PersonGuid: card.Person, Surname: card.Surname, Name: card.Name,
 		Patronymic: card.Patronymic, BirthDate: card.BirthDate, Sex: db.Sex(card.Sex), Snils: card.Snils,
 		Disabled: card.Disabled, Pregnant: card.Pregnant, CreatedAt: now, ClosedAt: card.Closed,
-	}}).Exec)
+	}}).Exec, "mkab_lpu_guid_fkey", booking.Reject(booking.LpuAbsent))
 }
 
 func (t *tx) changeCard(w *registry.Write, card *registry.Card) {

@@ -23,7 +23,7 @@ var rejectionByConstraint = map[string]booking.Name{
 	"slot_id":                  booking.CellForeign,
 	"slot_pkey":                booking.CellForeign,
 	"absence_pkey":             booking.VersionConflict, // of another resource at the same time
-	// Rows are locked before others refer to them, so that only a deletion violates these.
+	// By a deletion. execReferring rejects what refers to a row that does not exist.
 	"lpu_legal_entity_guid_fkey": booking.ObjectInUse,
 	"mkab_lpu_guid_fkey":         booking.ObjectInUse,
 	"resource_lpu_guid_fkey":     booking.ObjectInUse,

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"talon.example/gen/db"
 	"talon.example/internal/booking"
@@ -31,6 +32,21 @@ func requireRow[R any](t *tx, query func(func(int, R, error)), missing *booking.
 			return missing
 		}
 		return err
+	})
+}
+
+// execReferring is exec for a statement that writes a row with a foreign key. It rejects with missing
+// if the row that the key refers to does not exist. The statement must not lock that row before:
+// two locks of a row of a reference table deadlock in a distributed database.
+func execReferring(t *tx, query func(func(int, error)), key string, missing *booking.Refusal) {
+	exec(t, func(read func(int, error)) {
+		query(func(i int, err error) {
+			var pgErr *pgconn.PgError
+			if errors.As(err, &pgErr) && constraintOf(pgErr) == key {
+				err = missing
+			}
+			read(i, err)
+		})
 	})
 }
 
@@ -69,8 +85,6 @@ func (s *Store) StoredLegalEntity(
 // WriteLpu implements registry.Store.
 func (s *Store) WriteLpu(ctx context.Context, w registry.Write, lpu registry.Lpu) (registry.ObjectResult, error) {
 	return writeReference(ctx, s, &w, func(t *tx) error {
-		requireRow(t, t.LegalEntityLock(ctx, []uuid.UUID{lpu.LegalEntity}).QueryRow,
-			booking.InvalidField("LegalEntityGuid", booking.ProblemEntityUnknown))
 		row(t, t.LpuOfCode(ctx, []string{lpu.Code}).QueryRow, func(guid uuid.UUID, err error) error {
 			if err == nil && guid != w.Guid {
 				return booking.InvalidField("Code", booking.ProblemCodeTaken)
@@ -81,9 +95,9 @@ func (s *Store) WriteLpu(ctx context.Context, w registry.Write, lpu registry.Lpu
 			Guid: w.Guid, LegalEntityGuid: lpu.LegalEntity, Code: lpu.Code, Name: lpu.Name, TimeZone: lpu.TimeZone,
 			Address: lpu.Address, Phone: lpu.Phone,
 		}})
-		exec(t, func(read func(int, error)) {
+		execReferring(t, func(read func(int, error)) {
 			written.Exec(func(i int, err error) { read(i, rejectUnknownZone(err)) })
-		})
+		}, "lpu_legal_entity_guid_fkey", booking.InvalidField("LegalEntityGuid", booking.ProblemEntityUnknown))
 		return nil
 	})
 }

@@ -24,29 +24,19 @@ func (t *tx) requireOwner(owner registry.SettingsOwner) {
 	}
 }
 
-// lockOwner is requireOwner for a write: it also locks an institution against its deletion. Client
-// applications are never deleted.
-func (t *tx) lockOwner(owner registry.SettingsOwner) {
-	if owner.Kind == booking.OwnerLpu {
-		requireRow(t, t.LpuLock(t.ctx, []uuid.UUID{owner.Guid}).QueryRow, booking.Reject(booking.LpuAbsent))
-		return
-	}
-	t.requireOwner(owner)
-}
-
 // WriteSettings implements registry.Store.
 func (s *Store) WriteSettings(
 	ctx context.Context, w registry.Write, owner registry.SettingsOwner, settings []registry.Setting,
 ) (registry.ObjectResult, error) {
 	return writeReference(ctx, s, &w, func(t *tx) error {
 		ofClient := owner.Kind == booking.OwnerClient
-		t.lockOwner(owner)
+		t.requireOwner(owner)
 		exec(t, t.SettingsDelete(ctx, []db.SettingsDeleteParams{{OwnerGuid: owner.Guid, OfClient: ofClient}}).Exec)
 		added := db.SettingsAddParams{OwnerGuid: owner.Guid, OfClient: ofClient}
 		for _, setting := range settings {
 			added.Codes, added.Settings = append(added.Codes, setting.Code), append(added.Settings, setting.Value)
 		}
-		exec(t, t.SettingsAdd(ctx, []db.SettingsAddParams{added}).Exec)
+		execReferring(t, t.SettingsAdd(ctx, []db.SettingsAddParams{added}).Exec, "setting_lpu", booking.Reject(booking.LpuAbsent))
 		return nil
 	})
 }

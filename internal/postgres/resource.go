@@ -15,11 +15,10 @@ func (s *Store) WriteResource(
 	ctx context.Context, w registry.Write, r registry.Resource,
 ) (registry.ObjectResult, error) {
 	return writeObject(ctx, s, &w, func(t *tx) error {
-		requireRow(t, t.LpuLock(ctx, []uuid.UUID{w.Owner}).QueryRow, booking.Reject(booking.LpuAbsent))
-		exec(t, t.ResourceWrite(ctx, []db.ResourceWriteParams{{
+		execReferring(t, t.ResourceWrite(ctx, []db.ResourceWriteParams{{
 			LpuGuid: w.Owner, Guid: w.Guid, Kind: db.ResourceKind(r.Kind), Name: r.Name,
 			SpecialityCode: r.SpecialityCode, Room: r.Room, Preparation: r.Preparation, Active: r.Active,
-		}}).Exec)
+		}}).Exec, "resource_lpu_guid_fkey", booking.Reject(booking.LpuAbsent))
 		return nil
 	})
 }
@@ -27,7 +26,7 @@ func (s *Store) WriteResource(
 // DeleteResource implements registry.Store.
 func (s *Store) DeleteResource(ctx context.Context, w registry.Write) (registry.ObjectResult, error) {
 	return writeObject(ctx, s, &w, func(t *tx) error {
-		requireRow(t, t.LpuLock(ctx, []uuid.UUID{w.Owner}).QueryRow, booking.Reject(booking.LpuAbsent))
+		requireRow(t, t.LpuGet(ctx, []uuid.UUID{w.Owner}).QueryRow, booking.Reject(booking.LpuAbsent))
 		exec(t, t.ResourceDeactivate(ctx, []db.ResourceDeactivateParams{{LpuGuid: w.Owner, Guid: w.Guid}}).Exec)
 		return nil
 	})
