@@ -282,8 +282,22 @@ func TestBookingIsNotShownBeforeItIsSafe(t *testing.T) {
 	sc.RequireInvariants()
 }
 
-// setStandby makes commits wait for a synchronous standby that does not exist, or for none.
+// setStandby makes commits wait for a synchronous standby that does not exist, or for none, and
+// returns when they do.
 func setStandby(sc *harness.Scene, name string) {
 	sc.Exec(`ALTER SYSTEM SET synchronous_standby_names = '` + name + `'`)
 	sc.Exec(`SELECT pg_reload_conf()`)
+	if name == "" {
+		return
+	}
+	require.Eventually(sc.T, func() bool { return commitHangs(sc) }, 20*time.Second, time.Millisecond)
+}
+
+// commitHangs reports whether a commit waits for a synchronous standby: it does not before the
+// server has read its new configuration.
+func commitHangs(sc *harness.Scene) bool {
+	ctx, cancel := context.WithTimeout(sc.T.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := sc.DB.Exec(ctx, `SELECT pg_logical_emit_message(true, 'test', '')`)
+	return err != nil
 }
