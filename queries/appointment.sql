@@ -67,18 +67,19 @@ ORDER BY a.end_at DESC, a.guid
 LIMIT 1;
 
 -- name: AppointmentCancel :batchone
--- Cancels a visit. Returns no row if the visit was not active.
+-- Cancels a visit. Returns no row if the visit was not active, or has another version.
 UPDATE appointment
 SET cancelled_at = @cancelled_at::timestamptz, updated_at = @cancelled_at::timestamptz, cancel_reason_code = sqlc.narg(reason_code), cancel_reason = sqlc.narg(reason),
     cancel_initiator = @initiator::text, cancel_cause = sqlc.narg(cause)::text, cancel_client_guid = @client_guid::uuid, version = version + 1
-WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND version = @version AND cancelled_at IS NULL
 RETURNING guid;
 
--- name: AppointmentDelete :batchexec
+-- name: AppointmentDelete :batchone
 -- Deletes a visit that is being moved. The move inserts it again in the target institution, under
--- the same guid.
+-- the same guid. Returns no row if the visit has another version.
 DELETE FROM appointment
-WHERE lpu_guid = @lpu_guid AND guid = @guid;
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND version = @version
+RETURNING guid;
 
 -- name: AppointmentList :many
 -- Returns the given visits of a person in the given institutions, latest start first. The status is

@@ -307,7 +307,7 @@ const appointmentCancel = `-- name: AppointmentCancel :batchone
 UPDATE appointment
 SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3,
     cancel_initiator = $4::text, cancel_cause = $5::text, cancel_client_guid = $6::uuid, version = version + 1
-WHERE lpu_guid = $7 AND guid = $8 AND cancelled_at IS NULL
+WHERE lpu_guid = $7 AND guid = $8 AND version = $9 AND cancelled_at IS NULL
 RETURNING guid
 `
 
@@ -326,14 +326,15 @@ type AppointmentCancelParams struct {
 	ClientGuid  uuid.UUID
 	LpuGuid     uuid.UUID
 	Guid        uuid.UUID
+	Version     int64
 }
 
-// Cancels a visit. Returns no row if the visit was not active.
+// Cancels a visit. Returns no row if the visit was not active, or has another version.
 //
 //	UPDATE appointment
 //	SET cancelled_at = $1::timestamptz, updated_at = $1::timestamptz, cancel_reason_code = $2, cancel_reason = $3,
 //	    cancel_initiator = $4::text, cancel_cause = $5::text, cancel_client_guid = $6::uuid, version = version + 1
-//	WHERE lpu_guid = $7 AND guid = $8 AND cancelled_at IS NULL
+//	WHERE lpu_guid = $7 AND guid = $8 AND version = $9 AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancelParams) *AppointmentCancelBatchResults {
 	batch := &pgx.Batch{}
@@ -347,6 +348,7 @@ func (q *Queries) AppointmentCancel(ctx context.Context, arg []AppointmentCancel
 			a.ClientGuid,
 			a.LpuGuid,
 			a.Guid,
+			a.Version,
 		}
 		batch.Queue(appointmentCancel, vals...)
 	}
@@ -493,9 +495,10 @@ func (b *AppointmentCreateBatchResults) Close() error {
 	return b.br.Close()
 }
 
-const appointmentDelete = `-- name: AppointmentDelete :batchexec
+const appointmentDelete = `-- name: AppointmentDelete :batchone
 DELETE FROM appointment
-WHERE lpu_guid = $1 AND guid = $2
+WHERE lpu_guid = $1 AND guid = $2 AND version = $3
+RETURNING guid
 `
 
 type AppointmentDeleteBatchResults struct {
@@ -507,19 +510,22 @@ type AppointmentDeleteBatchResults struct {
 type AppointmentDeleteParams struct {
 	LpuGuid uuid.UUID
 	Guid    uuid.UUID
+	Version int64
 }
 
 // Deletes a visit that is being moved. The move inserts it again in the target institution, under
-// the same guid.
+// the same guid. Returns no row if the visit has another version.
 //
 //	DELETE FROM appointment
-//	WHERE lpu_guid = $1 AND guid = $2
+//	WHERE lpu_guid = $1 AND guid = $2 AND version = $3
+//	RETURNING guid
 func (q *Queries) AppointmentDelete(ctx context.Context, arg []AppointmentDeleteParams) *AppointmentDeleteBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
 		vals := []interface{}{
 			a.LpuGuid,
 			a.Guid,
+			a.Version,
 		}
 		batch.Queue(appointmentDelete, vals...)
 	}
@@ -527,18 +533,20 @@ func (q *Queries) AppointmentDelete(ctx context.Context, arg []AppointmentDelete
 	return &AppointmentDeleteBatchResults{br, len(arg), false}
 }
 
-func (b *AppointmentDeleteBatchResults) Exec(f func(int, error)) {
+func (b *AppointmentDeleteBatchResults) QueryRow(f func(int, uuid.UUID, error)) {
 	defer b.br.Close()
 	for t := 0; t < b.tot; t++ {
+		var guid uuid.UUID
 		if b.closed {
 			if f != nil {
-				f(t, ErrBatchAlreadyClosed)
+				f(t, guid, ErrBatchAlreadyClosed)
 			}
 			continue
 		}
-		_, err := b.br.Exec()
+		row := b.br.QueryRow()
+		err := row.Scan(&guid)
 		if f != nil {
-			f(t, err)
+			f(t, guid, err)
 		}
 	}
 }

@@ -138,9 +138,9 @@ func (t *tx) cancel(person uuid.UUID, locked lockedVisit, c booking.Cancellation
 	v := locked.visit
 	t.releaseClaims(person, locked)
 	row(t, t.AppointmentCancel(t.ctx, []db.AppointmentCancelParams{{
-		LpuGuid: v.Lpu, Guid: v.Guid, CancelledAt: c.At, ReasonCode: c.Code, Reason: c.Text,
+		LpuGuid: v.Lpu, Guid: v.Guid, Version: v.Version, CancelledAt: c.At, ReasonCode: c.Code, Reason: c.Text,
 		Initiator: string(*c.Initiator), Cause: (*string)(c.Cause), ClientGuid: *c.Client,
-	}}).QueryRow, func(_ uuid.UUID, err error) error { return err })
+	}}).QueryRow, retryIfMoving)
 	t.lockSlots(v.Lpu, v.Slots)
 	t.freeSlots(v)
 	t.tellCancelled(v, c.At)
@@ -152,6 +152,16 @@ func (t *tx) tellCancelled(v *booking.BookedVisit, at time.Time) {
 		Lpu: v.Lpu, Type: events.AppointmentCancelled, At: at, Appointment: v.Guid, Direction: v.Direction,
 		Version: v.Version + 1,
 	}, v.DirectionLpu, events.ReferralReleased)
+}
+
+// retryIfMoving returns errVisitMoving if a visit no longer has the version that was read. Its
+// referral is locked, but a distributed database may show what a transaction has written on one node
+// before what it has written on another.
+func retryIfMoving(_ uuid.UUID, err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return errVisitMoving
+	}
+	return err
 }
 
 // lockedVisit is a visit that no other transaction can change until this one ends.

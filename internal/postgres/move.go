@@ -43,7 +43,9 @@ func (s *Store) Move(
 			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })
 		}
 		t.releaseClaims(a.Patient.Person, locked)
-		exec(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{LpuGuid: current.Lpu, Guid: current.Guid}}).Exec)
+		row(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{
+			LpuGuid: current.Lpu, Guid: current.Guid, Version: current.Version,
+		}}).QueryRow, retryIfMoving)
 		t.freeSlots(current)
 		if current.Lpu != a.Request.LpuTo {
 			t.tell(events.Event{
