@@ -480,6 +480,10 @@ func TestHorizonOfTheCallCentre(t *testing.T) {
 // one.
 func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 	t.Helper()
+	tx, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	testdb.CopyTables(t, tx, "slot", "appointment", "speciality_claim", "resource", "direction", "mkab", "mkab_policy")
 	for invariant, query := range map[string]string{
 		"a cell's counter is the number of its active appointments": `
 			SELECT s.id::text
@@ -557,7 +561,7 @@ func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 				OR a.created_at < d.created_at OR a.created_at < m.created_at
 				OR greatest(a.created_at, a.cancelled_at, d.created_at, m.created_at, m.closed_at) > @now`,
 	} {
-		rows, err := pool.Query(t.Context(), query, pgx.NamedArgs{"now": now})
+		rows, err := tx.Query(t.Context(), query, pgx.NamedArgs{"now": now})
 		require.NoError(t, err, invariant)
 		violations, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err, invariant)

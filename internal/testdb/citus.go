@@ -44,6 +44,22 @@ func SetOnWorkers(tb testing.TB, db Querier, setting, value string) {
 	}
 }
 
+// CopyTables hides tables behind temporary copies until a transaction ends, so that its queries may
+// join rows that are on different nodes of a distributed database. The copies are not one snapshot.
+// It does nothing on one PostgreSQL.
+func CopyTables(tb testing.TB, tx pgx.Tx, tables ...string) {
+	tb.Helper()
+	if !Distributed() {
+		return
+	}
+	for _, table := range tables {
+		copied := "CREATE TEMPORARY TABLE IF NOT EXISTS " + table + " ON COMMIT DROP AS TABLE public." + table
+		if _, err := tx.Exec(tb.Context(), copied); err != nil {
+			tb.Fatalf("testdb: %s: %v", copied, err)
+		}
+	}
+}
+
 // testShards is the number of shards of a group of tables: each node has several.
 const testShards = 4
 

@@ -10,8 +10,8 @@ if [ -z "${TALON_CITUS_URL:-}" ]; then
   exit 1
 fi
 packages=${PACKAGES:-./migrations ./internal/postgres ./internal/distribution ./internal/registry
-  ./internal/events ./internal/webhook ./internal/mip ./internal/audit ./internal/sandbox ./test/harness ./test/e2e
-  ./test/model ./test/generated}
+  ./internal/events ./internal/webhook ./internal/mip ./internal/audit ./internal/sandbox ./test/harness
+  ./test/distributed ./test/model ./test/generated ./test/e2e}
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 gotestsum=$(go tool -n -modfile=internal/tools/go.mod gotestsum) || exit 1

@@ -2,31 +2,25 @@ package harness
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"talon.example/internal/testdb"
 )
 
-// copied begins a transaction with temporary copies of the tables of visits and schedules, and
-// returns a function that counts in it and one that ends it. Queries of the copies may join rows
-// that are on different nodes of a distributed database. There the copies are not one snapshot, so
-// the recorder of events waits until they are made.
+// copied begins a transaction with testdb.CopyTables of the tables of visits and schedules, and
+// returns a function that counts in it and one that ends it. The copies are not one snapshot, so the
+// recorder of events waits until they are made.
 func (s *Service) copied() (count func(sql string, args ...any) int, end func()) {
 	s.T.Helper()
 	tx, err := s.DB.BeginTx(s.T.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
 	require.NoError(s.T, err)
-	var statements strings.Builder
-	statements.WriteString("LOCK TABLE event_recorder IN EXCLUSIVE MODE;")
-	for _, table := range []string{
-		"absence", "appointment", "direction", "event_outbox", "event", "event_recorder", "event_sequence", "hold",
-		"mkab", "mkab_policy", "schedule_window", "slot", "speciality_claim",
-	} {
-		fmt.Fprintf(&statements, "CREATE TEMPORARY TABLE %s ON COMMIT DROP AS TABLE public.%[1]s;", table)
-	}
-	_, err = tx.Exec(s.T.Context(), statements.String())
+	_, err = tx.Exec(s.T.Context(), "LOCK TABLE event_recorder IN EXCLUSIVE MODE")
 	require.NoError(s.T, err)
+	testdb.CopyTables(s.T, tx,
+		"absence", "appointment", "direction", "event_outbox", "event", "event_recorder", "event_sequence", "hold",
+		"mkab", "mkab_policy", "schedule_window", "slot", "speciality_claim")
 	count = func(sql string, args ...any) (n int) {
 		s.T.Helper()
 		require.NoError(s.T, tx.QueryRow(s.T.Context(), sql, args...).Scan(&n))

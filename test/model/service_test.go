@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -20,6 +21,7 @@ import (
 
 	"talon.example/gen/api"
 	"talon.example/internal/auth"
+	"talon.example/internal/testdb"
 	"talon.example/test/harness"
 )
 
@@ -280,7 +282,12 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 	})
 	require.NoError(s.T, err)
 
-	rows, err = s.DB.Query(s.T.Context(), `
+	tx, err := s.DB.Begin(s.T.Context())
+	require.NoError(s.T, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(s.T.Context())) }()
+	testdb.CopyTables(s.T, tx, "slot", "hold", "idempotency_key", "appointment", "direction", "speciality_claim", "mkab",
+		"mkab_policy")
+	rows, err = tx.Query(s.T.Context(), `
 		SELECT format('cell %s is held by %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
 		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
 		UNION ALL
