@@ -159,11 +159,11 @@ func exclusively(
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return withConnection(ctx, database, func(conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, fmt.Sprintf(settings, lockTimeout.Milliseconds())); err != nil {
-			return fmt.Errorf("set how to load: %w", err)
-		}
 		if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", loadLock); err != nil {
 			return fmt.Errorf("wait for another load: %w", err)
+		}
+		if _, err := conn.Exec(ctx, fmt.Sprintf(settings, lockTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("set how to load: %w", err)
 		}
 		return do(ctx, conn)
 	})

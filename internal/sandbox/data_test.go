@@ -489,14 +489,14 @@ func requireInvariants(t *testing.T, pool *pgxpool.Pool, now time.Time) {
 			SELECT s.id::text
 			FROM slot s
 			LEFT JOIN appointment a ON a.lpu_guid = s.lpu_guid AND s.guid = ANY(a.slot_guids) AND a.cancelled_at IS NULL
-			GROUP BY s.lpu_guid, s.guid
+			GROUP BY s.lpu_guid, s.guid, s.id, s.taken
 			HAVING s.taken <> count(a.guid)`,
 		"an active appointment begins and ends with its cells": `
 			SELECT a.guid::text
 			FROM appointment a
 			LEFT JOIN slot s ON s.lpu_guid = a.lpu_guid AND s.guid = ANY(a.slot_guids) AND s.resource_guid = a.resource_guid
 			WHERE a.cancelled_at IS NULL AND NOT a.out_of_schedule
-			GROUP BY a.lpu_guid, a.guid
+			GROUP BY a.lpu_guid, a.guid, a.start_at, a.end_at
 			HAVING (min(s.start_at), max(s.end_at)) IS DISTINCT FROM (a.start_at, a.end_at)`,
 		"a claim belongs to an active consultation": `
 			SELECT c.appointment_guid::text
