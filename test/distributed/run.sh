@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # test/distributed/run.sh runs the tests that use the database on a distributed PostgreSQL (Citus),
 # and prints a table. TALON_CITUS_URL is a database on its coordinator, with the extension and the
-# workers; the tests create databases of their own on all nodes. PACKAGES selects other tests, RUN
+# workers, which talk without TLS (citus.node_conninfo = sslmode=disable), so that a test may cut their
+# connections; the tests create databases of their own on all nodes. PACKAGES selects other tests, RUN
 # those that match an expression. not_run.txt lists those that cannot run there.
 set -uo pipefail
 cd "$(dirname "$0")/../.."

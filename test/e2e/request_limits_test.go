@@ -184,7 +184,7 @@ func TestRequestDeadline(t *testing.T) {
 	}))
 	sc := harness.Start(t, func(c *app.Config) {
 		c.MipURL, c.MipAuthURL = app.Address(silent+"/fhir"), app.Address(silent+"/token")
-		c.Timeout, c.MipTimeout = 500*time.Millisecond, 40*time.Second
+		c.Timeout, c.MipTimeout = 3*time.Second, 40*time.Second
 	}).Scene()
 	sc.AllowMkabCreation()
 	started := time.Now()
