@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -170,6 +171,15 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	problems := declared.problems()
 	if missing := append(declared.missing(), functions...); len(missing) > 0 {
 		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
+	}
+	local, err := withLocalRows(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	local = slices.DeleteFunc(local, func(table string) bool { return declared[table].kind == "" })
+	if len(local) > 0 {
+		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+strings.Join(local, ", ")+
+			": run talon distribute")
 	}
 	if planning != "auto" {
 		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+

@@ -71,8 +71,8 @@ const settings = `
 	SET citus.enable_local_reference_table_foreign_keys TO off;
 	SET citus.multi_shard_modify_mode TO 'sequential'`
 
-// Distribute declares the tables that are not declared yet, in order. It may be repeated, also
-// after it was interrupted. It changes nothing if the database is not ready: the error wraps
+// Distribute declares the tables that are not declared yet, in order, and truncates the rows that
+// this leaves on the coordinator. It may be repeated, also after it was interrupted. It changes nothing if the database is not ready: the error wraps
 // ErrNotReady.
 func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
 	declared, err := ready(ctx, conn)
@@ -103,7 +103,47 @@ func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
 			return err
 		}
 	}
+	return truncateLocalRows(ctx, conn, options)
+}
+
+// truncateLocalRows truncates what the declarations have copied to the nodes and left on the
+// coordinator. Citus truncates with each table those that refer to it, also only their local rows.
+func truncateLocalRows(ctx context.Context, conn *pgx.Conn, options Options) error {
+	tables, err := withLocalRows(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, table := range slices.Backward(tables) { // those that refer to others first
+		statement := fmt.Sprintf("SELECT truncate_local_data_after_distributing_table('%s')", table)
+		if err := execute(ctx, conn, statement, "local rows of "+table, options); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// withLocalRows returns the reference tables and those of groups that have rows in the database
+// itself, in the order of their declaration. When they are declared, their rows are on the nodes.
+func withLocalRows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
+	var names []string
+	for _, table := range Tables() {
+		if table.how != central {
+			names = append(names, table.Name)
+		}
+	}
+	const query = `
+		SELECT c.relname FROM unnest($1::text[]) WITH ORDINALITY t (name, position) JOIN pg_class c ON c.relname = t.name
+		WHERE c.relnamespace = current_schema()::regnamespace AND pg_relation_size(c.oid) > 0
+		ORDER BY t.position`
+	rows, err := conn.Query(ctx, query, names)
+	if err != nil {
+		return nil, fmt.Errorf("look for local rows: %w", err)
+	}
+	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("look for local rows: %w", err)
+	}
+	return tables, nil
 }
 
 // execute declares something, or prints the statement in a dry run.
@@ -114,7 +154,7 @@ func execute(ctx context.Context, conn *pgx.Conn, statement, what string, option
 	}
 	fmt.Fprintln(options.Progress, what)
 	if _, err := conn.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("declare %s: %w", what, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }

@@ -41,6 +41,16 @@ const stubs = `
 	CREATE FUNCTION run_command_on_all_nodes(text, give_warning_for_connection_errors boolean)
 		RETURNS SETOF node_result LANGUAGE sql AS $$ SELECT nodeid, success, result FROM node_result $$;
 	CREATE SEQUENCE colocation;
+	-- The version can be read after its local rows are truncated, as on a node.
+	ALTER TABLE talon_schema_version RENAME TO versions;
+	CREATE VIEW talon_schema_version AS SELECT * FROM versions;
+	CREATE FUNCTION truncate_local_data_after_distributing_table(name regclass) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF EXISTS (SELECT FROM pg_constraint WHERE confrelid = name AND conrelid NOT IN (SELECT logicalrelid FROM pg_dist_partition)) THEN
+			RAISE EXCEPTION 'a local table refers to %', name;
+		END IF;
+		EXECUTE format('TRUNCATE %s CASCADE', name);
+	END $$;
 	CREATE FUNCTION create_reference_table(name text) RETURNS void LANGUAGE sql AS
 		$$ INSERT INTO pg_dist_partition VALUES (name::regclass, 'n', NULL, 0, 't') $$;
 	CREATE FUNCTION citus_add_local_table_to_metadata(name text) RETURNS void LANGUAGE sql AS
@@ -103,7 +113,7 @@ func TestDeclarationsSuitTheSchema(t *testing.T) {
 	require.Empty(t, lines(t, conn, `
 		SELECT c.relname FROM pg_class c
 		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-			AND c.relname NOT IN ('pg_dist_partition', 'pg_dist_node', 'pg_dist_local_group', 'pg_dist_object', 'node_result')
+			AND c.relname NOT IN ('pg_dist_partition', 'pg_dist_node', 'pg_dist_local_group', 'pg_dist_object', 'node_result', 'versions')
 			AND c.oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)`), "tables that are not declared")
 	require.Empty(t, lines(t, conn, `
 		SELECT f.conname FROM pg_constraint f
@@ -135,7 +145,7 @@ func TestDistributeIsRepeatable(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
 	exec(t, conn, `ALTER TABLE hold RENAME TO gone`)
-	require.ErrorContains(t, distribute(t, conn), "declare hold (")
+	require.ErrorContains(t, distribute(t, conn), "hold (")
 	exec(t, conn, `ALTER TABLE gone RENAME TO hold`)
 	require.NoError(t, distribute(t, conn))
 	all := lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`)
@@ -145,6 +155,38 @@ func TestDistributeIsRepeatable(t *testing.T) {
 	require.Equal(t, len(all), strings.Count(progress.String(), "is declared"))
 	require.Equal(t, all, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
 	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	require.Empty(t, problems)
+}
+
+// Promise: a filled table leaves no rows on the coordinator, also if its distribution was interrupted
+// after the declarations. The check names those that are left. A dry run prints the statements.
+func TestLocalRowsAreTruncated(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	const fill = `
+		INSERT INTO legal_entity VALUES ('00000000-0000-4000-8000-000000000001', 'Лицо');
+		INSERT INTO lpu SELECT guid, guid, '1', 'Поликлиника', 'Europe/Moscow' FROM legal_entity;
+		INSERT INTO resource SELECT guid, guid, 'doctor', 'Врач', '92' FROM lpu`
+	exec(t, conn, fill)
+	var plan strings.Builder
+	options := distribution.Options{Shards: 4, DryRun: true, Progress: &plan}
+	require.NoError(t, distribution.Distribute(t.Context(), conn, options))
+	require.Contains(t, plan.String(), "SELECT truncate_local_data_after_distributing_table('resource');\n"+
+		"SELECT truncate_local_data_after_distributing_table('lpu');\n"+
+		"SELECT truncate_local_data_after_distributing_table('legal_entity');\n")
+	central := lines(t, conn, `SELECT count(*)::text FROM event_recorder`)
+	require.NoError(t, distribute(t, conn))
+	require.Empty(t, lines(t, conn, `SELECT name FROM resource UNION SELECT name FROM lpu UNION SELECT name FROM legal_entity`))
+	require.Equal(t, central, lines(t, conn, `SELECT count(*)::text FROM event_recorder`))
+
+	exec(t, conn, fill)
+	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0], "still has the rows that are on the nodes: legal_entity, lpu, resource: run talon distribute")
+	require.NoError(t, distribute(t, conn))
+	problems, err = distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }
