@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
-
 	"talon.example/internal/distribution"
 )
 
@@ -37,9 +35,9 @@ type spreadNode struct {
 
 // spreadVariant is a way to run the service, and its measurements.
 type spreadVariant struct {
-	name      string
-	addresses []string // of the databases; each has a service
-	samples   []spreadSample
+	name    string
+	address string // of the database
+	samples []spreadSample
 }
 
 // spreadSample is a measurement. The times are microseconds of a processor for a booking.
@@ -57,9 +55,9 @@ type spreadReport struct {
 	variants []*spreadVariant
 }
 
-// runSpread measures bookings on a distributed database, through the coordinator and through the
-// workers, and on a plain one of the same coordinator, in turns. The server is a coordinator, and
-// all nodes are on this machine.
+// runSpread measures bookings on a distributed database, and on a plain one of the same coordinator,
+// in turns. The server is a coordinator, and all nodes are on this machine. Services that were
+// connected to the workers were measured, too (docs/scale.md); they do not start any more.
 func runSpread(ctx context.Context, server *server, rounds int, progress io.Writer) (*spreadReport, error) {
 	machine, err := describeMachine(ctx, server)
 	if err != nil {
@@ -73,7 +71,7 @@ func runSpread(ctx context.Context, server *server, rounds int, progress io.Writ
 	if err != nil {
 		return nil, err
 	}
-	if needed := int64(rounds) * 2 * (spreadBookings + spreadWarmUp); needed > region.Referrals {
+	if needed := int64(rounds) * (spreadBookings + spreadWarmUp); needed > region.Referrals {
 		return nil, fmt.Errorf("-rounds: %d need %d referrals, and there are %d", rounds, needed, region.Referrals)
 	}
 	for _, database := range []string{plainDatabase, spreadDatabase} {
@@ -165,120 +163,81 @@ func prepareNode(ctx context.Context, server *server, n distribution.Node) (spre
 }
 
 func spreadVariants(server *server, nodes []spreadNode) ([]*spreadVariant, error) {
-	plain := &spreadVariant{name: "one PostgreSQL", addresses: []string{server.url(plainDatabase)}}
-	coordinator := &spreadVariant{name: "Citus, through the coordinator"}
-	workers := &spreadVariant{name: "Citus, through each worker"}
-	for i := range nodes {
-		address, err := nodes[i].URL(server.url(spreadDatabase))
-		if err != nil {
-			return nil, err
-		}
-		v := workers
-		if nodes[i].Coordinator {
-			v = coordinator
-		}
-		v.addresses = append(v.addresses, address)
+	address, err := nodes[0].URL(server.url(spreadDatabase))
+	if err != nil {
+		return nil, err
 	}
-	return []*spreadVariant{plain, coordinator, workers}, nil
+	return []*spreadVariant{
+		{name: "one PostgreSQL", address: server.url(plainDatabase)}, {name: "Citus", address: address},
+	}, nil
 }
 
-// measure starts the services of a variant, and measures bookings that they make together.
+// measure starts the service of a variant, and measures its bookings.
 func (v *spreadVariant) measure(
 	ctx context.Context, program string, nodes []spreadNode, round int64, region Region,
 ) (_ spreadSample, err error) {
-	var services []*service
-	defer func() {
-		for _, s := range services {
-			err = errors.Join(err, s.stop())
-		}
-	}()
-	for _, address := range v.addresses {
-		s, err := startService(ctx, program, address)
-		if err != nil {
-			return spreadSample{}, err
-		}
-		services = append(services, s)
+	service, err := startService(ctx, program, v.address)
+	if err != nil {
+		return spreadSample{}, err
 	}
+	defer func() { err = errors.Join(err, service.stop()) }()
 	first := round * (spreadBookings + spreadWarmUp)
-	if len(services) > 1 { // they use the database of the coordinator's bookings
-		first += region.Referrals / 2
-	}
 	booking := func(n int64) Booking { return region.Booking(first + n) }
-	if _, err := bookTogether(ctx, services, spreadWarmUp, booking); err != nil {
+	if _, err := bookAll(ctx, service, spreadWarmUp, booking); err != nil {
 		return spreadSample{}, err
 	}
-	before, err := spreadTimes(services, nodes)
+	before, err := spreadTimes(service, nodes)
 	if err != nil {
 		return spreadSample{}, err
 	}
-	loads, err := bookTogether(ctx, services, spreadBookings,
-		func(n int64) Booking { return booking(spreadWarmUp + n) })
+	load, err := bookAll(ctx, service, spreadBookings, func(n int64) Booking { return booking(spreadWarmUp + n) })
 	if err != nil {
 		return spreadSample{}, err
 	}
-	after, err := spreadTimes(services, nodes)
-	sample := spreadSample{
+	after, err := spreadTimes(service, nodes)
+	return spreadSample{
+		rate: load.Rate, p50: load.P50,
 		service:     (after.service - before.service) / spreadBookings,
 		coordinator: (after.coordinator - before.coordinator) / spreadBookings,
 		workers:     (after.workers - before.workers) / spreadBookings,
-	}
-	for _, load := range loads {
-		sample.rate += load.Rate
-		sample.p50 += load.P50 / float64(len(loads))
-	}
-	return sample, err
+	}, err
 }
 
-// bookTogether makes a number of bookings, of which each service makes an equal share.
-func bookTogether(
-	ctx context.Context, services []*service, count int64, booking func(int64) Booking,
-) ([]Load, error) {
-	share := count / int64(len(services))
-	loads := make([]Load, len(services))
-	var together errgroup.Group
-	for i, s := range services {
-		requests, err := s.caller().requests(share, func(n int64) Booking { return booking(int64(i)*share + n) })
-		if err != nil {
-			return nil, err
-		}
-		together.Go(func() (err error) {
-			loads[i], err = runWrk(ctx, s.address, spreadConnections/len(services), requests)
-			if err == nil && loads[i].Outcomes[outcomeOK] != share {
-				err = fmt.Errorf("not all of %d bookings succeeded: %v", share, loads[i].Outcomes)
-			}
-			return err
-		})
+// bookAll makes a number of bookings, all of which must succeed.
+func bookAll(ctx context.Context, s *service, count int64, booking func(int64) Booking) (Load, error) {
+	requests, err := s.caller().requests(count, booking)
+	if err != nil {
+		return Load{}, err
 	}
-	return loads, together.Wait()
+	load, err := runWrk(ctx, s.address, spreadConnections, requests)
+	if err == nil && load.Outcomes[outcomeOK] != count {
+		err = fmt.Errorf("not all of %d bookings succeeded: %v", count, load.Outcomes)
+	}
+	return load, err
 }
 
 // spreadTimes returns the processor times so far.
-func spreadTimes(services []*service, nodes []spreadNode) (s spreadSample, err error) {
+func spreadTimes(s *service, nodes []spreadNode) (sample spreadSample, err error) {
 	for _, n := range nodes {
 		if used := float64(clusterTime(n.postmaster).Microseconds()); n.Coordinator {
-			s.coordinator += used
+			sample.coordinator += used
 		} else {
-			s.workers += used
+			sample.workers += used
 		}
 	}
-	for _, service := range services {
-		used, err := service.process().usage()
-		if err != nil {
-			return s, err
-		}
-		s.service += float64(used.own.Microseconds())
-	}
-	return s, nil
+	used, err := s.process().usage()
+	sample.service = float64(used.own.Microseconds())
+	return sample, err
 }
 
 // markdown writes the report.
 func (r *spreadReport) markdown(w io.Writer) error {
 	var text strings.Builder
 	r.machine.markdown(&text)
-	fmt.Fprintf(&text, "%d rounds of %d bookings each, %d connections, %d nodes and the services on this machine; "+
+	fmt.Fprintf(&text, "%d rounds of %d bookings each, %d connections, %d nodes and the service on this machine; "+
 		"medians of processor time a booking, ms.\n\n",
 		len(r.variants[0].samples), spreadBookings, spreadConnections, r.nodes)
-	text.WriteString("| | bookings a second | p50, ms | coordinator | workers | services | " +
+	text.WriteString("| | bookings a second | p50, ms | coordinator | workers | service | " +
 		"database, of one PostgreSQL | all, of one PostgreSQL | of the rounds |\n" +
 		"|---|--:|--:|--:|--:|--:|--:|--:|---|\n")
 	of := func(v *spreadVariant, figure func(spreadSample) float64) (all []float64) {

@@ -365,7 +365,7 @@ func prepareDatabase(ctx context.Context, config Config, pool *pgxpool.Pool, log
 	if err := pooler.Check(ctx, pool); err != nil {
 		return err
 	}
-	if err := distribution.CheckPlanning(ctx, pool); err != nil {
+	if err := distribution.CheckService(ctx, pool); err != nil {
 		return err
 	}
 	if err := prepareSchema(ctx, config, pool, log); err != nil {

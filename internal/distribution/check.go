@@ -23,26 +23,38 @@ func ready(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 		return nil, fmt.Errorf("%w:\n- the extension citus is missing: install Citus 12.1 on every node, set "+
 			"shared_preload_libraries, and run CREATE EXTENSION citus in the database on every node", ErrNotReady)
 	}
-	declared, err := readDeclared(ctx, conn)
+	declared, problems, err := basicProblems(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	problems := declared.problems()
-	reads := []func(context.Context, *pgx.Conn) ([]string, error){schemaProblems, nodeProblems}
 	if len(declared.missing()) > 0 {
-		reads = append(reads, serviceProblems)
-	}
-	for _, read := range reads {
-		more, err := read(ctx, conn)
+		services, err := serviceProblems(ctx, conn)
 		if err != nil {
 			return nil, err
 		}
-		problems = append(problems, more...)
+		problems = append(problems, services...)
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w:\n- %s", ErrNotReady, strings.Join(problems, "\n- "))
 	}
 	return declared, nil
+}
+
+// basicProblems returns the declarations so far, and what prevents both others and the service.
+func basicProblems(ctx context.Context, conn *pgx.Conn) (declarations, []string, error) {
+	declared, err := readDeclared(ctx, conn)
+	if err != nil {
+		return nil, nil, err
+	}
+	problems := declared.problems()
+	for _, read := range []func(context.Context, *pgx.Conn) ([]string, error){schemaProblems, nodeProblems} {
+		more, err := read(ctx, conn)
+		if err != nil {
+			return nil, nil, err
+		}
+		problems = append(problems, more...)
+	}
+	return declared, problems, nil
 }
 
 // IsDistributed reports whether the database has the extension of Citus.
@@ -65,15 +77,31 @@ func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
 	return away, nil
 }
 
-// CheckPlanning returns an error if the database is distributed and the connections of the service
-// force generic plans, with which almost every statement would fail.
-func CheckPlanning(ctx context.Context, db migrations.Database) error {
-	var fails bool
-	const query = `SELECT to_regproc('citus_version') IS NOT NULL AND current_setting('plan_cache_mode') <> 'auto'`
-	if err := db.QueryRow(ctx, query).Scan(&fails); err != nil {
+// onWorker is a condition on the node that executes the statement.
+const onWorker = `coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false)`
+
+// leadsToWorker is the problem of a connection to a worker. Each node has a range of its own of the
+// numbers of events, so that those that were written there would not be in order.
+const leadsToWorker = "DATABASE_URL leads to a worker: give the address of the coordinator, which declares " +
+	"tables and numbers the events"
+
+// CheckService returns an error if the database is distributed, and the connections of a service
+// lead to a worker or force generic plans.
+func CheckService(ctx context.Context, db migrations.Database) error {
+	distributed, err := IsDistributed(ctx, db)
+	if err != nil || !distributed {
+		return err
+	}
+	var worker bool
+	var planning string
+	const query = `SELECT ` + onWorker + `, current_setting('plan_cache_mode')`
+	if err := db.QueryRow(ctx, query).Scan(&worker, &planning); err != nil {
 		return fmt.Errorf("read how statements are planned: %w", err)
 	}
-	if fails {
+	if worker {
+		return errors.New(leadsToWorker)
+	}
+	if planning != "auto" {
 		return errors.New("the database is distributed, and Citus cannot plan a statement without its parameters: " +
 			"append plan_cache_mode=auto to DATABASE_URL")
 	}
@@ -101,18 +129,18 @@ func schemaProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 func nodeProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	const query = `
 		SELECT
-			coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false),
+			` + onWorker + `,
 			EXISTS (SELECT FROM pg_dist_node WHERE groupid = 0),
 			(SELECT count(*) FROM pg_dist_node WHERE isactive AND shouldhaveshards AND noderole = 'primary'),
 			coalesce(pg_is_in_recovery(), false)`
-	var onWorker, coordinatorKnown, standby bool
+	var worker, coordinatorKnown, standby bool
 	var workers int
-	if err := conn.QueryRow(ctx, query).Scan(&onWorker, &coordinatorKnown, &workers, &standby); err != nil {
+	if err := conn.QueryRow(ctx, query).Scan(&worker, &coordinatorKnown, &workers, &standby); err != nil {
 		return nil, fmt.Errorf("read the nodes: %w", err)
 	}
 	var problems []string
-	if onWorker {
-		problems = append(problems, "DATABASE_URL leads to a worker: tables are declared on the coordinator")
+	if worker {
+		problems = append(problems, leadsToWorker)
 	}
 	if standby {
 		problems = append(problems, "DATABASE_URL leads to a standby")
@@ -160,7 +188,7 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if !distributed {
 		return []string{"the database is not distributed: it has no extension citus"}, nil
 	}
-	declared, err := readDeclared(ctx, conn)
+	declared, problems, err := basicProblems(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +196,6 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	problems := declared.problems()
 	if missing := append(declared.missing(), functions...); len(missing) > 0 {
 		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
 	}

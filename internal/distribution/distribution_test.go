@@ -247,6 +247,23 @@ func TestNotReady(t *testing.T) {
 	})
 }
 
+// Promise: what prevents a distribution is a problem of a distributed database, too: an old schema, a
+// worker as its address, and nodes that nobody knows.
+func TestCheckOfBasics(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	require.NoError(t, distribute(t, conn))
+	exec(t, conn, `DELETE FROM talon_schema_version WHERE version_id = (SELECT max(version_id) FROM talon_schema_version)`)
+	exec(t, conn, `UPDATE pg_dist_local_group SET groupid = 1`)
+	exec(t, conn, `DELETE FROM pg_dist_node`)
+	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	for _, want := range []string{"run talon migrate", "leads to a worker", "citus_set_coordinator_host", "citus_add_node"} {
+		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
+	}
+	require.Len(t, problems, 4)
+}
+
 // Promise: the check names what is missing, and each setting of a node that would break a guarantee
 // or hold locks for long.
 func TestCheck(t *testing.T) {
@@ -274,16 +291,18 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, []string{"the database is not distributed: it has no extension citus"}, problems)
 }
 
-// Promise: a service does not start with generic plans on a distributed database. A plain database
-// has them.
-func TestPlanning(t *testing.T) {
+// Promise: a service does not start on a distributed database with generic plans, or on a worker. A
+// plain database has generic plans.
+func TestService(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
 	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
-	require.ErrorContains(t, distribution.CheckPlanning(t.Context(), conn), "append plan_cache_mode=auto")
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn), "append plan_cache_mode=auto")
 	exec(t, conn, `SET plan_cache_mode = auto`)
-	require.NoError(t, distribution.CheckPlanning(t.Context(), conn))
+	require.NoError(t, distribution.CheckService(t.Context(), conn))
+	exec(t, conn, `UPDATE pg_dist_local_group SET groupid = 1`)
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn), "leads to a worker: give the address of the coordinator")
 	exec(t, conn, `DROP FUNCTION citus_version`)
 	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
-	require.NoError(t, distribution.CheckPlanning(t.Context(), conn))
+	require.NoError(t, distribution.CheckService(t.Context(), conn))
 }
