@@ -23,11 +23,12 @@ func ready(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 		return nil, fmt.Errorf("%w:\n- the extension citus is missing: install Citus 12.1 on every node, set "+
 			"shared_preload_libraries, and run CREATE EXTENSION citus in the database on every node", ErrNotReady)
 	}
-	declared, problems, err := basicProblems(ctx, conn)
+	state, err := inspect(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	if len(declared.missing()) > 0 {
+	problems := state.problems
+	if len(state.declared.missing()) > 0 {
 		services, err := serviceProblems(ctx, conn)
 		if err != nil {
 			return nil, err
@@ -37,24 +38,39 @@ func ready(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w:\n- %s", ErrNotReady, strings.Join(problems, "\n- "))
 	}
-	return declared, nil
+	return state.declared, nil
 }
 
-// basicProblems returns the declarations so far, and what prevents both others and the service.
-func basicProblems(ctx context.Context, conn *pgx.Conn) (declarations, []string, error) {
-	declared, err := readDeclared(ctx, conn)
-	if err != nil {
-		return nil, nil, err
+// state is that of a distributed database.
+type state struct {
+	declared declarations
+	nodes    []answer
+	problems []string // which prevent declarations, and endanger the service
+}
+
+func inspect(ctx context.Context, conn *pgx.Conn) (*state, error) {
+	var s state
+	var err error
+	if s.declared, err = readDeclared(ctx, conn); err != nil {
+		return nil, err
 	}
-	problems := declared.problems()
+	s.problems = s.declared.problems()
 	for _, read := range []func(context.Context, *pgx.Conn) ([]string, error){schemaProblems, nodeProblems} {
 		more, err := read(ctx, conn)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		problems = append(problems, more...)
+		s.problems = append(s.problems, more...)
 	}
-	return declared, problems, nil
+	if s.nodes, err = askNodes(ctx, conn); err != nil {
+		return nil, err
+	}
+	for _, node := range s.nodes {
+		if node.failure != "" {
+			s.problems = append(s.problems, node.name+" does not answer: "+node.failure)
+		}
+	}
+	return &s, nil
 }
 
 // IsDistributed reports whether the database has the extension of Citus.
@@ -169,14 +185,6 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return nil, nil
 }
 
-// maxRecovery is the longest citus.recover_2pc_interval. What a node that has crashed between the
-// two halves of a commit leaves stays locked and invisible so long.
-const maxRecovery = "10s"
-
-// maxLockWait is the longest lock_timeout of a worker, where that of the service's sessions does not
-// apply: they set it on the coordinator alone.
-const maxLockWait = "5s"
-
 // Check returns what is wrong with a distributed database, or with the way in which the service
 // would use it, in plain words: tables that are not declared, and settings. planning is the
 // service's plan_cache_mode.
@@ -188,10 +196,11 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if !distributed {
 		return []string{"the database is not distributed: it has no extension citus"}, nil
 	}
-	declared, problems, err := basicProblems(ctx, conn)
+	state, err := inspect(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
+	declared, problems := state.declared, state.problems
 	functions, err := missingFunctions(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -212,54 +221,5 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+
 			"parameters. Append plan_cache_mode=auto to DATABASE_URL")
 	}
-	settings, err := settingProblems(ctx, conn)
-	return append(problems, settings...), err
-}
-
-// settingProblems reads the settings of every node.
-func settingProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	// The function sends the text to every node; it has no parameters.
-	const query = `
-		SELECT n.nodename || ':' || n.nodeport, n.groupid <> 0, coalesce(r.success, false), coalesce(r.result, '')
-		FROM run_command_on_all_nodes($cmd$
-			SELECT concat_ws(' ', (current_setting('citus.recover_2pc_interval')::interval > '` + maxRecovery + `'),
-				(current_setting('lock_timeout')::interval NOT BETWEEN '1ms' AND '` + maxLockWait + `'),
-				current_setting('max_prepared_transactions'), current_setting('max_connections'))
-		$cmd$, give_warning_for_connection_errors => true) r
-		JOIN pg_dist_node n ON n.nodeid = r.nodeid`
-	rows, err := conn.Query(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("read the settings of the nodes: %w", err)
-	}
-	var problems []string
-	var node, result string
-	var worker, success bool
-	_, err = pgx.ForEachRow(rows, []any{&node, &worker, &success, &result}, func() error {
-		if !success {
-			problems = append(problems, node+" does not answer: "+result)
-			return nil
-		}
-		var slow, waits string
-		var prepared, connections int
-		if _, err := fmt.Sscan(result, &slow, &waits, &prepared, &connections); err != nil {
-			return fmt.Errorf("read the settings of %s: %w", node, err)
-		}
-		if slow == "t" {
-			problems = append(problems, node+": citus.recover_2pc_interval is longer than "+maxRecovery+
-				": after a crash, what it leaves half committed stays locked so long. Set it to 5s")
-		}
-		if worker && waits == "t" {
-			problems = append(problems, node+": lock_timeout is not between 1ms and "+maxLockWait+": requests wait for a "+
-				"lock there until their deadline. Run ALTER ROLE … SET lock_timeout = '1s' for the service's role")
-		}
-		if prepared < connections {
-			problems = append(problems, fmt.Sprintf("%s: max_prepared_transactions is %d, and max_connections %d: "+
-				"each connection may prepare a transaction, to commit on several nodes", node, prepared, connections))
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the settings of the nodes: %w", err)
-	}
-	return problems, nil
+	return append(problems, settingProblems(state.nodes)...), nil
 }

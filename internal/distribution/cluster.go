@@ -17,9 +17,10 @@ type Node struct {
 	Coordinator bool
 }
 
-// Nodes returns the servers that the database knows, the coordinator first.
+// Nodes returns the servers that the database uses, the coordinator first.
 func Nodes(ctx context.Context, conn *pgx.Conn) ([]Node, error) {
-	rows, err := conn.Query(ctx, "SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node ORDER BY groupid")
+	rows, err := conn.Query(ctx, `
+		SELECT nodename, nodeport, groupid = 0 FROM pg_dist_node WHERE isactive AND noderole = 'primary' ORDER BY groupid`)
 	if err != nil {
 		return nil, fmt.Errorf("read the nodes: %w", err)
 	}

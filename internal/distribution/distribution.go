@@ -64,10 +64,10 @@ type Options struct {
 // ErrNotReady is returned for a database that cannot be distributed. The error lists what is wrong.
 var ErrNotReady = errors.New("the database cannot be distributed yet")
 
-// settings let Citus declare tables that refer to each other, and tables that have rows. Without
+// sessionSettings let Citus declare tables that refer to each other, and tables that have rows. Without
 // the first, it takes those that refer to a reference table into its metadata as local ones, which
 // cannot be distributed any more.
-const settings = `
+const sessionSettings = `
 	SET citus.enable_local_reference_table_foreign_keys TO off;
 	SET citus.multi_shard_modify_mode TO 'sequential'`
 
@@ -79,7 +79,7 @@ func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, settings); err != nil {
+	if _, err := conn.Exec(ctx, sessionSettings); err != nil {
 		return fmt.Errorf("set how tables are declared: %w", err)
 	}
 	functions, err := missingFunctions(ctx, conn)

@@ -35,11 +35,17 @@ const stubs = `
 		$$ INSERT INTO pg_dist_object VALUES ('pg_proc'::regclass, name::regprocedure) $$;
 	CREATE TABLE pg_dist_local_group (groupid integer);
 	INSERT INTO pg_dist_local_group VALUES (0);
-	CREATE TABLE node_result (nodeid integer, success boolean, result text);
-	INSERT INTO node_result VALUES (1, true, 'f t 100 100'), (2, true, 'f f 100 100');
+	CREATE TABLE node_result (nodeid integer, success boolean, result jsonb);
+	INSERT INTO node_result SELECT nodeid, true, '{
+		"citus.recover_2pc_interval": "5000", "lock_timeout": "1000", "synchronous_commit": "on", "fsync": "on",
+		"max_prepared_transactions": "100", "max_connections": "100"}' FROM pg_dist_node;
+	UPDATE node_result SET result = result || '{"lock_timeout": "0"}' WHERE nodeid = 1;
 	CREATE FUNCTION column_to_column_name(regclass, text) RETURNS text LANGUAGE sql AS $$ SELECT $2 $$;
-	CREATE FUNCTION run_command_on_all_nodes(text, give_warning_for_connection_errors boolean)
-		RETURNS SETOF node_result LANGUAGE sql AS $$ SELECT nodeid, success, result FROM node_result $$;
+	CREATE FUNCTION master_run_on_worker(names text[], ports integer[], commands text[], parallel boolean)
+		RETURNS TABLE (success boolean, result text) LANGUAGE sql AS $$
+		SELECT r.success, r.result::text FROM pg_dist_node n JOIN node_result r USING (nodeid),
+			pg_sleep(CASE r.result WHEN '"silent"' THEN 60 ELSE 0 END)
+		WHERE n.nodename = names[1] AND n.nodeport = ports[1] $$;
 	CREATE SEQUENCE colocation;
 	-- The version can be read after its local rows are truncated, as on a node.
 	ALTER TABLE talon_schema_version RENAME TO versions;
@@ -274,21 +280,65 @@ func TestCheck(t *testing.T) {
 	require.Len(t, problems, 1)
 	require.Contains(t, problems[0], "not declared: legal_entity, lpu")
 	require.NoError(t, distribute(t, conn))
-	exec(t, conn, `UPDATE node_result SET result = 't t 0 100' WHERE nodeid = 2`)
-	exec(t, conn, `UPDATE node_result SET success = false, result = 'no route' WHERE nodeid = 1`)
 	problems, err = distribution.Check(t.Context(), conn, "force_generic_plan")
 	require.NoError(t, err)
-	for _, want := range []string{
-		"plan_cache_mode is force_generic_plan", "coordinator:1 does not answer: no route",
-		"worker:2: citus.recover_2pc_interval", "worker:2: lock_timeout", "worker:2: max_prepared_transactions is 0",
-	} {
-		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
-	}
-	require.Len(t, problems, 5)
+	require.Len(t, problems, 1)
+	require.Contains(t, problems[0], "plan_cache_mode is force_generic_plan")
 	exec(t, conn, `DROP FUNCTION citus_version`)
 	problems, err = distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
 	require.Equal(t, []string{"the database is not distributed: it has no extension citus"}, problems)
+}
+
+// Promise: the check names each setting of a node that is out of its bounds.
+func TestCheckOfSettings(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	require.NoError(t, distribute(t, conn))
+	for _, c := range []struct {
+		node            int
+		settings, wants string // wants is empty if they are right
+	}{
+		{1, `{"citus.recover_2pc_interval": "10001"}`, "coordinator:1: citus.recover_2pc_interval is 10001 ms"},
+		{1, `{"citus.recover_2pc_interval": "10000"}`, ""},
+		{2, `{"lock_timeout": "0"}`, "worker:2: lock_timeout is 0 ms"},
+		{2, `{"lock_timeout": "5001"}`, "worker:2: lock_timeout is 5001 ms"},
+		{2, `{"max_prepared_transactions": "99"}`, "worker:2: max_prepared_transactions is 99"},
+	} {
+		exec(t, conn, `SET synchronous_commit = on; CREATE TABLE right_result AS TABLE node_result`)
+		exec(t, conn, fmt.Sprintf(`UPDATE node_result SET result = result || '%s' WHERE nodeid = %d`, c.settings, c.node))
+		problems, err := distribution.Check(t.Context(), conn, "auto")
+		require.NoError(t, err)
+		if c.wants == "" {
+			require.Empty(t, problems, c.settings)
+		} else {
+			require.Len(t, problems, 1, c.settings)
+			require.Contains(t, problems[0], c.wants)
+		}
+		exec(t, conn, `TRUNCATE node_result; INSERT INTO node_result TABLE right_result; DROP TABLE right_result`)
+	}
+}
+
+// Promise: a node that is away, or silent, is named, and neither the check nor a distribution waits
+// longer for it than the timeout. The others are checked.
+func TestNodesThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	exec(t, conn, `INSERT INTO pg_dist_node VALUES (3, 2, 'other', 3, true, true, 'primary')`)
+	exec(t, conn, `INSERT INTO node_result VALUES (3, false, '"no route"')`)
+	exec(t, conn, `UPDATE node_result SET result = '"silent"' WHERE nodeid = 2`)
+	exec(t, conn, `UPDATE node_result SET result = result || '{"max_prepared_transactions": "0"}' WHERE nodeid = 1`)
+	problems, err := distribution.Check(t.Context(), conn, "auto")
+	require.NoError(t, err)
+	for _, want := range []string{
+		"worker:2 does not answer: it is silent for 5s", `other:3 does not answer: "no route"`,
+		"coordinator:1: max_prepared_transactions is 0",
+	} {
+		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
+	}
+	err = distribute(t, conn)
+	require.ErrorIs(t, err, distribution.ErrNotReady)
+	require.ErrorContains(t, err, "worker:2 does not answer")
 }
 
 // Promise: a service does not start on a distributed database with generic plans, or on a worker. A
