@@ -299,6 +299,7 @@ func TestCheckOfSettings(t *testing.T) {
 		node            int
 		settings, wants string // wants is empty if they are right
 	}{
+		{1, `{"citus.recover_2pc_interval": "-1"}`, "coordinator:1: citus.recover_2pc_interval is -1 ms"},
 		{1, `{"citus.recover_2pc_interval": "10001"}`, "coordinator:1: citus.recover_2pc_interval is 10001 ms"},
 		{1, `{"citus.recover_2pc_interval": "10000"}`, ""},
 		{2, `{"lock_timeout": "0"}`, "worker:2: lock_timeout is 0 ms"},

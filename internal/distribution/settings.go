@@ -115,9 +115,9 @@ func settingProblems(nodes []answer) []string {
 			problems = append(problems, node.name+": "+fmt.Sprintf(format, values...))
 		}
 		is := node.settings
-		if is.Recovery > maxRecovery.Milliseconds() {
-			report("citus.recover_2pc_interval is %d ms, above %d: what a crash leaves half committed stays locked so long. "+
-				"Set it to 5s", is.Recovery, maxRecovery.Milliseconds())
+		if is.Recovery <= 0 || is.Recovery > maxRecovery.Milliseconds() {
+			report("citus.recover_2pc_interval is %d ms, not from 1 to %d: what a crash leaves half committed stays locked "+
+				"so long, with -1 forever. Set it to 5s", is.Recovery, maxRecovery.Milliseconds())
 		}
 		if is.Prepared < is.Connections {
 			report("max_prepared_transactions is %d, and max_connections %d: each connection may prepare a "+
