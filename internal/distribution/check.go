@@ -221,5 +221,9 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+
 			"parameters. Append plan_cache_mode=auto to DATABASE_URL")
 	}
-	return append(problems, settingProblems(state.nodes)...), nil
+	var commit string
+	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&commit); err != nil {
+		return nil, fmt.Errorf("read how transactions are committed: %w", err)
+	}
+	return append(problems, settingProblems(state.nodes, commit)...), nil
 }

@@ -290,7 +290,8 @@ func TestCheck(t *testing.T) {
 	require.Equal(t, []string{"the database is not distributed: it has no extension citus"}, problems)
 }
 
-// Promise: the check names each setting of a node that is out of its bounds.
+// Promise: the check names each setting of a node that is out of its bounds, or weaker than on the
+// coordinator, whose own locks and commits the service's sessions set.
 func TestCheckOfSettings(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -305,6 +306,11 @@ func TestCheckOfSettings(t *testing.T) {
 		{2, `{"lock_timeout": "0"}`, "worker:2: lock_timeout is 0 ms"},
 		{2, `{"lock_timeout": "5001"}`, "worker:2: lock_timeout is 5001 ms"},
 		{2, `{"max_prepared_transactions": "99"}`, "worker:2: max_prepared_transactions is 99"},
+		{2, `{"synchronous_commit": "local"}`, "worker:2: synchronous_commit is local, and on at the coordinator"},
+		{2, `{"synchronous_commit": "remote_apply"}`, ""},
+		{1, `{"synchronous_commit": "off"}`, ""},
+		{2, `{"fsync": "off"}`, "worker:2: fsync is off"},
+		{1, `{"fsync": "off"}`, ""},
 	} {
 		exec(t, conn, `SET synchronous_commit = on; CREATE TABLE right_result AS TABLE node_result`)
 		exec(t, conn, fmt.Sprintf(`UPDATE node_result SET result = result || '%s' WHERE nodeid = %d`, c.settings, c.node))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,10 +28,12 @@ type answer struct {
 
 // settings are those of a node for the sessions of the role. Times are milliseconds.
 type settings struct {
-	Recovery    int64 `json:"citus.recover_2pc_interval,string"`
-	LockTimeout int64 `json:"lock_timeout,string"`
-	Prepared    int64 `json:"max_prepared_transactions,string"`
-	Connections int64 `json:"max_connections,string"`
+	Recovery    int64  `json:"citus.recover_2pc_interval,string"`
+	LockTimeout int64  `json:"lock_timeout,string"`
+	Prepared    int64  `json:"max_prepared_transactions,string"`
+	Connections int64  `json:"max_connections,string"`
+	Commit      string `json:"synchronous_commit"`
+	Fsync       string `json:"fsync"`
 }
 
 // askNodes asks every node for its settings, through the coordinator. Each has a session of its own,
@@ -70,7 +73,8 @@ func ask(ctx context.Context, config *pgx.ConnConfig, node Node) (*settings, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	const command = `SELECT json_object_agg(name, setting) FROM pg_settings WHERE name IN (
-		'citus.recover_2pc_interval', 'lock_timeout', 'max_prepared_transactions', 'max_connections')`
+		'citus.recover_2pc_interval', 'lock_timeout', 'synchronous_commit', 'fsync', 'max_prepared_transactions',
+		'max_connections')`
 	const query = `SELECT success, coalesce(result, '') FROM master_run_on_worker(ARRAY[$1], ARRAY[$2::int], ARRAY[$3], false)`
 	var success bool
 	var result string
@@ -104,9 +108,14 @@ const maxRecovery = 10 * time.Second
 // apply: they set it on the coordinator alone.
 const maxLockWait = 5 * time.Second
 
-// settingProblems returns what is wrong with the settings of the nodes.
-func settingProblems(nodes []answer) []string {
+// commits are the values of synchronous_commit, the weakest first.
+var commits = []string{"off", "local", "remote_write", "on", "remote_apply"}
+
+// settingProblems returns what is wrong with the settings of the nodes. commit is the
+// synchronous_commit of the service on the coordinator.
+func settingProblems(nodes []answer, commit string) []string {
 	var problems []string
+	durable := slices.ContainsFunc(nodes, func(n answer) bool { return !n.worker && n.settings.Fsync == "on" })
 	for _, node := range nodes {
 		if node.failure != "" {
 			continue
@@ -129,6 +138,13 @@ func settingProblems(nodes []answer) []string {
 		if is.LockTimeout <= 0 || is.LockTimeout > maxLockWait.Milliseconds() {
 			report("lock_timeout is %d ms, not from 1 to %d: requests wait for a lock there until their deadline. "+
 				"Run ALTER ROLE … SET lock_timeout = '1s' for the service's role", is.LockTimeout, maxLockWait.Milliseconds())
+		}
+		if slices.Index(commits, is.Commit) < slices.Index(commits, commit) {
+			report("synchronous_commit is %s, and %s at the coordinator: a crash of the node may lose confirmed bookings. "+
+				"Run ALTER ROLE … SET synchronous_commit = '%[2]s' for the service's role", is.Commit, commit)
+		}
+		if durable && is.Fsync != "on" {
+			report("fsync is off, and on at the coordinator: a crash of the node may lose confirmed bookings")
 		}
 	}
 	return problems
