@@ -58,8 +58,8 @@ const (
 
 // Up migrates the database to the newest schema. It holds a session lock, so that several instances
 // may call it at once: one migrates, and the others wait for at most five minutes and then find an
-// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline, and
-// for the address of a pooler ErrPooler.
+// up-to-date schema. For a database older than the baseline, the error wraps ErrBeforeBaseline, for
+// one that does not allow this build ErrBuildTooOld, and for the address of a pooler ErrPooler.
 func Up(ctx context.Context, databaseURL string) error {
 	current, err := startOf(ctx, databaseURL)
 	if err != nil {
@@ -123,7 +123,7 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 }
 
 // startOf is Current for a database that is going to be migrated. The error wraps ErrPooler if the
-// address is that of a pooler.
+// address is that of a pooler, and ErrBuildTooOld if the database does not allow this build.
 func startOf(ctx context.Context, databaseURL string) (int64, error) {
 	conn, err := connect(ctx, databaseURL)
 	if err != nil {
@@ -136,6 +136,9 @@ func startOf(ctx context.Context, databaseURL string) (int64, error) {
 	}
 	if behind {
 		return 0, ErrPooler
+	}
+	if err := CheckBuild(ctx, conn); err != nil {
+		return 0, err
 	}
 	return CurrentOf(ctx, conn)
 }

@@ -374,34 +374,41 @@ func prepareDatabase(ctx context.Context, config Config, pool *pgxpool.Pool, log
 	return postgres.NewStore(pool, postgres.ReferenceAge).CheckClock(ctx, time.Now)
 }
 
-// prepareSchema migrates the database if configured. It returns an error if the schema is still
-// older than this build needs. A newer schema only logs a warning, because a rolling upgrade has
-// one, unless it does not allow this build any more.
+// prepareSchema migrates the database if configured, and checks the schema. A newer one only logs a
+// warning, because a rolling upgrade has one.
 func prepareSchema(ctx context.Context, config Config, pool *pgxpool.Pool, log *slog.Logger) error {
-	if err := migrations.CheckBuild(ctx, pool); err != nil {
-		return err
-	}
 	if config.MigrateAtStart {
 		if err := migrations.Up(ctx, string(config.DatabaseURL)); err != nil {
 			return err
 		}
 	}
-	needed, err := migrations.Latest()
+	current, needed, err := checkSchema(ctx, pool)
 	if err != nil {
 		return err
-	}
-	current, err := migrations.CurrentOf(ctx, pool)
-	if err != nil {
-		return err
-	}
-	if current < needed {
-		return fmt.Errorf("the database is at schema version %d and this build needs %d: "+
-			"run talon migrate, or set TALON_MIGRATE=true", current, needed)
 	}
 	if current > needed {
 		log.Warn("the database is newer than this build", "schema", current, "needed", needed)
 	}
 	return nil
+}
+
+// checkSchema returns the schema version of the database and that of this build. It returns an
+// error if the database is older, or does not allow this build any more.
+func checkSchema(ctx context.Context, database migrations.Database) (current, needed int64, err error) {
+	if err := migrations.CheckBuild(ctx, database); err != nil {
+		return 0, 0, err
+	}
+	if needed, err = migrations.Latest(); err != nil {
+		return 0, 0, err
+	}
+	if current, err = migrations.CurrentOf(ctx, database); err != nil {
+		return 0, 0, err
+	}
+	if current < needed {
+		return 0, 0, fmt.Errorf("the database is at schema version %d and this build needs %d: "+
+			"run talon migrate, or start the service with TALON_MIGRATE=true", current, needed)
+	}
+	return current, needed, nil
 }
 
 // Handler returns the handler of all requests.

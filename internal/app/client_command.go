@@ -21,9 +21,6 @@ import (
 	"talon.example/internal/postgres"
 )
 
-// commandTimeout limits each statement of a command.
-const commandTimeout = 10 * time.Second
-
 const clientUsage = `talon client administers the client applications (клиентские приложения).
 
   talon client create --name NAME
@@ -296,15 +293,9 @@ func withClients(ctx context.Context, env *command.Env, do func(*booking.Service
 
 // withStore calls do with a store on the database of DATABASE_URL.
 func withStore(ctx context.Context, env *command.Env, do func(*postgres.Store) error) error {
-	database := env.Variables["DATABASE_URL"]
-	if database == "" {
-		return errNoDatabase
-	}
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: database, MaxConns: 1, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
-	})
+	pool, err := openDatabase(ctx, env.Variables["DATABASE_URL"], 1)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return err
 	}
 	defer pool.Close()
 	return do(postgres.NewStore(pool, postgres.ReferenceAge))

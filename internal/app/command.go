@@ -11,8 +11,10 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/command"
+	"talon.example/internal/postgres"
 	"talon.example/internal/telemetry"
 	"talon.example/migrations"
 )
@@ -103,5 +105,31 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	fmt.Fprintf(env.Stdout, "the database is at schema version %d\n", version)
-	return nil
+	known, err := migrations.Latest()
+	if err == nil && version > known {
+		fmt.Fprintf(env.Stdout, "this build knows version %d and may run beside it; nothing was migrated\n", known)
+	}
+	return err
+}
+
+// commandTimeout limits each statement of a command.
+const commandTimeout = 10 * time.Second
+
+// openDatabase opens the database of DATABASE_URL for a command. It rejects a schema that this
+// build cannot or must not use.
+func openDatabase(ctx context.Context, database string, conns int32) (*pgxpool.Pool, error) {
+	if database == "" {
+		return nil, errNoDatabase
+	}
+	pool, err := postgres.Open(ctx, postgres.Options{
+		URL: database, MaxConns: conns, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if _, _, err := checkSchema(ctx, pool); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("check the database of DATABASE_URL: %w", err)
+	}
+	return pool, nil
 }

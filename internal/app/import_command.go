@@ -56,11 +56,8 @@ func importFile(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return err
 	}
-	database := env.Variables["DATABASE_URL"]
-	if database == "" {
-		return errNoDatabase
-	}
-	imports, closeAll, err := OpenImports(ctx, database, slog.New(slog.NewTextHandler(env.Stderr, nil)), time.Now)
+	log := slog.New(slog.NewTextHandler(env.Stderr, nil))
+	imports, closeAll, err := OpenImports(ctx, env.Variables["DATABASE_URL"], log, time.Now)
 	if err != nil {
 		return err
 	}

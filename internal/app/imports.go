@@ -49,11 +49,9 @@ const adminConns = 2
 func OpenImports(
 	ctx context.Context, database string, log *slog.Logger, now func() time.Time,
 ) (_ *registry.Imports, closeAll func(), err error) {
-	pool, err := postgres.Open(ctx, postgres.Options{
-		URL: database, MaxConns: adminConns, StatementTimeout: commandTimeout, LockTimeout: lockTimeout,
-	})
+	pool, err := openDatabase(ctx, database, adminConns)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the database: %w", err)
+		return nil, nil, err
 	}
 	options := messagePool
 	options.URL = database

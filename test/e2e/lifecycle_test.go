@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -81,13 +82,14 @@ func TestInstancesStartAtOnce(t *testing.T) {
 	require.Equal(t, latest, current)
 }
 
-// Promise: without migration at the start the service rejects an older schema. With and without it,
-// it logs a warning for a newer one, so that instances can be replaced one by one.
+// Promise: without migration at the start the service rejects an older schema, and so do the
+// commands. With and without it, the service logs a warning for a newer one, so that instances can
+// be replaced one by one.
 func TestSchemaVersions(t *testing.T) {
 	t.Parallel()
-	config, err := app.ReadConfig(minimalSettings(map[string]string{
-		"DATABASE_URL": testdb.Fresh(t), "TALON_MIGRATE": "false",
-	}))
+	empty := testdb.Fresh(t)
+	requireCommandsRefused(t, empty, "run talon migrate")
+	config, err := app.ReadConfig(minimalSettings(map[string]string{"DATABASE_URL": empty, "TALON_MIGRATE": "false"}))
 	require.NoError(t, err)
 	_, err = app.New(t.Context(), config, slog.New(slog.DiscardHandler), time.Now, app.Wrappers{})
 	require.ErrorContains(t, err, "talon migrate")
@@ -101,8 +103,37 @@ func TestSchemaVersions(t *testing.T) {
 	}
 }
 
+// Promise: talon migrate of a build that is older than the schema, and allowed, says so.
+func TestMigrateWithAnOlderBuild(t *testing.T) {
+	t.Parallel()
+	s := harness.Start(t)
+	s.Exec(`INSERT INTO talon_schema_version (version_id, is_applied) VALUES (99999, true)`)
+	code, stdout, stderr := run(t, []string{"DATABASE_URL=" + string(s.Config.DatabaseURL)}, "migrate")
+	require.Zero(t, code, stderr)
+	require.Regexp(t, `schema version 99999\nthis build knows version \d+ and may run beside it; nothing was`, stdout)
+}
+
+// requireCommandsRefused requires that every command that uses a database refuses the one at an
+// address.
+func requireCommandsRefused(t *testing.T, database, problem string) {
+	t.Helper()
+	guid := uuid.NewString()
+	for _, args := range [][]string{
+		{"client", "list"}, {"client", "create", "--name", "x"}, {"client", "rotate", "--client", guid},
+		{"client", "disable", "--client", guid}, {"client", "enable", "--client", guid},
+		{"busy-type", "list"}, {"busy-type", "put", "--code", "77", "--name", "x"},
+		{"import", "absent.ndjson"}, {"import", "--resume", guid},
+		{"distribute"}, {"distribute", "--check"}, {"distribute", "--dry-run"},
+	} {
+		code, stdout, stderr := run(t, []string{"DATABASE_URL=" + database}, args...)
+		require.Equal(t, 1, code, "%v: %s", args, stderr)
+		require.Contains(t, stderr, problem, "%v", args)
+		require.Empty(t, stdout, "%v", args)
+	}
+}
+
 // Promise: a build that is older than the schema allows does not start, whether or not it may
-// migrate, and one that runs is not ready any more.
+// migrate, and one that runs is not ready any more. Its commands refuse the database.
 func TestBuildIsTooOld(t *testing.T) {
 	t.Parallel()
 	s := harness.Start(t)
@@ -118,6 +149,11 @@ func TestBuildIsTooOld(t *testing.T) {
 		require.ErrorIs(t, err, migrations.ErrBuildTooOld)
 		require.ErrorContains(t, err, "must know version 99999")
 	}
+	const tooOld = "this build is too old for the database"
+	requireCommandsRefused(t, string(s.Config.DatabaseURL), tooOld)
+	code, _, stderr := run(t, []string{"DATABASE_URL=" + string(s.Config.DatabaseURL)}, "migrate")
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, tooOld)
 	require.Eventually(t, func() bool { return ready(s) == http.StatusServiceUnavailable },
 		10*time.Second, 5*time.Millisecond)
 }
