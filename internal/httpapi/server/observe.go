@@ -113,8 +113,8 @@ func (s *Server) logRequest(c *gin.Context, id uuid.UUID, duration time.Duration
 	s.log.LogAttrs(c.Request.Context(), level, "request", attributes...)
 }
 
-// isGone reports whether a request has failed because its client has disconnected, or does not read
-// the response.
+// isGone reports whether a request has failed because its client has disconnected, also in the
+// middle of its body, or does not read the response.
 func isGone(refusal *booking.Refusal) bool {
 	return errors.Is(refusal, context.Canceled) || errors.Is(refusal, errClientGone)
 }

@@ -123,6 +123,82 @@ func TestClientGoneDuringResponse(t *testing.T) {
 	}
 }
 
+// Promise: a client that resets or closes its connection in the middle of a body is no fault of the
+// service and has sent nothing wrong: its line has client_gone, it is counted with the status 499,
+// and no rule is. A body that is malformed, or sent too slowly, is rejected as such.
+func TestClientGoneDuringBody(t *testing.T) {
+	t.Parallel()
+	reset := func(client *net.TCPConn) error { return errors.Join(client.SetLinger(0), client.Close()) }
+	closeBody := (*net.TCPConn).CloseWrite
+	stay := func(*net.TCPConn) error { return nil }
+	const (
+		bookings, upload = "/appointments", "/registry/imports"
+		jsonBody         = "Content-Type: application/json\r\n"
+		gzipBody         = "Content-Type: text/csv\r\nContent-Encoding: gzip\r\n"
+		chunked          = "Transfer-Encoding: chunked\r\n"
+		cut              = "Content-Length: 100\r\n\r\n"
+		gzipHeader       = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"
+	)
+	for name, test := range map[string]struct {
+		path, request string
+		leave         func(*net.TCPConn) error
+		gone          bool
+	}{
+		"resets":                   {bookings, jsonBody + cut + "{", reset, true},
+		"closes":                   {bookings, jsonBody + cut + "{", closeBody, true},
+		"closes a chunked body":    {bookings, jsonBody + chunked + "\r\n9\r\n{", closeBody, true},
+		"resets an upload":         {upload, "Content-Type: text/csv\r\n" + cut + "a", reset, true},
+		"closes a gzip upload":     {upload, gzipBody + cut + gzipHeader, closeBody, true},
+		"malformed chunk":          {bookings, jsonBody + chunked + "\r\nx\r\n", stay, false},
+		"malformed JSON":           {bookings, jsonBody + "Content-Length: 1\r\n\r\n{", stay, false},
+		"malformed gzip":           {upload, gzipBody + "Content-Length: 9\r\n\r\nsurname;x", stay, false},
+		"cut gzip in a whole body": {upload, gzipBody + "Content-Length: 10\r\n\r\n" + gzipHeader, stay, false},
+		"sends nothing more":       {bookings, jsonBody + cut + "{", stay, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			metrics := telemetry.NewMetrics("", "")
+			var lines strings.Builder
+			s, err := New(Config{Log: slog.New(slog.NewJSONHandler(&lines, nil)), Metrics: metrics})
+			require.NoError(t, err)
+			begun, ended := make(chan struct{}), make(chan struct{})
+			engine := newEngine(func(c *gin.Context) {
+				close(begun)
+				c.Next()
+				close(ended)
+			}, s.observe, s.recover)
+			engine.POST(test.path, s.readBody, func(c *gin.Context) {
+				if _, err := io.ReadAll(c.Request.Body); err != nil {
+					s.RenderError(c, err)
+				}
+			})
+			web := httptest.NewUnstartedServer(engine)
+			if test.path == bookings && !test.gone {
+				web.Config.ReadHeaderTimeout, web.Config.ReadTimeout = time.Minute, 100*time.Millisecond
+			}
+			web.Start()
+			defer web.Close()
+			client, err := net.Dial("tcp", web.Listener.Addr().String())
+			require.NoError(t, err)
+			defer client.Close()
+			_, err = client.Write([]byte("POST " + test.path + " HTTP/1.1\r\nHost: talon\r\nConnection: close\r\n" +
+				test.request))
+			require.NoError(t, err)
+			<-begun
+			require.NoError(t, test.leave(client.(*net.TCPConn)))
+			<-ended
+
+			scraped := httptest.NewRecorder()
+			metrics.Admin().ServeHTTP(scraped, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			require.Contains(t, lines.String(), `"rule":"body_malformed"`)
+			require.Equal(t, test.gone, strings.Contains(lines.String(), `"client_gone":true`), lines.String())
+			require.Equal(t, test.gone, strings.Contains(scraped.Body.String(), `status="499"} 1`))
+			require.Equal(t, !test.gone,
+				strings.Contains(scraped.Body.String(), `talon_refusals_total{rule="body_malformed"} 1`))
+		})
+	}
+}
+
 // writeMuch writes more than the buffers of a connection hold.
 func writeMuch(c *gin.Context) error {
 	_, err := c.Writer.Write(make([]byte, 64<<20))

@@ -87,7 +87,8 @@ func (s *Server) RenderError(c *gin.Context, err error) {
 	c.AbortWithStatusJSON(refusal.Status, body)
 }
 
-// errClientGone is the error of a response whose client has reset the connection, or reads nothing.
+// errClientGone is the error of a request whose client has ended the connection in its body, and of
+// a response whose client has reset it, or reads nothing.
 var errClientGone = errors.New("the client is gone")
 
 // isWriteError reports whether err is that of a write to a connection of the network. After the

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/url"
 	"slices"
 	"strconv"
@@ -61,6 +62,7 @@ func (s *Server) readBody(c *gin.Context) {
 	if expected == nil {
 		return
 	}
+	c.Request.Body = clientBody{c.Request.Body}
 	if route.Stream {
 		if err := openStream(c, route); err != nil {
 			s.RenderError(c, err)
@@ -85,6 +87,19 @@ func (s *Server) readBody(c *gin.Context) {
 	}
 	c.Set(bodyKey, body)
 	c.Request.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// clientBody is the body of a request as the client sends it. Its error wraps errClientGone if the
+// client has reset or closed the connection before the end of the body.
+type clientBody struct{ io.ReadCloser }
+
+func (b clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	operation, ok := errors.AsType[*net.OpError](err)
+	if errors.Is(err, io.ErrUnexpectedEOF) || ok && !operation.Timeout() {
+		err = fmt.Errorf("%w: %w", errClientGone, err)
+	}
+	return n, err
 }
 
 // Keys in gin's context under which readBody stores the JSON of the body, and the time.Duration for
