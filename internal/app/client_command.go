@@ -72,15 +72,16 @@ func createClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, ar
 	scopes := flags.String("scopes", "", "what it may do for itself, separated by commas: "+allScopes)
 	lpus := flags.String("lpus", "", "guids of the institutions that it acts for, separated by commas")
 	everyLpu := flags.Bool("every-lpu", false, "it acts for all institutions of the region")
-	sameLpu := flags.Uint("visit-direction", 0, "bits of the cells it may take by a referral within one institution: "+
-		"1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter")
+	const bits = "1 Registry, 2 Doctor, 4 Internet, 8 DoctorOtherLpu, 16 Infomat, 64 CallCenter"
+	const sumOfBits = "must be a sum of " + bits
+	sameLpu := flags.Uint("visit-direction", 0,
+		"bits of the cells it may take by a referral within one institution: "+bits)
 	otherLpu := flags.Uint("visit-direction-other-lpu", 0, "the same by a referral into another institution")
 	outOfSchedule := flags.Bool("out-of-schedule", false, "it may book out of schedule")
 	keysFile := flags.String("public-keys", "", "file of a JWK set for private_key_jwt; it then has no secret")
 	if err := env.Parse(flags, args); err != nil {
 		return err
 	}
-	const maxBits = 1<<31 - 1
 	added := booking.Client{
 		Guid: uuid.New(), Name: strings.TrimSpace(*name),
 		System: booking.SystemRights{Scopes: splitList(*scopes), EveryLpu: *everyLpu},
@@ -102,8 +103,10 @@ func createClient(ctx context.Context, env *command.Env, flags *flag.FlagSet, ar
 		return env.UsageError(flags, "--name must be given")
 	case !isOneLine(added.Name):
 		return env.UsageError(flags, "--name must be UTF-8 without control characters")
-	case *sameLpu > maxBits || *otherLpu > maxBits:
-		return env.UsageError(flags, "--visit-direction and --visit-direction-other-lpu must be at most %d", maxBits)
+	case *sameLpu&^uint(booking.AccessAll) != 0:
+		return env.UsageError(flags, "--visit-direction %s", sumOfBits)
+	case *otherLpu&^uint(booking.AccessAll) != 0:
+		return env.UsageError(flags, "--visit-direction-other-lpu %s", sumOfBits)
 	case len(added.System.Lpus) > booking.MaxClientLpus:
 		return env.UsageError(flags, "--lpus must be at most %d", booking.MaxClientLpus)
 	case *everyLpu && len(added.System.Lpus) > 0:

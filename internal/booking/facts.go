@@ -135,6 +135,8 @@ const (
 	AccessDoctorOtherLpu Access = 8
 	AccessInfomat        Access = 16
 	AccessCallCenter     Access = 64
+
+	AccessAll = AccessRegistry | AccessDoctor | AccessInternet | AccessDoctorOtherLpu | AccessInfomat | AccessCallCenter
 )
 
 // Slot is a cell of a resource's schedule (ячейка расписания).
