@@ -50,14 +50,16 @@ func serve(ctx context.Context, env *command.Env, args []string) error {
 		return err
 	}
 	config, err := ReadConfig(env.Variables)
-	if err != nil {
-		return err
-	}
 	unknown := unknownVariables(env.Variables)
-	if *check {
+	if *check || err != nil { // one that is misspelt explains one that is missing
 		for _, name := range unknown {
 			fmt.Fprintf(env.Stderr, "%s: no such setting, ignored\n", name)
 		}
+	}
+	if err != nil {
+		return err
+	}
+	if *check {
 		return config.Print(env.Stdout)
 	}
 	log := slog.New(slog.NewJSONHandler(env.Stderr, &slog.HandlerOptions{Level: config.LogLevel}))

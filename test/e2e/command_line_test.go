@@ -156,8 +156,8 @@ func TestFilesOfSettingsAreOpened(t *testing.T) {
 }
 
 // Promise: a variable that looks like a setting and is none, such as a misspelt one, is named at
-// the start and by serve --check. Those of other commands, and those that Kubernetes sets for a
-// Service with the name talon, are not.
+// the start and by serve --check, also if the setting that is meant is then missing. Those of other
+// commands, and those that Kubernetes sets for a Service with the name talon, are not.
 func TestUnknownVariables(t *testing.T) {
 	t.Parallel()
 	settings := minimalSettings(map[string]string{
@@ -174,6 +174,14 @@ func TestUnknownVariables(t *testing.T) {
 	code, _, stderr = run(t, toEnviron(settings), "serve") // there is no database
 	require.Equal(t, 1, code)
 	require.Contains(t, stderr, `"msg":"variables that are no settings are ignored","names":["TALON_MIGRATION"]}`)
+
+	settings["TALON_TOKEN_ISSUR"], settings["TALON_TOKEN_ISSUER"] = "issuer", ""
+	for _, args := range [][]string{{"serve"}, {"serve", "--check"}} {
+		code, _, stderr = run(t, toEnviron(settings), args...)
+		require.Equal(t, 1, code)
+		require.Equal(t, "TALON_MIGRATION: no such setting, ignored\nTALON_TOKEN_ISSUR: no such setting, ignored\n"+
+			"talon serve: TALON_TOKEN_ISSUER: must be given\n", stderr)
+	}
 }
 
 // Promise: serve --check prints every setting in force and no secret. docs/configuration.md lists
