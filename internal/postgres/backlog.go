@@ -26,6 +26,7 @@ const (
 // them one statement after the other, so that the numbers are of slightly different moments.
 func (s *Store) Backlog(ctx context.Context, now time.Time) (*telemetry.Backlog, error) {
 	queries := db.New(s.pool)
+	now = now.Truncate(time.Microsecond) // the precision of the database: what does not wait has the age 0
 	waiting, err := queries.EventBacklog(ctx, now, maxBacklog)
 	if err != nil {
 		return nil, fmt.Errorf("read the waiting events: %w", interpretError(err))
