@@ -277,7 +277,10 @@ func withConnection(ctx context.Context, database string, do func(*pgx.Conn) err
 // welcome returns the text that serve prints after the start: links, a token, and requests to
 // paste.
 func welcome(addr net.Addr, token, keyFile string, state State) string {
-	base := "http://" + addr.String()
+	base, booked := "http://"+addr.String(), ""
+	if !state.FirstExampleFree {
+		booked = "Its referral is booked already, so the request is refused: make demo-reset resets the demo data.\n"
+	}
 	text := fmt.Sprintf(`
 Talon is ready. Book as a patient, in the browser:
 
@@ -292,12 +295,12 @@ The token of the first example's patient, valid for 12 hours:
 %s
 
 Book the source's first example:
-
+%s
 curl -s %s/appointments -H 'Content-Type: application/json' \
   -H 'Authorization: Bearer %s' \
   -d '%s'
 
-`, base, base, token, base, token, FirstExample)
+`, base, base, token, booked, base, token, FirstExample)
 	text += fmt.Sprintf(`Have a token made for a patient, as a client application does, with its guid and its secret:
 
 curl -sG %s/auth/cod/token -u %s:%s \
@@ -313,10 +316,6 @@ curl -s %s/registry/lpus/%s -H 'Authorization: Bearer …'
 `, base, Client, ClientSecret, Patient, base, SystemClient, ClientSecret, base, exampleTarget)
 	if state.Action == Renewed {
 		text += "The demo data were outdated and have been loaded anew.\n"
-	}
-	if !state.FirstExampleFree {
-		text += "The referral of the first example is booked already, so its request is refused. " +
-			"make demo-reset resets the demo data.\n"
 	}
 	return text + fmt.Sprintf(
 		"Tokens of other patients: TALON_SANDBOX_KEY_FILE=%s bin/talon-sandbox token --person GUID\n\n", keyFile,
