@@ -140,7 +140,11 @@ func New(
 	if err != nil {
 		return nil, err
 	}
-	if distributed {
+	switch {
+	case distributed && config.ReadURL != "":
+		return nil, errors.New("TALON_READ_DATABASE_URL: the database is distributed, and its nodes have no common " +
+			"position that a standby could reach: remove it")
+	case distributed:
 		a.database.nodes = func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }
 	}
 	facts, err := a.openPool(ctx, "reference", single)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 
@@ -18,13 +19,13 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 	flags := flag.NewFlagSet("distribute", flag.ContinueOnError)
 	check := flags.Bool("check", false, "show what is missing in a distributed database, and end")
 	dryRun := flags.Bool("dry-run", false, "print the statements instead of executing them")
-	shards := flags.Int("shards", distribution.DefaultShards,
-		"shards of each group of tables, of which each node has one at least")
+	shards := flags.Int("shards", 0, fmt.Sprintf("shards of each group of tables, of which each node has one at least "+
+		"(default: as the declared groups have, or %d)", distribution.DefaultShards))
 	if err := env.Parse(flags, args); err != nil {
 		return err
 	}
 	switch {
-	case *shards < 1 || *shards > distribution.MaxShards:
+	case *shards < 0 || *shards > distribution.MaxShards:
 		return env.UsageError(flags, "--shards must be 1 to %d", distribution.MaxShards)
 	case *check && *dryRun:
 		return env.UsageError(flags, "--check and --dry-run exclude each other")
@@ -71,7 +72,7 @@ func checkDistribution(ctx context.Context, env *command.Env, conn *pgx.Conn, pl
 		fmt.Fprintln(env.Stdout, "- "+problem)
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%d problems", len(problems))
+		return errors.New("the database cannot serve yet")
 	}
 	fmt.Fprintln(env.Stdout, "the database is distributed, and its settings are right")
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -93,6 +92,10 @@ func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
 	return away, nil
 }
 
+// genericPlans is the plan_cache_mode with which almost every statement fails: Citus cannot plan one
+// without its parameters.
+const genericPlans = "force_generic_plan"
+
 // onWorker is a condition on the node that executes the statement.
 const onWorker = `coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false)`
 
@@ -102,22 +105,26 @@ const leadsToWorker = "DATABASE_URL leads to a worker: give the address of the c
 	"tables and numbers the events"
 
 // CheckService returns an error if the database is distributed, and the connections of a service
-// lead to a worker or force generic plans.
+// lead to a worker or force generic plans, or if talon distribute is running: that one takes its
+// lock before it looks for sessions of services, and these have one when they look for the lock.
 func CheckService(ctx context.Context, db migrations.Database) error {
 	distributed, err := IsDistributed(ctx, db)
 	if err != nil || !distributed {
 		return err
 	}
-	var worker bool
+	var worker, free bool
 	var planning string
-	const query = `SELECT ` + onWorker + `, current_setting('plan_cache_mode')`
-	if err := db.QueryRow(ctx, query).Scan(&worker, &planning); err != nil {
+	const query = `SELECT ` + onWorker + `, current_setting('plan_cache_mode'), pg_try_advisory_xact_lock_shared($1)`
+	if err := db.QueryRow(ctx, query, distributing).Scan(&worker, &planning, &free); err != nil {
 		return fmt.Errorf("read how statements are planned: %w", err)
 	}
 	if worker {
 		return errors.New(leadsToWorker)
 	}
-	if planning != "auto" {
+	if !free {
+		return errors.New("talon distribute is running: start the service when it has ended")
+	}
+	if planning == genericPlans {
 		return errors.New("the database is distributed, and Citus cannot plan a statement without its parameters: " +
 			"append plan_cache_mode=auto to DATABASE_URL")
 	}
@@ -162,8 +169,8 @@ func nodeProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 		problems = append(problems, "DATABASE_URL leads to a standby")
 	}
 	if !coordinatorKnown {
-		problems = append(problems, "the workers do not know the coordinator: run "+
-			"SELECT citus_set_coordinator_host('HOST', PORT) there")
+		problems = append(problems, "the workers do not know the coordinator: run on it "+
+			"SELECT citus_set_coordinator_host('HOST', PORT)")
 	}
 	if workers == 0 {
 		problems = append(problems, "there is no worker: run SELECT citus_add_node('HOST', PORT) for each")
@@ -189,6 +196,9 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 // would use it, in plain words: tables that are not declared, and settings. planning is the
 // service's plan_cache_mode.
 func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, error) {
+	if _, err := conn.Exec(ctx, boundLocks); err != nil {
+		return nil, fmt.Errorf("bound the waits for locks: %w", err)
+	}
 	distributed, err := IsDistributed(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -208,16 +218,21 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 	if missing := append(declared.missing(), functions...); len(missing) > 0 {
 		problems = append(problems, "not declared: "+strings.Join(missing, ", ")+": run talon distribute")
 	}
-	local, err := withLocalRows(ctx, conn)
+	sizes, err := readSizes(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	local = slices.DeleteFunc(local, func(table string) bool { return declared[table].kind == "" })
+	var local []string
+	for _, table := range Tables() {
+		if declared[table.Name].kind != "" && sizes[table.Name].local {
+			local = append(local, table.Name)
+		}
+	}
 	if len(local) > 0 {
 		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+strings.Join(local, ", ")+
 			": run talon distribute")
 	}
-	if planning != "auto" {
+	if strings.EqualFold(planning, genericPlans) {
 		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+
 			"parameters. Append plan_cache_mode=auto to DATABASE_URL")
 	}

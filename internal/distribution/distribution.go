@@ -3,6 +3,7 @@
 package distribution
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -56,107 +58,200 @@ func Tables() []Table {
 
 // Options change what Distribute does.
 type Options struct {
-	Shards   int       // of each group
-	DryRun   bool      // print the statements instead of executing them
+	Shards   int       // of each group; 0: as the declared groups have, or DefaultShards
+	DryRun   bool      // print the statements, for psql, instead of executing them
 	Progress io.Writer // one line for each table
 }
 
 // ErrNotReady is returned for a database that cannot be distributed. The error lists what is wrong.
 var ErrNotReady = errors.New("the database cannot be distributed yet")
 
-// sessionSettings let Citus declare tables that refer to each other, and tables that have rows. Without
-// the first, it takes those that refer to a reference table into its metadata as local ones, which
-// cannot be distributed any more.
-const sessionSettings = `
-	SET citus.enable_local_reference_table_foreign_keys TO off;
-	SET citus.multi_shard_modify_mode TO 'sequential'`
+// lockTimeout is how long a statement waits for a lock. Services are stopped, so that a longer wait
+// is that of a forgotten transaction.
+const lockTimeout = "3s"
+
+const boundLocks = "SET lock_timeout TO '" + lockTimeout + "'"
+
+// sessionSettings let Citus declare tables that refer to each other, and tables that have rows.
+// Without the first, it takes those that refer to a reference table into its metadata as local ones,
+// which cannot be distributed any more.
+var sessionSettings = []string{
+	"SET citus.enable_local_reference_table_foreign_keys TO off",
+	"SET citus.multi_shard_modify_mode TO 'sequential'",
+	boundLocks,
+}
 
 // Distribute declares the tables that are not declared yet, in order, and truncates the rows that
-// this leaves on the coordinator. It may be repeated, also after it was interrupted. It changes nothing if the database is not ready: the error wraps
-// ErrNotReady.
+// this leaves on the coordinator. It may be repeated, also after it was interrupted. It changes
+// nothing if the database is not ready: the error wraps ErrNotReady.
 func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
+	if _, err := conn.Exec(ctx, boundLocks); err != nil {
+		return fmt.Errorf("bound the waits for locks: %w", err)
+	}
+	if !options.DryRun {
+		unlock, err := lock(ctx, conn)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+	}
 	declared, err := ready(ctx, conn)
 	if err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, sessionSettings); err != nil {
-		return fmt.Errorf("set how tables are declared: %w", err)
+	if options.Shards, err = declared.shards(options.Shards); err != nil {
+		return err
+	}
+	sizes, err := readSizes(ctx, conn)
+	if err != nil {
+		return err
 	}
 	functions, err := missingFunctions(ctx, conn)
 	if err != nil {
 		return err
 	}
-	for _, function := range functions {
-		statement := fmt.Sprintf("SELECT create_distributed_function('%s')", function)
-		if err := execute(ctx, conn, statement, "the function "+function, options); err != nil {
+	tables, missing := Tables(), declared.missing()
+	options.note("%d of %d tables are declared, each group has %d shards",
+		len(tables)-len(missing), len(tables), options.Shards)
+	for _, setting := range sessionSettings {
+		if err := options.execute(ctx, conn, setting, ""); err != nil {
 			return err
 		}
 	}
-	tables := Tables()
+	for _, function := range functions {
+		statement := fmt.Sprintf("SELECT create_distributed_function('%s')", function)
+		if err := options.execute(ctx, conn, statement, "the function "+function); err != nil {
+			return err
+		}
+	}
 	for i, table := range tables {
-		progress := fmt.Sprintf("%s (%d of %d)", table.Name, i+1, len(tables))
-		if declared[table.Name].kind != "" {
-			fmt.Fprintf(options.Progress, "%s is declared\n", progress)
+		if !slices.Contains(missing, table.Name) {
 			continue
 		}
-		if err := execute(ctx, conn, table.declaration(tables, options.Shards), progress, options); err != nil {
+		what := fmt.Sprintf("%s (%d of %d), %s", table.Name, i+1, len(tables), sizes[table.Name].text)
+		if err := options.execute(ctx, conn, table.declaration(tables, options.Shards), what); err != nil {
 			return err
 		}
 	}
 	return truncateLocalRows(ctx, conn, options)
 }
 
+// distributing is the key of the advisory lock of a distribution.
+const distributing = 7_417_150
+
+// lock takes the lock of a distribution, and returns the function that releases it.
+func lock(ctx context.Context, conn *pgx.Conn) (func(), error) {
+	var locked bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", distributing).Scan(&locked); err != nil {
+		return nil, fmt.Errorf("lock the distribution: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%w:\n- another talon distribute is running", ErrNotReady)
+	}
+	return func() {
+		_, _ = conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", distributing)
+	}, nil
+}
+
 // truncateLocalRows truncates what the declarations have copied to the nodes and left on the
 // coordinator. Citus truncates with each table those that refer to it, also only their local rows.
 func truncateLocalRows(ctx context.Context, conn *pgx.Conn, options Options) error {
-	tables, err := withLocalRows(ctx, conn)
+	sizes, err := readSizes(ctx, conn)
 	if err != nil {
 		return err
 	}
-	for _, table := range slices.Backward(tables) { // those that refer to others first
-		statement := fmt.Sprintf("SELECT truncate_local_data_after_distributing_table('%s')", table)
-		if err := execute(ctx, conn, statement, "local rows of "+table, options); err != nil {
+	for _, table := range slices.Backward(Tables()) { // those that refer to others first
+		if !sizes[table.Name].local {
+			continue
+		}
+		statement := fmt.Sprintf("SELECT truncate_local_data_after_distributing_table('%s')", table.Name)
+		what := fmt.Sprintf("local rows of %s, %s", table.Name, sizes[table.Name].text)
+		if err := options.execute(ctx, conn, statement, what); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// withLocalRows returns the reference tables and those of groups that have rows in the database
-// itself, in the order of their declaration. When they are declared, their rows are on the nodes.
-func withLocalRows(ctx context.Context, conn *pgx.Conn) ([]string, error) {
-	var names []string
-	for _, table := range Tables() {
-		if table.how != central {
-			names = append(names, table.Name)
-		}
-	}
-	const query = `
-		SELECT c.relname FROM unnest($1::text[]) WITH ORDINALITY t (name, position) JOIN pg_class c ON c.relname = t.name
-		WHERE c.relnamespace = current_schema()::regnamespace AND pg_relation_size(c.oid) > 0
-		ORDER BY t.position`
-	rows, err := conn.Query(ctx, query, names)
-	if err != nil {
-		return nil, fmt.Errorf("look for local rows: %w", err)
-	}
-	tables, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for local rows: %w", err)
-	}
-	return tables, nil
+// size is what a table takes of the coordinator's disk, without its shards.
+type size struct {
+	text  string
+	local bool // whether these are rows that are on the nodes when the table is declared
 }
 
-// execute declares something, or prints the statement in a dry run.
-func execute(ctx context.Context, conn *pgx.Conn, statement, what string, options Options) error {
-	if options.DryRun {
-		fmt.Fprintln(options.Progress, statement+";")
+// readSizes returns the sizes of the tables, by name.
+func readSizes(ctx context.Context, conn *pgx.Conn) (map[string]size, error) {
+	const query = `
+		SELECT relname, pg_size_pretty(pg_table_size(oid)), pg_relation_size(oid) > 0
+		FROM pg_class WHERE relnamespace = current_schema()::regnamespace`
+	rows, err := conn.Query(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("read the sizes of tables: %w", err)
+	}
+	filled := map[string]size{}
+	var name string
+	var s size
+	if _, err = pgx.ForEachRow(rows, []any{&name, &s.text, &s.local}, func() error {
+		filled[name] = s
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read the sizes of tables: %w", err)
+	}
+	sizes := map[string]size{}
+	for _, table := range Tables() {
+		s := filled[table.Name]
+		s.local = s.local && table.how != central
+		sizes[table.Name] = s
+	}
+	return sizes, nil
+}
+
+// note prints a line about the whole.
+func (o Options) note(format string, values ...any) {
+	if o.DryRun {
+		format = "-- " + format
+	}
+	fmt.Fprintf(o.Progress, format+"\n", values...)
+}
+
+// execute executes a statement, and prints what it does and the time it took. In a dry run it prints
+// the statement.
+func (o Options) execute(ctx context.Context, conn *pgx.Conn, statement, what string) error {
+	if o.DryRun {
+		fmt.Fprintln(o.Progress, statement+";")
 		return nil
 	}
-	fmt.Fprintln(options.Progress, what)
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	begin := time.Now()
+	if what != "" {
+		fmt.Fprint(o.Progress, what)
+	}
+	_, err := conn.Exec(ctx, statement)
+	if what != "" {
+		fmt.Fprintf(o.Progress, ": %.1f s\n", time.Since(begin).Seconds())
+	}
+	switch {
+	case isState(err, "55P03"):
+		return fmt.Errorf("%s: waited %s for a lock of %s: end that session, and repeat talon distribute",
+			what, lockTimeout, holders(ctx, conn))
+	case err != nil:
+		return fmt.Errorf("%s: %w", cmp.Or(what, statement), err)
 	}
 	return nil
+}
+
+// holders returns the other sessions that have locks of tables.
+func holders(ctx context.Context, conn *pgx.Conn) string {
+	const query = `
+		SELECT coalesce(string_agg(DISTINCT format('the process %s (%s, %s)', a.pid, a.application_name, a.state), ' or '),
+			'a session on another node (citus_lock_waits)')
+		FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
+		WHERE l.granted AND a.datname = current_database() AND l.pid <> pg_backend_pid()
+			AND c.relnamespace = current_schema()::regnamespace`
+	var sessions string
+	if err := conn.QueryRow(ctx, query).Scan(&sessions); err != nil {
+		return "another session"
+	}
+	return sessions
 }
 
 // missingFunctions returns the functions that are not on every node, although statements call them
@@ -202,6 +297,7 @@ func (t Table) declaration(all []Table, shards int) string {
 type declaration struct {
 	kind      string // a column, reference or central; empty if the table is not declared
 	colocated int    // the same for tables whose rows are together
+	shards    int
 }
 
 // declarations are those of the tables of this schema, by name.
@@ -211,8 +307,8 @@ func readDeclared(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 	const query = `
 		SELECT c.relname, p.colocationid, CASE
 			WHEN p.partmethod = 'h' THEN column_to_column_name(p.logicalrelid, p.partkey)
-			WHEN p.repmodel = 't' THEN 'reference' ELSE 'central' END
-		FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid
+			WHEN p.repmodel = 't' THEN 'reference' ELSE 'central' END, coalesce(g.shardcount, 0)
+		FROM pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid LEFT JOIN pg_dist_colocation g USING (colocationid)
 		WHERE c.relnamespace = current_schema()::regnamespace AND NOT c.relispartition`
 	rows, err := conn.Query(ctx, query)
 	if err != nil {
@@ -221,7 +317,7 @@ func readDeclared(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 	declared := declarations{}
 	var name string
 	var d declaration
-	_, err = pgx.ForEachRow(rows, []any{&name, &d.colocated, &d.kind}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &d.colocated, &d.kind, &d.shards}, func() error {
 		declared[name] = d
 		return nil
 	})
@@ -240,6 +336,24 @@ func (d declarations) missing() []string {
 		}
 	}
 	return missing
+}
+
+// shards returns the number of shards of the groups that are not declared: that of the first declared
+// one, or else the given one, or DefaultShards. A given one must be that of all declared groups.
+func (d declarations) shards(given int) (int, error) {
+	found := given
+	for _, table := range slices.Backward(Tables()) {
+		is := d[table.Name]
+		if table.group == "" || is.kind == "" {
+			continue
+		}
+		if given != 0 && given != is.shards {
+			return 0, fmt.Errorf("%w:\n- the table %s has %d shards, not %d: run talon distribute without --shards",
+				ErrNotReady, table.Name, is.shards, given)
+		}
+		found = is.shards
+	}
+	return cmp.Or(found, DefaultShards), nil
 }
 
 // problems requires that declared tables are declared as in this build.

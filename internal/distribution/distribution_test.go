@@ -33,6 +33,7 @@ const stubs = `
 	CREATE TABLE pg_dist_object (classid oid, objid oid);
 	CREATE FUNCTION create_distributed_function(name text) RETURNS void LANGUAGE sql AS
 		$$ INSERT INTO pg_dist_object VALUES ('pg_proc'::regclass, name::regprocedure) $$;
+	CREATE TABLE pg_dist_colocation (colocationid integer, shardcount integer);
 	CREATE TABLE pg_dist_local_group (groupid integer);
 	INSERT INTO pg_dist_local_group VALUES (0);
 	CREATE TABLE node_result (nodeid integer, success boolean, result jsonb);
@@ -64,12 +65,14 @@ const stubs = `
 	CREATE FUNCTION create_distributed_table(name text, key text, colocate_with text, shard_count integer DEFAULT 0)
 		RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
+		EXECUTE format('LOCK TABLE %I IN EXCLUSIVE MODE', name);
 		IF current_setting('citus.enable_local_reference_table_foreign_keys') <> 'off' THEN
 			RAISE EXCEPTION 'local tables that refer to reference tables cannot be distributed';
 		END IF;
 		IF colocate_with = 'none' THEN
 			IF shard_count = 0 THEN RAISE EXCEPTION 'no number of shards'; END IF;
-			INSERT INTO pg_dist_partition VALUES (name::regclass, 'h', key, nextval('colocation'), 's');
+			INSERT INTO pg_dist_colocation VALUES (nextval('colocation'), shard_count);
+			INSERT INTO pg_dist_partition VALUES (name::regclass, 'h', key, currval('colocation'), 's');
 		ELSE
 			INSERT INTO pg_dist_partition SELECT name::regclass, 'h', key, p.colocationid, 's'
 			FROM pg_dist_partition p WHERE p.logicalrelid = colocate_with::regclass;
@@ -119,7 +122,8 @@ func TestDeclarationsSuitTheSchema(t *testing.T) {
 	require.Empty(t, lines(t, conn, `
 		SELECT c.relname FROM pg_class c
 		WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-			AND c.relname NOT IN ('pg_dist_partition', 'pg_dist_node', 'pg_dist_local_group', 'pg_dist_object', 'node_result', 'versions')
+			AND c.relname NOT IN ('pg_dist_partition', 'pg_dist_node', 'pg_dist_local_group', 'pg_dist_object', 'pg_dist_colocation',
+				'node_result', 'versions')
 			AND c.oid NOT IN (SELECT logicalrelid FROM pg_dist_partition)`), "tables that are not declared")
 	require.Empty(t, lines(t, conn, `
 		SELECT f.conname FROM pg_constraint f
@@ -158,7 +162,7 @@ func TestDistributeIsRepeatable(t *testing.T) {
 	require.Len(t, all, len(distribution.Tables()))
 	var progress strings.Builder
 	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress}))
-	require.Equal(t, len(all), strings.Count(progress.String(), "is declared"))
+	require.Equal(t, fmt.Sprintf("%d of %[1]d tables are declared, each group has 4 shards\n", len(all)), progress.String())
 	require.Equal(t, all, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
 	problems, err := distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
@@ -197,7 +201,71 @@ func TestLocalRowsAreTruncated(t *testing.T) {
 	require.Empty(t, problems)
 }
 
-// Promise: a dry run prints every statement and changes nothing.
+// Promise: all groups have one number of shards, also if an interrupted distribution is continued
+// without it. Another number is refused.
+func TestShardsOfDeclaredGroups(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	exec(t, conn, `ALTER TABLE hold RENAME TO gone`)
+	require.Error(t, distribute(t, conn))
+	exec(t, conn, `ALTER TABLE gone RENAME TO hold`)
+	other := distribution.Options{Shards: 8, Progress: io.Discard}
+	err := distribution.Distribute(t.Context(), conn, other)
+	require.ErrorIs(t, err, distribution.ErrNotReady)
+	require.ErrorContains(t, err, "has 4 shards, not 8: run talon distribute without --shards")
+	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Progress: io.Discard}))
+	require.Equal(t, []string{"4"}, lines(t, conn, `SELECT DISTINCT shardcount::text FROM pg_dist_colocation`))
+	require.ErrorContains(t, distribution.Distribute(t.Context(), conn, other), "has 4 shards, not 8")
+
+	conn = open(t)
+	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Progress: io.Discard}))
+	require.Equal(t, []string{"32"}, lines(t, conn, `SELECT DISTINCT shardcount::text FROM pg_dist_colocation`))
+}
+
+// Promise: a table that another session has locked ends a distribution soon, and the error names the
+// session. It can be repeated then.
+func TestBlockedDeclaration(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	other, err := pgx.ConnectConfig(t.Context(), conn.Config())
+	require.NoError(t, err)
+	tx, err := other.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE slot IN ROW EXCLUSIVE MODE`)
+	require.NoError(t, err)
+	var progress strings.Builder
+	err = distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress})
+	require.ErrorContains(t, err, "slot (")
+	require.ErrorContains(t, err, fmt.Sprintf("waited 3s for a lock of the process %d (", other.PgConn().PID()))
+	require.Regexp(t, `(?m)^resource \(\d+ of \d+\), \d+ (bytes|kB): \d+\.\d s$`, progress.String())
+	require.NoError(t, other.Close(t.Context()))
+	require.NoError(t, distribute(t, conn))
+}
+
+// Promise: two distributions never run at once, and no service starts meanwhile.
+func TestOneDistribution(t *testing.T) {
+	t.Parallel()
+	conn := open(t)
+	service, err := pgx.ConnectConfig(t.Context(), conn.Config())
+	require.NoError(t, err)
+	defer service.Close(t.Context())
+	exec(t, service, `SET plan_cache_mode = auto`)
+	inside := writer(func(line []byte) (int, error) { // called while it runs
+		require.ErrorContains(t, distribution.CheckService(t.Context(), service), "talon distribute is running")
+		require.ErrorContains(t, distribute(t, service), "another talon distribute is running")
+		return len(line), nil
+	})
+	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: inside}))
+	require.NoError(t, distribution.CheckService(t.Context(), service))
+	require.NoError(t, distribute(t, service))
+}
+
+// writer is a function that is called for each Write.
+type writer func([]byte) (int, error)
+
+func (w writer) Write(line []byte) (int, error) { return w(line) }
+
+// Promise: a dry run prints every statement, for psql, and changes nothing.
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -208,8 +276,9 @@ func TestDryRun(t *testing.T) {
 		"SELECT create_distributed_table('resource', 'lpu_guid', colocate_with => 'none', shard_count => 8);\n"+
 			"SELECT create_distributed_table('slot', 'lpu_guid', colocate_with => 'resource');\n")
 	require.Contains(t, progress.String(), "SELECT create_distributed_function('slot_holds(slot_hold[],timestamp with time zone)');\n")
-	require.Equal(t, len(distribution.Tables()), strings.Count(progress.String(), "table"))
 	require.Empty(t, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
+	exec(t, conn, progress.String())
+	require.Len(t, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`), len(distribution.Tables()))
 }
 
 // Promise: a database that is not ready is left alone. The error names everything that is wrong.
@@ -264,7 +333,7 @@ func TestCheckOfBasics(t *testing.T) {
 	exec(t, conn, `DELETE FROM pg_dist_node`)
 	problems, err := distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
-	for _, want := range []string{"run talon migrate", "leads to a worker", "citus_set_coordinator_host", "citus_add_node"} {
+	for _, want := range []string{"run talon migrate", "leads to a worker", "run on it SELECT citus_set_coordinator_host", "citus_add_node"} {
 		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
 	}
 	require.Len(t, problems, 4)
