@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"talon.example/internal/distribution"
 )
 
@@ -55,9 +56,10 @@ type spreadReport struct {
 	variants []*spreadVariant
 }
 
-// runSpread measures bookings on a distributed database, and on a plain one of the same coordinator,
-// in turns. The server is a coordinator, and all nodes are on this machine. Services that were
-// connected to the workers were measured, too (docs/scale.md); they do not start any more.
+// runSpread measures bookings on a distributed database, and on a plain one of the same
+// coordinator, in turns. The server is a coordinator, and all nodes are on this machine. Services
+// that were connected to the workers were measured, too (docs/scale.md); they do not start any
+// more.
 func runSpread(ctx context.Context, server *server, rounds int, progress io.Writer) (*spreadReport, error) {
 	machine, err := describeMachine(ctx, server)
 	if err != nil {

@@ -125,27 +125,8 @@ func New(
 	// Separate connections: an instance whose bookings wait for locks is busy but ready, and its
 	// reference data stay fresh. A commit that hangs delays neither.
 	single := postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout}
-	probe, err := a.openPool(ctx, "probe", single)
-	if err != nil {
+	if err := a.openProbe(ctx, single); err != nil {
 		return nil, err
-	}
-	a.database = &readiness{check: func(ctx context.Context) error {
-		if err := postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now); err != nil {
-			return err
-		}
-		return migrations.CheckBuild(ctx, probe)
-	}}
-	// Declaring tables requires that services are stopped, so that the answer does not change.
-	distributed, err := distribution.IsDistributed(ctx, pool)
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case distributed && config.ReadURL != "":
-		return nil, errors.New("TALON_READ_DATABASE_URL: the database is distributed, and its nodes have no common " +
-			"position that a standby could reach: remove it")
-	case distributed:
-		a.database.nodes = func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }
 	}
 	facts, err := a.openPool(ctx, "reference", single)
 	if err != nil {
@@ -231,6 +212,32 @@ func New(
 	}
 	a.handler = a.traces.Handler(a.handler)
 	return a, nil
+}
+
+// openProbe opens the connection that finds out whether the database can serve requests.
+func (a *App) openProbe(ctx context.Context, options postgres.Options) error {
+	probe, err := a.openPool(ctx, "probe", options)
+	if err != nil {
+		return err
+	}
+	a.database = &readiness{check: func(ctx context.Context) error {
+		if err := postgres.NewStore(probe, postgres.ReferenceAge).Ready(ctx, time.Now); err != nil {
+			return err
+		}
+		return migrations.CheckBuild(ctx, probe)
+	}}
+	// Tables are declared while services are stopped, so that the answer does not change.
+	distributed, err := distribution.IsDistributed(ctx, probe)
+	switch {
+	case err != nil:
+		return err
+	case distributed && a.config.ReadURL != "":
+		return errors.New("TALON_READ_DATABASE_URL: the database is distributed, and its nodes have no common " +
+			"position that a standby could reach: remove it")
+	case distributed:
+		a.database.nodes = func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }
+	}
+	return nil
 }
 
 // openStandby makes the store read lists from the standby. The positions of the primary are read

@@ -92,8 +92,8 @@ func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
 	return away, nil
 }
 
-// genericPlans is the plan_cache_mode with which almost every statement fails: Citus cannot plan one
-// without its parameters.
+// genericPlans is the plan_cache_mode with which almost every statement fails: Citus cannot plan
+// one without its parameters.
 const genericPlans = "force_generic_plan"
 
 // onWorker is a condition on the node that executes the statement.
@@ -229,8 +229,8 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 		}
 	}
 	if len(local) > 0 {
-		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+strings.Join(local, ", ")+
-			": run talon distribute")
+		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+
+			strings.Join(local, ", ")+": run talon distribute")
 	}
 	if strings.EqualFold(planning, genericPlans) {
 		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+

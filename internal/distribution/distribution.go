@@ -73,8 +73,8 @@ const lockTimeout = "3s"
 const boundLocks = "SET lock_timeout TO '" + lockTimeout + "'"
 
 // sessionSettings let Citus declare tables that refer to each other, and tables that have rows.
-// Without the first, it takes those that refer to a reference table into its metadata as local ones,
-// which cannot be distributed any more.
+// Without the first, it takes those that refer to a reference table into its metadata as local
+// ones, which cannot be distributed any more.
 var sessionSettings = []string{
 	"SET citus.enable_local_reference_table_foreign_keys TO off",
 	"SET citus.multi_shard_modify_mode TO 'sequential'",
@@ -111,7 +111,7 @@ func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
 		return err
 	}
 	tables, missing := Tables(), declared.missing()
-	options.note("%d of %d tables are declared, each group has %d shards",
+	options.notef("%d of %d tables are declared, each group has %d shards",
 		len(tables)-len(missing), len(tables), options.Shards)
 	for _, setting := range sessionSettings {
 		if err := options.execute(ctx, conn, setting, ""); err != nil {
@@ -206,16 +206,16 @@ func readSizes(ctx context.Context, conn *pgx.Conn) (map[string]size, error) {
 	return sizes, nil
 }
 
-// note prints a line about the whole.
-func (o Options) note(format string, values ...any) {
+// notef prints a line about the whole.
+func (o Options) notef(format string, values ...any) {
 	if o.DryRun {
 		format = "-- " + format
 	}
 	fmt.Fprintf(o.Progress, format+"\n", values...)
 }
 
-// execute executes a statement, and prints what it does and the time it took. In a dry run it prints
-// the statement.
+// execute executes a statement, and prints what it does and the time it took. In a dry run it
+// prints the statement.
 func (o Options) execute(ctx context.Context, conn *pgx.Conn, statement, what string) error {
 	if o.DryRun {
 		fmt.Fprintln(o.Progress, statement+";")
@@ -338,8 +338,9 @@ func (d declarations) missing() []string {
 	return missing
 }
 
-// shards returns the number of shards of the groups that are not declared: that of the first declared
-// one, or else the given one, or DefaultShards. A given one must be that of all declared groups.
+// shards returns the number of shards of the groups that are not declared: that of the first
+// declared one, or else the given one, or DefaultShards. A given one must be that of all declared
+// groups.
 func (d declarations) shards(given int) (int, error) {
 	found := given
 	for _, table := range slices.Backward(Tables()) {

@@ -50,7 +50,7 @@ const stubs = `
 	CREATE SEQUENCE colocation;
 	-- The version can be read after its local rows are truncated, as on a node.
 	ALTER TABLE talon_schema_version RENAME TO versions;
-	CREATE VIEW talon_schema_version AS SELECT * FROM versions;
+	CREATE VIEW talon_schema_version AS TABLE versions;
 	CREATE FUNCTION truncate_local_data_after_distributing_table(name regclass) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN
 		IF EXISTS (SELECT FROM pg_constraint WHERE confrelid = name AND conrelid NOT IN (SELECT logicalrelid FROM pg_dist_partition)) THEN
@@ -162,15 +162,17 @@ func TestDistributeIsRepeatable(t *testing.T) {
 	require.Len(t, all, len(distribution.Tables()))
 	var progress strings.Builder
 	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress}))
-	require.Equal(t, fmt.Sprintf("%d of %[1]d tables are declared, each group has 4 shards\n", len(all)), progress.String())
+	require.Equal(t, fmt.Sprintf("%d of %[1]d tables are declared, each group has 4 shards\n", len(all)),
+		progress.String())
 	require.Equal(t, all, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
 	problems, err := distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }
 
-// Promise: a filled table leaves no rows on the coordinator, also if its distribution was interrupted
-// after the declarations. The check names those that are left. A dry run prints the statements.
+// Promise: a filled table leaves no rows on the coordinator, also if its distribution was
+// interrupted after the declarations. The check names those that are left. A dry run prints the
+// statements.
 func TestLocalRowsAreTruncated(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -194,7 +196,8 @@ func TestLocalRowsAreTruncated(t *testing.T) {
 	problems, err := distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
-	require.Contains(t, problems[0], "still has the rows that are on the nodes: legal_entity, lpu, resource: run talon distribute")
+	require.Contains(t, problems[0],
+		"still has the rows that are on the nodes: legal_entity, lpu, resource: run talon distribute")
 	require.NoError(t, distribute(t, conn))
 	problems, err = distribution.Check(t.Context(), conn, "auto")
 	require.NoError(t, err)
@@ -222,8 +225,8 @@ func TestShardsOfDeclaredGroups(t *testing.T) {
 	require.Equal(t, []string{"32"}, lines(t, conn, `SELECT DISTINCT shardcount::text FROM pg_dist_colocation`))
 }
 
-// Promise: a table that another session has locked ends a distribution soon, and the error names the
-// session. It can be repeated then.
+// Promise: a table that another session has locked ends a distribution soon, and the error names
+// the session. It can be repeated then.
 func TestBlockedDeclaration(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -322,8 +325,8 @@ func TestNotReady(t *testing.T) {
 	})
 }
 
-// Promise: what prevents a distribution is a problem of a distributed database, too: an old schema, a
-// worker as its address, and nodes that nobody knows.
+// Promise: what prevents a distribution is a problem of a distributed database, too: an old schema,
+// a worker as its address, and nodes that nobody knows.
 func TestCheckOfBasics(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
@@ -427,7 +430,8 @@ func TestService(t *testing.T) {
 	exec(t, conn, `SET plan_cache_mode = auto`)
 	require.NoError(t, distribution.CheckService(t.Context(), conn))
 	exec(t, conn, `UPDATE pg_dist_local_group SET groupid = 1`)
-	require.ErrorContains(t, distribution.CheckService(t.Context(), conn), "leads to a worker: give the address of the coordinator")
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn),
+		"leads to a worker: give the address of the coordinator")
 	exec(t, conn, `DROP FUNCTION citus_version`)
 	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
 	require.NoError(t, distribution.CheckService(t.Context(), conn))

@@ -36,8 +36,8 @@ type settings struct {
 	Fsync       string `json:"fsync"`
 }
 
-// askNodes asks every node for its settings, through the coordinator. Each has a session of its own,
-// so that a silent node is named, and does not delay the others.
+// askNodes asks every node for its settings, through the coordinator. Each has a session of its
+// own, so that a silent node is named, and does not delay the others.
 func askNodes(ctx context.Context, conn *pgx.Conn) ([]answer, error) {
 	nodes, err := Nodes(ctx, conn)
 	if err != nil {
@@ -80,7 +80,7 @@ func ask(ctx context.Context, config *pgx.ConnConfig, node Node) (*settings, err
 	var result string
 	err = conn.QueryRow(ctx, query, node.Host, node.Port, command).Scan(&success, &result)
 	switch {
-	case context.Cause(ctx) == silent || isState(err, "57014"):
+	case errors.Is(context.Cause(ctx), silent) || isState(err, "57014"):
 		return nil, silent
 	case err != nil:
 		return nil, fmt.Errorf("ask: %w", err)
@@ -104,8 +104,8 @@ func isState(err error, state string) bool {
 // two halves of a commit leaves stays locked and invisible so long.
 const maxRecovery = 10 * time.Second
 
-// maxLockWait is the longest lock_timeout of a worker, where that of the service's sessions does not
-// apply: they set it on the coordinator alone.
+// maxLockWait is the longest lock_timeout of a worker, where that of the service's sessions does
+// not apply: they set it on the coordinator alone.
 const maxLockWait = 5 * time.Second
 
 // commits are the values of synchronous_commit, the weakest first.
@@ -125,8 +125,8 @@ func settingProblems(nodes []answer, commit string) []string {
 		}
 		is := node.settings
 		if is.Recovery <= 0 || is.Recovery > maxRecovery.Milliseconds() {
-			report("citus.recover_2pc_interval is %d ms, not from 1 to %d: what a crash leaves half committed stays locked "+
-				"so long, with -1 forever. Set it to 5s", is.Recovery, maxRecovery.Milliseconds())
+			report("citus.recover_2pc_interval is %d ms, not from 1 to %d: what a crash leaves half committed stays "+
+				"locked so long, with -1 forever. Set it to 5s", is.Recovery, maxRecovery.Milliseconds())
 		}
 		if is.Prepared < is.Connections {
 			report("max_prepared_transactions is %d, and max_connections %d: each connection may prepare a "+
@@ -140,8 +140,8 @@ func settingProblems(nodes []answer, commit string) []string {
 				"Run ALTER ROLE … SET lock_timeout = '1s' for the service's role", is.LockTimeout, maxLockWait.Milliseconds())
 		}
 		if slices.Index(commits, is.Commit) < slices.Index(commits, commit) {
-			report("synchronous_commit is %s, and %s at the coordinator: a crash of the node may lose confirmed bookings. "+
-				"Run ALTER ROLE … SET synchronous_commit = '%[2]s' for the service's role", is.Commit, commit)
+			report("synchronous_commit is %s, and %s at the coordinator: a crash of the node may lose confirmed "+
+				"bookings. Run ALTER ROLE … SET synchronous_commit = '%[2]s' for the service's role", is.Commit, commit)
 		}
 		if durable && is.Fsync != "on" {
 			report("fsync is off, and on at the coordinator: a crash of the node may lose confirmed bookings")

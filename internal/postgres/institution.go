@@ -35,9 +35,9 @@ func requireRow[R any](t *tx, query func(func(int, R, error)), missing *booking.
 	})
 }
 
-// execReferring is exec for a statement that writes a row with a foreign key. It rejects with missing
-// if the row that the key refers to does not exist. The statement must not lock that row before:
-// two locks of a row of a reference table deadlock in a distributed database.
+// execReferring is exec for a statement that writes a row with a foreign key. It rejects with
+// missing if the row that the key refers to does not exist. The statement must not lock that row
+// before: two locks of a row of a reference table deadlock in a distributed database.
 func execReferring(t *tx, query func(func(int, error)), key string, missing *booking.Refusal) {
 	exec(t, func(read func(int, error)) {
 		query(func(i int, err error) {

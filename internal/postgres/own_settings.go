@@ -36,7 +36,8 @@ func (s *Store) WriteSettings(
 		for _, setting := range settings {
 			added.Codes, added.Settings = append(added.Codes, setting.Code), append(added.Settings, setting.Value)
 		}
-		execReferring(t, t.SettingsAdd(ctx, []db.SettingsAddParams{added}).Exec, "setting_lpu", booking.Reject(booking.LpuAbsent))
+		execReferring(t, t.SettingsAdd(ctx, []db.SettingsAddParams{added}).Exec,
+			"setting_lpu", booking.Reject(booking.LpuAbsent))
 		return nil
 	})
 }

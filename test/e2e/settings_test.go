@@ -50,7 +50,8 @@ func TestSettingConstraints(t *testing.T) {
 		if err == nil {
 			return ""
 		}
-		// Where another node has the row, only the message has the name, with the number of a shard.
+		// Where another node has the row, only the message has the name, with the number of a
+		// shard.
 		violated := regexp.MustCompile(`constraint "(setting_[a-z]+)`).FindStringSubmatch(err.Error())
 		require.NotNil(t, violated, err)
 		return violated[1]

@@ -10,8 +10,8 @@ import (
 )
 
 // copied begins a transaction with testdb.CopyTables of the tables of visits and schedules, and
-// returns a function that counts in it and one that ends it. The copies are not one snapshot, so the
-// recorder of events waits until they are made.
+// returns a function that counts in it and one that ends it. The copies are not one snapshot, so
+// the recorder of events waits until they are made.
 func (s *Service) copied() (count func(sql string, args ...any) int, end func()) {
 	s.T.Helper()
 	tx, err := s.DB.BeginTx(s.T.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})

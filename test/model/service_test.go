@@ -285,8 +285,8 @@ func readTables(s *harness.Service, w *world, g *guids) []string {
 	tx, err := s.DB.Begin(s.T.Context())
 	require.NoError(s.T, err)
 	defer func() { _ = tx.Rollback(context.WithoutCancel(s.T.Context())) }()
-	testdb.CopyTables(s.T, tx, "slot", "hold", "idempotency_key", "appointment", "direction", "speciality_claim", "mkab",
-		"mkab_policy")
+	testdb.CopyTables(s.T, tx, "slot", "hold", "idempotency_key", "appointment", "direction", "speciality_claim",
+		"mkab", "mkab_policy")
 	rows, err = tx.Query(s.T.Context(), `
 		SELECT format('cell %s is held by %s until %s', s.guid, h.person_guid, to_char(h.until AT TIME ZONE 'UTC', $3))
 		FROM slot s, unnest(s.holds) h WHERE lpu_guid = ANY($1) AND h.until > $5
