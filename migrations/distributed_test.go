@@ -30,6 +30,7 @@ func structure(t *testing.T, conn *pgx.Conn) []string {
 func TestDistributedDatabaseIsMigrated(t *testing.T) {
 	t.Parallel()
 	url := testdb.New(t)
+	testdb.SetOnWorkers(t, connect(t, url), "lock_timeout", "1s") // as a deployment must
 	conn := connect(t, url)
 	_, err := conn.Exec(t.Context(), `INSERT INTO legal_entity VALUES ('00000000-0000-4000-8000-000000000001', 'Лицо');
 		INSERT INTO lpu SELECT guid, guid, '1', 'Поликлиника', 'Europe/Moscow' FROM legal_entity;

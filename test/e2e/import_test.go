@@ -394,7 +394,7 @@ func (r *registrar) lockSchedule() (unlock func()) {
 	r.Exec(`INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at) VALUES ($1, $2, 0, 'epoch')`, r.To, r.Doctor)
 	tx, err := r.DB.Begin(r.T.Context())
 	require.NoError(r.T, err)
-	_, err = tx.Exec(r.T.Context(), `SELECT FROM schedule_source FOR UPDATE`)
+	_, err = tx.Exec(r.T.Context(), `SELECT FROM schedule_source WHERE lpu_guid = $1 FOR UPDATE`, r.To)
 	require.NoError(r.T, err)
 	return func() { require.NoError(r.T, tx.Rollback(r.T.Context())) }
 }
@@ -441,7 +441,11 @@ func (r *region) lockObject(guid uuid.UUID) (unlock func()) {
 	r.T.Helper()
 	tx, err := r.DB.Begin(r.T.Context())
 	require.NoError(r.T, err)
-	locked, err := tx.Exec(r.T.Context(), `SELECT FROM source_object WHERE guid = $1 FOR UPDATE`, guid)
+	var owner uuid.UUID // a distributed database locks rows of one institution
+	row := tx.QueryRow(r.T.Context(), `SELECT owner_guid FROM source_object WHERE guid = $1`, guid)
+	require.NoError(r.T, row.Scan(&owner))
+	locked, err := tx.Exec(r.T.Context(),
+		`SELECT FROM source_object WHERE owner_guid = $1 AND guid = $2 FOR UPDATE`, owner, guid)
 	require.NoError(r.T, err)
 	require.Equal(r.T, int64(1), locked.RowsAffected())
 	return func() { require.NoError(r.T, tx.Rollback(r.T.Context())) }

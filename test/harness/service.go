@@ -168,6 +168,9 @@ func StartWrapped(t testing.TB, database string, wrap func(*Service) app.Wrapper
 		"TALON_CLIENT_RATE":          "0",
 	})
 	require.NoError(t, err)
+	if testdb.Distributed() {
+		config.Timeout = 20 * time.Second // its statements take longer
+	}
 	config.TokenMaxLife = 30 * 24 * time.Hour // stories of the model take weeks
 	for _, change := range configure {
 		change(&config)
