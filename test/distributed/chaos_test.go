@@ -483,6 +483,7 @@ func (c *chaos) distribute() {
 	conn, err := c.nodes[0].connect(chaosDatabase)
 	require.NoError(c.t, err)
 	defer func() { _ = conn.Close(context.WithoutCancel(c.t.Context())) }()
+	testdb.SetOnWorkers(c.t, conn, "lock_timeout", "1s") // as a deployment must
 	require.NoError(c.t, distribution.Distribute(c.t.Context(), conn,
 		distribution.Options{Shards: chaosShards, Progress: io.Discard}))
 	problems, err := distribution.Check(c.t.Context(), conn, "auto")
