@@ -228,13 +228,10 @@ func (a *App) openProbe(ctx context.Context, options postgres.Options) error {
 	}}
 	// Tables are declared while services are stopped, so that the answer does not change.
 	distributed, err := distribution.IsDistributed(ctx, probe)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case distributed && a.config.ReadURL != "":
-		return errors.New("TALON_READ_DATABASE_URL: the database is distributed, and its nodes have no common " +
-			"position that a standby could reach: remove it")
-	case distributed:
+	}
+	if distributed {
 		a.database.nodes = func(ctx context.Context) (int, error) { return distribution.NodesAway(ctx, probe) }
 	}
 	return nil
@@ -376,7 +373,7 @@ func prepareDatabase(ctx context.Context, config Config, pool *pgxpool.Pool, log
 	if err := pooler.Check(ctx, pool); err != nil {
 		return err
 	}
-	if err := distribution.CheckService(ctx, pool); err != nil {
+	if err := distribution.CheckService(ctx, pool, config.ReadURL != ""); err != nil {
 		return err
 	}
 	if err := prepareSchema(ctx, config, pool, log); err != nil {

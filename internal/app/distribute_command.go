@@ -1,10 +1,12 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,6 +15,9 @@ import (
 	"talon.example/internal/distribution"
 	"talon.example/internal/postgres"
 )
+
+// coordinatorTimeout bounds the attempt to connect, unless the address has connect_timeout.
+const coordinatorTimeout = 10 * time.Second
 
 // distribute runs talon distribute.
 func distribute(ctx context.Context, env *command.Env, args []string) error {
@@ -26,7 +31,7 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 	}
 	switch {
 	case *shards < 0 || *shards > distribution.MaxShards:
-		return env.UsageError(flags, "--shards must be 1 to %d", distribution.MaxShards)
+		return env.UsageError(flags, "--shards must be at most %d", distribution.MaxShards)
 	case *check && *dryRun:
 		return env.UsageError(flags, "--check and --dry-run exclude each other")
 	}
@@ -38,19 +43,18 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil {
 		return fmt.Errorf("parse the database's address: %w", err)
 	}
-	planning := postgres.PlanCacheMode(config.ConnConfig.Config)
-	config.ConnConfig.RuntimeParams["application_name"] = "talon distribute"
-	config.ConnConfig.RuntimeParams["statement_timeout"] = "0" // a large table takes its time
+	params := config.ConnConfig.RuntimeParams
+	params["application_name"] = "talon distribute"
+	params["statement_timeout"] = "0" // a large table takes its time
+	postgres.SetDefaults(params)
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, coordinatorTimeout)
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, _, err := checkSchema(ctx, conn); err != nil {
-		return err
-	}
 	if *check {
-		return checkDistribution(ctx, env, conn, planning)
+		return checkDistribution(ctx, env, conn)
 	}
 	err = distribution.Distribute(ctx, conn, distribution.Options{
 		Shards: *shards, DryRun: *dryRun, Progress: env.Stdout,
@@ -58,12 +62,16 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 	if err != nil || *dryRun {
 		return err
 	}
-	return checkDistribution(ctx, env, conn, planning)
+	return checkDistribution(ctx, env, conn)
 }
 
 // checkDistribution prints what is wrong with a distributed database, and returns an error if there
 // is something.
-func checkDistribution(ctx context.Context, env *command.Env, conn *pgx.Conn, planning string) error {
+func checkDistribution(ctx context.Context, env *command.Env, conn *pgx.Conn) error {
+	var planning string // of the service's connections: from the address, the role or a pooler
+	if err := conn.QueryRow(ctx, "SHOW plan_cache_mode").Scan(&planning); err != nil {
+		return fmt.Errorf("read how statements are planned: %w", err)
+	}
 	problems, err := distribution.Check(ctx, conn, planning)
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ type state struct {
 
 func inspect(ctx context.Context, conn *pgx.Conn) (*state, error) {
 	var s state
+	if _, err := conn.Exec(ctx, boundLocks); err != nil {
+		return nil, fmt.Errorf("bound the waits for locks: %w", err)
+	}
 	var err error
 	if s.declared, err = readDeclared(ctx, conn); err != nil {
 		return nil, err
@@ -92,10 +95,6 @@ func NodesAway(ctx context.Context, db migrations.Database) (int, error) {
 	return away, nil
 }
 
-// genericPlans is the plan_cache_mode with which almost every statement fails: Citus cannot plan
-// one without its parameters.
-const genericPlans = "force_generic_plan"
-
 // onWorker is a condition on the node that executes the statement.
 const onWorker = `coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false)`
 
@@ -104,10 +103,18 @@ const onWorker = `coalesce((SELECT groupid <> 0 FROM pg_dist_local_group), false
 const leadsToWorker = "DATABASE_URL leads to a worker: give the address of the coordinator, which declares " +
 	"tables and numbers the events"
 
+// generic is the plan_cache_mode that Citus cannot work with. With the others it plans the same.
+const generic = "force_generic_plan"
+
+// cannotPlan is the problem of such a connection.
+const cannotPlan = "plan_cache_mode is " + generic + ", and Citus cannot plan a statement without its parameters: " +
+	"append plan_cache_mode=auto to DATABASE_URL (behind a pooler that ignores it, set it for the role)"
+
 // CheckService returns an error if the database is distributed, and the connections of a service
 // lead to a worker or force generic plans, or if talon distribute is running: that one takes its
 // lock before it looks for sessions of services, and these have one when they look for the lock.
-func CheckService(ctx context.Context, db migrations.Database) error {
+// standby reports whether the service reads lists from a standby, which Citus cannot.
+func CheckService(ctx context.Context, db migrations.Database, standby bool) error {
 	distributed, err := IsDistributed(ctx, db)
 	if err != nil || !distributed {
 		return err
@@ -121,12 +128,15 @@ func CheckService(ctx context.Context, db migrations.Database) error {
 	if worker {
 		return errors.New(leadsToWorker)
 	}
+	if standby {
+		return errors.New("the database is distributed, and its lists are never read from a standby: " +
+			"leave TALON_READ_DATABASE_URL empty")
+	}
 	if !free {
 		return errors.New("talon distribute is running: start the service when it has ended")
 	}
-	if planning == genericPlans {
-		return errors.New("the database is distributed, and Citus cannot plan a statement without its parameters: " +
-			"append plan_cache_mode=auto to DATABASE_URL")
+	if planning == generic {
+		return errors.New(cannotPlan)
 	}
 	return nil
 }
@@ -196,9 +206,6 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 // would use it, in plain words: tables that are not declared, and settings. planning is the
 // service's plan_cache_mode.
 func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, error) {
-	if _, err := conn.Exec(ctx, boundLocks); err != nil {
-		return nil, fmt.Errorf("bound the waits for locks: %w", err)
-	}
 	distributed, err := IsDistributed(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -232,9 +239,8 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+
 			strings.Join(local, ", ")+": run talon distribute")
 	}
-	if strings.EqualFold(planning, genericPlans) {
-		problems = append(problems, "plan_cache_mode is "+planning+": Citus cannot plan a statement without its "+
-			"parameters. Append plan_cache_mode=auto to DATABASE_URL")
+	if planning == generic {
+		problems = append(problems, cannotPlan)
 	}
 	var commit string
 	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&commit); err != nil {

@@ -70,6 +70,7 @@ var ErrNotReady = errors.New("the database cannot be distributed yet")
 // is that of a forgotten transaction.
 const lockTimeout = "3s"
 
+// boundLocks sets it for a session.
 const boundLocks = "SET lock_timeout TO '" + lockTimeout + "'"
 
 // sessionSettings let Citus declare tables that refer to each other, and tables that have rows.
@@ -85,9 +86,6 @@ var sessionSettings = []string{
 // this leaves on the coordinator. It may be repeated, also after it was interrupted. It changes
 // nothing if the database is not ready: the error wraps ErrNotReady.
 func Distribute(ctx context.Context, conn *pgx.Conn, options Options) error {
-	if _, err := conn.Exec(ctx, boundLocks); err != nil {
-		return fmt.Errorf("bound the waits for locks: %w", err)
-	}
 	if !options.DryRun {
 		unlock, err := lock(ctx, conn)
 		if err != nil {
@@ -195,7 +193,7 @@ func readSizes(ctx context.Context, conn *pgx.Conn) (map[string]size, error) {
 		filled[name] = s
 		return nil
 	}); err != nil {
-		return nil, fmt.Errorf("read the sizes of tables: %w", err)
+		return nil, explain(ctx, conn, "read the sizes of tables", err)
 	}
 	sizes := map[string]size{}
 	for _, table := range Tables() {
@@ -229,14 +227,20 @@ func (o Options) execute(ctx context.Context, conn *pgx.Conn, statement, what st
 	if what != "" {
 		fmt.Fprintf(o.Progress, ": %.1f s\n", time.Since(begin).Seconds())
 	}
-	switch {
-	case isState(err, "55P03"):
-		return fmt.Errorf("%s: waited %s for a lock of %s: end that session, and repeat talon distribute",
-			what, lockTimeout, holders(ctx, conn))
-	case err != nil:
-		return fmt.Errorf("%s: %w", cmp.Or(what, statement), err)
+	if err != nil {
+		return explain(ctx, conn, cmp.Or(what, statement), err)
 	}
 	return nil
+}
+
+// explain returns the error of what was tried. If it had to wait for a lock, the error names the
+// sessions that have locks.
+func explain(ctx context.Context, conn *pgx.Conn, what string, err error) error {
+	if isState(err, "55P03") {
+		return fmt.Errorf("%s: waited %s for a lock of %s: end that session, and repeat the command",
+			what, lockTimeout, holders(ctx, conn))
+	}
+	return fmt.Errorf("%s: %w", what, err)
 }
 
 // holders returns the other sessions that have locks of tables.

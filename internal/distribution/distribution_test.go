@@ -225,22 +225,24 @@ func TestShardsOfDeclaredGroups(t *testing.T) {
 	require.Equal(t, []string{"32"}, lines(t, conn, `SELECT DISTINCT shardcount::text FROM pg_dist_colocation`))
 }
 
-// Promise: a table that another session has locked ends a distribution soon, and the error names
-// the session. It can be repeated then.
-func TestBlockedDeclaration(t *testing.T) {
+// Promise: a table that another session has locked ends a distribution and a check soon, and the
+// error names the session. They can be repeated then.
+func TestLockedTable(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
 	other, err := pgx.ConnectConfig(t.Context(), conn.Config())
 	require.NoError(t, err)
-	tx, err := other.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `LOCK TABLE slot IN ROW EXCLUSIVE MODE`)
-	require.NoError(t, err)
+	holder := fmt.Sprintf("waited 3s for a lock of the process %d (", other.PgConn().PID())
+	exec(t, other, `BEGIN; LOCK TABLE slot IN ROW EXCLUSIVE MODE`)
 	var progress strings.Builder
 	err = distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress})
 	require.ErrorContains(t, err, "slot (")
-	require.ErrorContains(t, err, fmt.Sprintf("waited 3s for a lock of the process %d (", other.PgConn().PID()))
+	require.ErrorContains(t, err, holder)
 	require.Regexp(t, `(?m)^resource \(\d+ of \d+\), \d+ (bytes|kB): \d+\.\d s$`, progress.String())
+	exec(t, other, `LOCK TABLE slot`)
+	require.ErrorContains(t, distribute(t, conn), holder)
+	_, err = distribution.Check(t.Context(), conn, "auto")
+	require.ErrorContains(t, err, holder)
 	require.NoError(t, other.Close(t.Context()))
 	require.NoError(t, distribute(t, conn))
 }
@@ -254,13 +256,13 @@ func TestOneDistribution(t *testing.T) {
 	defer service.Close(t.Context())
 	exec(t, service, `SET plan_cache_mode = auto`)
 	inside := writer(func(line []byte) (int, error) { // called while it runs
-		require.ErrorContains(t, distribution.CheckService(t.Context(), service), "talon distribute is running")
+		require.ErrorContains(t, distribution.CheckService(t.Context(), service, false), "talon distribute is running")
 		require.ErrorContains(t, distribute(t, service), "another talon distribute is running")
 		return len(line), nil
 	})
-	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: inside}))
-	require.NoError(t, distribution.CheckService(t.Context(), service))
-	require.NoError(t, distribute(t, service))
+	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Progress: inside}))
+	require.NoError(t, distribution.CheckService(t.Context(), service, false))
+	require.NoError(t, distribution.Distribute(t.Context(), service, distribution.Options{Progress: io.Discard}))
 }
 
 // writer is a function that is called for each Write.
@@ -420,19 +422,22 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 	require.ErrorContains(t, err, "worker:2 does not answer")
 }
 
-// Promise: a service does not start on a distributed database with generic plans, or on a worker. A
-// plain database has generic plans.
+// Promise: a service does not start on a distributed database with generic plans, on a worker, or
+// with a standby. A plain database has generic plans and standbys.
 func TestService(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
 	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
-	require.ErrorContains(t, distribution.CheckService(t.Context(), conn), "append plan_cache_mode=auto")
-	exec(t, conn, `SET plan_cache_mode = auto`)
-	require.NoError(t, distribution.CheckService(t.Context(), conn))
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn, false), "append plan_cache_mode=auto")
+	for _, mode := range []string{"AUTO", "force_custom_plan"} {
+		exec(t, conn, `SET plan_cache_mode = `+mode)
+		require.NoError(t, distribution.CheckService(t.Context(), conn, false))
+	}
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn, true), "leave TALON_READ_DATABASE_URL empty")
 	exec(t, conn, `UPDATE pg_dist_local_group SET groupid = 1`)
-	require.ErrorContains(t, distribution.CheckService(t.Context(), conn),
+	require.ErrorContains(t, distribution.CheckService(t.Context(), conn, false),
 		"leads to a worker: give the address of the coordinator")
 	exec(t, conn, `DROP FUNCTION citus_version`)
 	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
-	require.NoError(t, distribution.CheckService(t.Context(), conn))
+	require.NoError(t, distribution.CheckService(t.Context(), conn, true))
 }

@@ -169,12 +169,27 @@ func withoutValues(err error, pgErr *pgconn.PgError) error {
 	if hasState(pgErr, statesWithValues) || pgErr.Routine == "ReportCopyError" {
 		message = "message withheld"
 	}
-	cause := fmt.Errorf("the database returned SQLSTATE %s (table %q, column %q, constraint %q): %s",
-		pgErr.Code, pgErr.TableName, pgErr.ColumnName, constraintOf(pgErr), message)
+	cause := fmt.Errorf("the database returned SQLSTATE %s%s: %s", pgErr.Code, place(pgErr), message)
 	if errors.Is(err, errCommitUnknown) {
 		return fmt.Errorf("%w: %w", errCommitUnknown, cause)
 	}
 	return cause
+}
+
+// place returns what a database error is about, in parentheses, or "" if it does not say so.
+func place(pgErr *pgconn.PgError) string {
+	var parts []string
+	for _, part := range []struct{ kind, name string }{
+		{"table", pgErr.TableName}, {"column", pgErr.ColumnName}, {"constraint", constraintOf(pgErr)},
+	} {
+		if part.name != "" {
+			parts = append(parts, fmt.Sprintf("%s %q", part.kind, part.name))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // isBroken reports whether the connection was lost.

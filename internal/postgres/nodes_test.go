@@ -65,3 +65,14 @@ func TestErrorsOfNodes(t *testing.T) {
 		require.ErrorContains(t, err, "message withheld")
 	})
 }
+
+// Promise: an error names the table, the column and the constraint that it is about, and no empty
+// ones.
+func TestErrorsNameTheirPlace(t *testing.T) {
+	t.Parallel()
+	away := &pgconn.PgError{Code: "08006", Message: "connection not open"}
+	require.EqualError(t, withoutValues(away, away), "the database returned SQLSTATE 08006: connection not open")
+	violated := &pgconn.PgError{Code: "23505", TableName: "slot", ConstraintName: "slot_pkey"}
+	require.EqualError(t, withoutValues(violated, violated),
+		`the database returned SQLSTATE 23505 (table "slot", constraint "slot_pkey"): message withheld`)
+}

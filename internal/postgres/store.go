@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/semaphore"
 
@@ -156,9 +155,14 @@ type Options struct {
 // a booking then takes three times as long.
 var Planning = map[string]string{"plan_cache_mode": "force_generic_plan", "random_page_cost": "1.1"}
 
-// PlanCacheMode returns the plan_cache_mode of the connections that Open makes with this address.
-func PlanCacheMode(config pgconn.Config) string {
-	return cmp.Or(config.RuntimeParams["plan_cache_mode"], Planning["plan_cache_mode"])
+// SetDefaults adds to the parameters of an address those of our connections: how statements are
+// planned, and that a commit is safe (guarantee 6, docs/guarantees.md). The address may set a
+// stronger level, such as remote_apply.
+func SetDefaults(params map[string]string) {
+	params["synchronous_commit"] = cmp.Or(params["synchronous_commit"], "on")
+	for name, value := range Planning {
+		params[name] = cmp.Or(params[name], value)
+	}
 }
 
 // connectTimeout bounds the attempt to connect to one host, unless the address has connect_timeout.
@@ -181,18 +185,9 @@ func Open(ctx context.Context, options Options) (*pgxpool.Pool, error) {
 	if options.LockTimeout > 0 && params["lock_timeout"] == "" {
 		params["lock_timeout"] = strconv.FormatInt(options.LockTimeout.Milliseconds(), 10)
 	}
-	// Guarantee 6 (docs/guarantees.md) needs it. The address may set a stronger level, such as
-	// remote_apply.
-	switch {
-	case options.AsynchronousCommit:
+	SetDefaults(params)
+	if options.AsynchronousCommit {
 		params["synchronous_commit"] = "off"
-	case params["synchronous_commit"] == "":
-		params["synchronous_commit"] = "on"
-	}
-	for name, value := range Planning {
-		if params[name] == "" {
-			params[name] = value
-		}
 	}
 	// The service never pauses between the statements of a transaction. An idle transaction has
 	// lost its client and must not hold locks.
