@@ -25,8 +25,8 @@ FROM speciality_claim c
 WHERE c.person_guid = @person_guid AND c.speciality_code = @speciality_code;
 
 -- name: SpecialityClaimLock :batchone
--- Locks a person's claim on a speciality against all other bookings, cancels and moves. Returns the
--- appointment that has it.
+-- Locks a person's claim on a speciality against all other bookings, cancels and moves. On a
+-- distributed database it may return no row after it has waited for a move, which replaces the claim.
 SELECT appointment_guid
 FROM speciality_claim
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code
@@ -37,10 +37,10 @@ DELETE FROM speciality_claim
 WHERE person_guid = @person_guid AND speciality_code = @speciality_code AND appointment_guid = @appointment_guid;
 
 -- name: SpecialityClaimGive :batchexec
--- Transfers the claim to another appointment of the same person and speciality.
+-- Transfers the claim of an appointment to another one of the same person and speciality.
 UPDATE speciality_claim
 SET appointment_guid = @appointment_guid, lpu_guid = @lpu_guid, resource_name = @resource_name, start_at = @start_at, end_at = @end_at
-WHERE person_guid = @person_guid AND speciality_code = @speciality_code;
+WHERE person_guid = @person_guid AND speciality_code = @speciality_code AND appointment_guid = @holder_guid;
 
 -- name: SpecialityClaimsLock :batchmany
 -- Locks all claims of a person as SpecialityClaimLock locks one.

@@ -10349,7 +10349,7 @@ func (b *SpecialityClaimGetBatchResults) Close() error {
 const specialityClaimGive = `-- name: SpecialityClaimGive :batchexec
 UPDATE speciality_claim
 SET appointment_guid = $1, lpu_guid = $2, resource_name = $3, start_at = $4, end_at = $5
-WHERE person_guid = $6 AND speciality_code = $7
+WHERE person_guid = $6 AND speciality_code = $7 AND appointment_guid = $8
 `
 
 type SpecialityClaimGiveBatchResults struct {
@@ -10366,13 +10366,14 @@ type SpecialityClaimGiveParams struct {
 	EndAt           time.Time
 	PersonGuid      uuid.UUID
 	SpecialityCode  string
+	HolderGuid      uuid.UUID
 }
 
-// Transfers the claim to another appointment of the same person and speciality.
+// Transfers the claim of an appointment to another one of the same person and speciality.
 //
 //	UPDATE speciality_claim
 //	SET appointment_guid = $1, lpu_guid = $2, resource_name = $3, start_at = $4, end_at = $5
-//	WHERE person_guid = $6 AND speciality_code = $7
+//	WHERE person_guid = $6 AND speciality_code = $7 AND appointment_guid = $8
 func (q *Queries) SpecialityClaimGive(ctx context.Context, arg []SpecialityClaimGiveParams) *SpecialityClaimGiveBatchResults {
 	batch := &pgx.Batch{}
 	for _, a := range arg {
@@ -10384,6 +10385,7 @@ func (q *Queries) SpecialityClaimGive(ctx context.Context, arg []SpecialityClaim
 			a.EndAt,
 			a.PersonGuid,
 			a.SpecialityCode,
+			a.HolderGuid,
 		}
 		batch.Queue(specialityClaimGive, vals...)
 	}
@@ -10430,8 +10432,8 @@ type SpecialityClaimLockParams struct {
 	SpecialityCode string
 }
 
-// Locks a person's claim on a speciality against all other bookings, cancels and moves. Returns the
-// appointment that has it.
+// Locks a person's claim on a speciality against all other bookings, cancels and moves. On a
+// distributed database it may return no row after it has waited for a move, which replaces the claim.
 //
 //	SELECT appointment_guid
 //	FROM speciality_claim

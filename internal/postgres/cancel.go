@@ -166,9 +166,8 @@ func retryIfMoving(_ uuid.UUID, err error) error {
 
 // lockedVisit is a visit that no other transaction can change until this one ends.
 type lockedVisit struct {
-	visit  *booking.BookedVisit   // nil if it was cancelled meanwhile
-	holder uuid.UUID              // has the claim on the speciality; the zero guid if there is none
-	heir   *db.AppointmentHeirRow // inherits the claim; nil if there is none
+	visit *booking.BookedVisit   // nil if it was cancelled meanwhile
+	heir  *db.AppointmentHeirRow // inherits the claim; nil if there is none
 }
 
 // lockVisit locks the referral and the speciality of a visit, in the order in which bookings lock
@@ -192,10 +191,7 @@ func (t *tx) lockVisit(person uuid.UUID, visit *booking.BookedVisit, now time.Ti
 	row(t, t.SpecialityClaimLock(t.ctx, []db.SpecialityClaimLockParams{{
 		PersonGuid: person, SpecialityCode: visit.SpecialityCode,
 	}}).QueryRow,
-		func(holder uuid.UUID, err error) error {
-			locked.holder = holder
-			return ignoreAbsent(err)
-		})
+		func(_ uuid.UUID, err error) error { return ignoreAbsent(err) })
 	t.personRows(person, &found)
 	t.readVisit(person, visit, visit.Person, now, &locked)
 	if err := t.send(); err != nil {
@@ -267,21 +263,19 @@ func (t *tx) releaseDirections(v *booking.BookedVisit) {
 }
 
 // releaseSpeciality queues the statement that releases the claim of a visit on its speciality, or
-// transfers it to the visit that inherits it.
+// transfers it to the visit that inherits it. It changes nothing if another visit has the claim.
 func (t *tx) releaseSpeciality(person uuid.UUID, locked lockedVisit) {
-	v := locked.visit
-	switch heir := locked.heir; {
-	case locked.holder != v.Guid:
-	case heir != nil:
-		exec(t, t.SpecialityClaimGive(t.ctx, []db.SpecialityClaimGiveParams{{
-			PersonGuid: person, SpecialityCode: v.SpecialityCode, AppointmentGuid: heir.Guid, LpuGuid: heir.LpuGuid,
-			ResourceName: heir.ResourceName, StartAt: heir.StartAt, EndAt: heir.EndAt,
-		}}).Exec)
-	default:
+	v, heir := locked.visit, locked.heir
+	if heir == nil {
 		exec(t, t.SpecialityClaimRelease(t.ctx, []db.SpecialityClaimReleaseParams{
 			{PersonGuid: person, SpecialityCode: v.SpecialityCode, AppointmentGuid: v.Guid},
 		}).Exec)
+		return
 	}
+	exec(t, t.SpecialityClaimGive(t.ctx, []db.SpecialityClaimGiveParams{{
+		PersonGuid: person, SpecialityCode: v.SpecialityCode, HolderGuid: v.Guid, AppointmentGuid: heir.Guid,
+		LpuGuid: heir.LpuGuid, ResourceName: heir.ResourceName, StartAt: heir.StartAt, EndAt: heir.EndAt,
+	}}).Exec)
 }
 
 // freeSlots queues the statement that frees the places of a visit. Several cells must be locked by
