@@ -135,7 +135,7 @@ func (s *Server) throttle(c *gin.Context) {
 	if route.Explain > 0 && c.Query("explain") == "true" {
 		cost = route.Explain
 	}
-	used, now := s.callerRates(caller), time.Now()
+	used, now := s.callerRates(caller), s.now()
 	var exhausted *share
 	for _, share := range used {
 		if share.rate != nil && !share.rate.AllowN(now, share.affordable(cost)) {
