@@ -233,7 +233,7 @@ func (o Options) execute(ctx context.Context, conn *pgx.Conn, statement, what st
 	return nil
 }
 
-// explain returns the error of what was tried. If it had to wait for a lock, the error names the
+// explain returns the error of what was tried. If it waited for a lock, the error names the
 // sessions that have locks.
 func explain(ctx context.Context, conn *pgx.Conn, what string, err error) error {
 	if isState(err, "55P03") {
