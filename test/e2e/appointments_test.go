@@ -360,7 +360,8 @@ func TestLostResponseCanBeLookedUp(t *testing.T) {
 		answers := make(chan harness.Answer, 1)
 		go func() { answers <- sc.TryBook() }()
 		sc.WaitForBlocked()
-		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))`, tx.Conn().PgConn().PID())
+		sc.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+			WHERE application_name = 'talon' AND datname = current_database() AND state = 'active' AND query = 'commit'`)
 		(<-answers).RequireRefusal(t, "database_unavailable")
 		require.NoError(t, tx.Rollback(t.Context()))
 		require.Empty(t, sc.ListAppointments(sc.Person, "directionGuid="+sc.Direction.String()))
