@@ -30,6 +30,7 @@ func startModel(t *testing.T) *harness.Service {
 	require.NoError(t, errModelChecks, "TALON_MODEL_CHECKS")
 	s := harness.StartEmpty(t, harness.WaitForLocks, func(c *app.Config) {
 		c.Timeout, c.DatabaseConns, c.TokenMaxLife = time.Minute, 8, scenarioTime
+		c.KeepFreeCellsDays = 0 // the model deletes nothing
 	})
 	// The time of events is after that of all scenarios, so that none becomes too old to be kept.
 	s.Exec(`UPDATE event_recorder SET recorded_at = $1`, harness.Moment.Add(scenarioTime))
