@@ -59,7 +59,7 @@ func TestBacklogOfImports(t *testing.T) {
 	for i := range 3 {
 		guids = append(guids, uuid.New())
 		added := registry.Import{
-			Guid: guids[i], State: registry.ImportUploading, CreatedAt: moment,
+			Guid: guids[i], State: registry.ImportUploading, CreatedAt: moment.Add(time.Duration(i) * time.Second),
 			ImportOptions: registry.ImportOptions{OnError: registry.SkipBad},
 		}
 		_, err := store.AddImport(t.Context(), &added, 3)
