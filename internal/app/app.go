@@ -125,7 +125,7 @@ func New(
 	// Separate connections: an instance whose bookings wait for locks is busy but ready, and its
 	// reference data stay fresh. A commit that hangs delays neither.
 	single := postgres.Options{MaxConns: 1, StatementTimeout: probeTimeout}
-	if err := a.openProbe(ctx, single); err != nil {
+	if err := a.openProbe(ctx, pool, single); err != nil {
 		return nil, err
 	}
 	facts, err := a.openPool(ctx, "reference", single)
@@ -215,7 +215,7 @@ func New(
 }
 
 // openProbe opens the connection that finds out whether the database can serve requests.
-func (a *App) openProbe(ctx context.Context, options postgres.Options) error {
+func (a *App) openProbe(ctx context.Context, pool *pgxpool.Pool, options postgres.Options) error {
 	probe, err := a.openPool(ctx, "probe", options)
 	if err != nil {
 		return err
@@ -227,7 +227,7 @@ func (a *App) openProbe(ctx context.Context, options postgres.Options) error {
 		return migrations.CheckBuild(ctx, probe)
 	}}
 	// Tables are declared while services are stopped, so that the answer does not change.
-	distributed, err := distribution.IsDistributed(ctx, probe)
+	distributed, err := distribution.IsDistributed(ctx, pool)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 func TestDistributeCheckFails(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr strings.Builder
-	environ := []string{"DATABASE_URL=" + testdb.Fresh(t)}
+	environ := []string{"DATABASE_URL=" + testdb.New(t)}
 	require.Equal(t, 1, Program.Run(t.Context(), []string{"distribute", "--check"}, environ, &stdout, &stderr))
 	require.Equal(t, "- the database is not distributed: it has no extension citus\n", stdout.String())
 	require.Equal(t, "talon distribute: the database cannot serve yet\n", stderr.String())
