@@ -43,7 +43,7 @@ func ready(ctx context.Context, conn *pgx.Conn) (declarations, error) {
 // state is that of a distributed database.
 type state struct {
 	declared declarations
-	nodes    []answer
+	nodes    []nodeResult
 	problems []string // which prevent declarations, and endanger the service
 }
 

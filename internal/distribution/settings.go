@@ -15,11 +15,11 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// nodeTimeout bounds the wait for the answer of a node.
+// nodeTimeout bounds the wait for a node.
 const nodeTimeout = 5 * time.Second
 
-// answer is what a node answers.
-type answer struct {
+// nodeResult is the settings of a node, or why it did not return them.
+type nodeResult struct {
 	name     string // host and port
 	worker   bool
 	settings settings
@@ -38,27 +38,27 @@ type settings struct {
 
 // askNodes asks every node for its settings, through the coordinator. Each has a session of its
 // own, so that a silent node is named, and does not delay the others.
-func askNodes(ctx context.Context, conn *pgx.Conn) ([]answer, error) {
+func askNodes(ctx context.Context, conn *pgx.Conn) ([]nodeResult, error) {
 	nodes, err := Nodes(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
-	answers := make([]answer, len(nodes))
+	results := make([]nodeResult, len(nodes))
 	var together sync.WaitGroup
 	for i, node := range nodes {
 		together.Go(func() {
 			address := net.JoinHostPort(node.Host, strconv.Itoa(node.Port))
-			answers[i] = answer{name: address, worker: !node.Coordinator}
+			results[i] = nodeResult{name: address, worker: !node.Coordinator}
 			found, err := ask(ctx, conn.Config(), node)
 			if err != nil {
-				answers[i].failure = err.Error()
+				results[i].failure = err.Error()
 				return
 			}
-			answers[i].settings = *found
+			results[i].settings = *found
 		})
 	}
 	together.Wait()
-	return answers, ctx.Err()
+	return results, ctx.Err()
 }
 
 // ask returns the settings of a node.
@@ -113,9 +113,9 @@ var commits = []string{"off", "local", "remote_write", "on", "remote_apply"}
 
 // settingProblems returns what is wrong with the settings of the nodes. commit is the
 // synchronous_commit of the service on the coordinator.
-func settingProblems(nodes []answer, commit string) []string {
+func settingProblems(nodes []nodeResult, commit string) []string {
 	var problems []string
-	durable := slices.ContainsFunc(nodes, func(n answer) bool { return !n.worker && n.settings.Fsync == "on" })
+	durable := slices.ContainsFunc(nodes, func(n nodeResult) bool { return !n.worker && n.settings.Fsync == "on" })
 	for _, node := range nodes {
 		if node.failure != "" {
 			continue

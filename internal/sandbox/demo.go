@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"talon.example/gen/api"
+	"talon.example/internal/booking"
 	"talon.example/internal/httpapi/wire"
 )
 
@@ -121,7 +122,6 @@ const (
 	demoDays   = 14
 	demoCells  = 16
 	cellLength = 15 * time.Minute
-	allAccess  = 1 | 2 | 4 | 8 | 16 | 64
 )
 
 var (
@@ -246,7 +246,7 @@ func (s *demoSchedule) cell(now time.Time, day, number int) api.ScheduleCellRequ
 	start := s.day(now, day).Add(time.Duration(s.opens)*time.Hour + time.Duration(number-1)*cellLength)
 	cell := api.ScheduleCellRequest{
 		GUID: numbered("0009", int(id)), ID: &id, Start: start, End: start.Add(cellLength),
-		Capacity: s.capacity, FlagAccess: allAccess, BusyType: 1,
+		Capacity: s.capacity, FlagAccess: int32(booking.AccessAll), BusyType: 1,
 		Restriction: wire.NilIfZero(s.restriction),
 	}
 	if change := specialCells[number]; s.resource == 2 && change != nil {
