@@ -51,14 +51,14 @@ func TestDistributedDatabaseIsMigrated(t *testing.T) {
 	require.Equal(t, newest, structure(t, conn))
 	require.Equal(t, []string{"Врач"}, lines(t, conn, `SELECT name FROM resource`))
 
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Len(t, problems, 1, "%v", problems)
 	require.Contains(t, problems[0], "not declared: held_cells, audit_record, retention: ")
 	var progress bytes.Buffer
 	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Shards: 4, Progress: &progress}))
 	require.NotContains(t, progress.String(), "resource (")
-	problems, err = distribution.Check(t.Context(), conn, "auto")
+	problems, err = distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }

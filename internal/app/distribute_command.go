@@ -71,11 +71,7 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 // checkDistribution prints what is wrong with a distributed database, and returns an error if there
 // is something.
 func checkDistribution(ctx context.Context, env *command.Env, conn *pgx.Conn) error {
-	var planning string // of the service's connections: from the address, the role or a pooler
-	if err := conn.QueryRow(ctx, "SHOW plan_cache_mode").Scan(&planning); err != nil {
-		return fmt.Errorf("read how statements are planned: %w", err)
-	}
-	problems, err := distribution.Check(ctx, conn, planning)
+	problems, err := distribution.Check(ctx, conn)
 	if err != nil {
 		return err
 	}

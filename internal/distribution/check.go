@@ -203,9 +203,9 @@ func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 }
 
 // Check returns what is wrong with a distributed database, or with the way in which the service
-// would use it, in plain words: tables that are not declared, and settings. planning is the
-// service's plan_cache_mode.
-func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, error) {
+// would use it, in plain words: tables that are not declared, and settings. The connection has the
+// settings of the service's.
+func Check(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	distributed, err := IsDistributed(ctx, conn)
 	if err != nil {
 		return nil, err
@@ -239,12 +239,13 @@ func Check(ctx context.Context, conn *pgx.Conn, planning string) ([]string, erro
 		problems = append(problems, "the coordinator still has the rows that are on the nodes: "+
 			strings.Join(local, ", ")+": run talon distribute")
 	}
+	var planning, commit string
+	const query = `SELECT current_setting('plan_cache_mode'), current_setting('synchronous_commit')`
+	if err := conn.QueryRow(ctx, query).Scan(&planning, &commit); err != nil {
+		return nil, fmt.Errorf("read how statements are planned and transactions committed: %w", err)
+	}
 	if planning == generic {
 		problems = append(problems, cannotPlan)
-	}
-	var commit string
-	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&commit); err != nil {
-		return nil, fmt.Errorf("read how transactions are committed: %w", err)
 	}
 	return append(problems, settingProblems(state.nodes, commit)...), nil
 }

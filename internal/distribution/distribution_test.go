@@ -165,7 +165,7 @@ func TestDistributeIsRepeatable(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("%d of %[1]d tables are declared, each group has 4 shards\n", len(all)),
 		progress.String())
 	require.Equal(t, all, lines(t, conn, `SELECT logicalrelid::text FROM pg_dist_partition`))
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }
@@ -193,13 +193,13 @@ func TestLocalRowsAreTruncated(t *testing.T) {
 	require.Equal(t, central, lines(t, conn, `SELECT count(*)::text FROM event_recorder`))
 
 	exec(t, conn, fill)
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
 	require.Contains(t, problems[0],
 		"still has the rows that are on the nodes: legal_entity, lpu, resource: run talon distribute")
 	require.NoError(t, distribute(t, conn))
-	problems, err = distribution.Check(t.Context(), conn, "auto")
+	problems, err = distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Empty(t, problems)
 }
@@ -241,7 +241,7 @@ func TestLockedTable(t *testing.T) {
 	require.Regexp(t, `(?m)^resource \(\d+ of \d+\), \d+ (bytes|kB): \d+\.\d s$`, progress.String())
 	exec(t, other, `LOCK TABLE slot`)
 	require.ErrorContains(t, distribute(t, conn), holder)
-	_, err = distribution.Check(t.Context(), conn, "auto")
+	_, err = distribution.Check(t.Context(), conn)
 	require.ErrorContains(t, err, holder)
 	require.NoError(t, other.Close(t.Context()))
 	require.NoError(t, distribute(t, conn))
@@ -336,7 +336,7 @@ func TestCheckOfBasics(t *testing.T) {
 	exec(t, conn, `DELETE FROM talon_schema_version WHERE version_id = (SELECT max(version_id) FROM talon_schema_version)`)
 	exec(t, conn, `UPDATE pg_dist_local_group SET groupid = 1`)
 	exec(t, conn, `DELETE FROM pg_dist_node`)
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	for _, want := range []string{"run talon migrate", "leads to a worker", "run on it SELECT citus_set_coordinator_host", "citus_add_node"} {
 		require.True(t, slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, want) }), want)
@@ -349,17 +349,18 @@ func TestCheckOfBasics(t *testing.T) {
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
 	require.Contains(t, problems[0], "not declared: legal_entity, lpu")
 	require.NoError(t, distribute(t, conn))
-	problems, err = distribution.Check(t.Context(), conn, "force_generic_plan")
+	exec(t, conn, `SET plan_cache_mode = force_generic_plan`)
+	problems, err = distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Len(t, problems, 1)
 	require.Contains(t, problems[0], "plan_cache_mode is force_generic_plan")
 	exec(t, conn, `DROP FUNCTION citus_version`)
-	problems, err = distribution.Check(t.Context(), conn, "auto")
+	problems, err = distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	require.Equal(t, []string{"the database is not distributed: it has no extension citus"}, problems)
 }
@@ -388,7 +389,7 @@ func TestCheckOfSettings(t *testing.T) {
 	} {
 		exec(t, conn, `SET synchronous_commit = on; CREATE TABLE right_result AS TABLE node_result`)
 		exec(t, conn, fmt.Sprintf(`UPDATE node_result SET result = result || '%s' WHERE nodeid = %d`, c.settings, c.node))
-		problems, err := distribution.Check(t.Context(), conn, "auto")
+		problems, err := distribution.Check(t.Context(), conn)
 		require.NoError(t, err)
 		if c.wants == "" {
 			require.Empty(t, problems, c.settings)
@@ -409,7 +410,7 @@ func TestNodesThatDoNotAnswer(t *testing.T) {
 	exec(t, conn, `INSERT INTO node_result VALUES (3, false, '"no route"')`)
 	exec(t, conn, `UPDATE node_result SET result = '"silent"' WHERE nodeid = 2`)
 	exec(t, conn, `UPDATE node_result SET result = result || '{"max_prepared_transactions": "0"}' WHERE nodeid = 1`)
-	problems, err := distribution.Check(t.Context(), conn, "auto")
+	problems, err := distribution.Check(t.Context(), conn)
 	require.NoError(t, err)
 	for _, want := range []string{
 		"worker:2 does not answer: it is silent for 5s", `other:3 does not answer: "no route"`,

@@ -486,7 +486,7 @@ func (c *chaos) distribute() {
 	testdb.SetOnWorkers(c.t, conn, "lock_timeout", "1s") // as a deployment must
 	require.NoError(c.t, distribution.Distribute(c.t.Context(), conn,
 		distribution.Options{Shards: chaosShards, Progress: io.Discard}))
-	problems, err := distribution.Check(c.t.Context(), conn, "auto")
+	problems, err := distribution.Check(c.t.Context(), conn)
 	require.NoError(c.t, err)
 	require.Empty(c.t, problems)
 	for table, column := range map[string]string{"resource": "lpu_guid", "person_lpu": "person_guid"} {
