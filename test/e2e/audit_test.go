@@ -415,10 +415,8 @@ func TestAuditBehindALockOfTheCards(t *testing.T) {
 	send := func() harness.Answer {
 		return r.sendAs(token, http.MethodPut, "/cards/"+r.MkabTo.String(), harness.Fields{})
 	}
-	tx, err := r.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), `LOCK TABLE mkab IN ACCESS EXCLUSIVE MODE`)
+	tx := r.Begin()
+	_, err := tx.Exec(t.Context(), `LOCK TABLE mkab IN ACCESS EXCLUSIVE MODE`)
 	require.NoError(t, err)
 	message := send()
 	message.RequireRefusal(t, "field_invalid")
@@ -475,8 +473,7 @@ func TestAuditRetention(t *testing.T) {
 	_, err := sc.DB.Exec(t.Context(), `SELECT audit_drop_partitions(current_date + 2, 40)`)
 	require.ErrorContains(t, err, "until today")
 	day := harness.Moment.AddDate(0, 0, 52) // two instances sweep at the same time
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
+	tx := sc.Begin()
 	_, err = tx.Exec(t.Context(), `SELECT audit_drop_partitions($1::date, 40)`, day)
 	require.NoError(t, err)
 	dropped := make(chan error, 1)
@@ -496,10 +493,8 @@ func TestAuditPartitionsAreAwaited(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
 	sc.Get(sc.Person, "/directions")
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = tx.Exec(t.Context(), `LOCK TABLE audit_record IN SHARE UPDATE EXCLUSIVE MODE`) // as the creator does
+	tx := sc.Begin()
+	_, err := tx.Exec(t.Context(), `LOCK TABLE audit_record IN SHARE UPDATE EXCLUSIVE MODE`) // as the creator does
 	require.NoError(t, err)
 	_, err = sc.DB.Exec(t.Context(), `SELECT audit_partitions($1::date)`, harness.Moment)
 	require.ErrorContains(t, err, "lock timeout")

@@ -528,9 +528,8 @@ func TestLostRaces(t *testing.T) {
 	t.Run("second cell of a complex slot", func(t *testing.T) {
 		t.Parallel()
 		sc := harness.Start(t).Scene()
-		tx, err := sc.DB.Begin(t.Context())
-		require.NoError(t, err)
-		_, err = tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.Slots[1])
+		tx := sc.Begin()
+		_, err := tx.Exec(t.Context(), `UPDATE slot SET taken = capacity WHERE guid = $1`, sc.Slots[1])
 		require.NoError(t, err)
 		answers := make(chan harness.Answer, 1)
 		go func() { answers <- sc.TryBook(harness.Fields{"Difficulty": 2}) }()

@@ -297,10 +297,8 @@ func TestHoldLosesARace(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
-			tx, err := sc.DB.Begin(t.Context())
-			require.NoError(t, err)
-			defer func() { _ = tx.Rollback(t.Context()) }()
-			_, err = tx.Exec(t.Context(), c.sql)
+			tx := sc.Begin()
+			_, err := tx.Exec(t.Context(), c.sql)
 			require.NoError(t, err)
 			answers := make(chan harness.Answer, 1)
 			go func() { answers <- sc.Hold(sc.Person, sc.Slots[0], sc.HoldBody(harness.Fields{"Difficulty": 2})) }()

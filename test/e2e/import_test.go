@@ -392,9 +392,8 @@ func TestCancelFinishedImport(t *testing.T) {
 func (r *registrar) lockSchedule() (unlock func()) {
 	r.T.Helper()
 	r.Exec(`INSERT INTO schedule_source (lpu_guid, resource_guid, version, confirmed_at) VALUES ($1, $2, 0, 'epoch')`, r.To, r.Doctor)
-	tx, err := r.DB.Begin(r.T.Context())
-	require.NoError(r.T, err)
-	_, err = tx.Exec(r.T.Context(), `SELECT FROM schedule_source WHERE lpu_guid = $1 FOR UPDATE`, r.To)
+	tx := r.Begin()
+	_, err := tx.Exec(r.T.Context(), `SELECT FROM schedule_source WHERE lpu_guid = $1 FOR UPDATE`, r.To)
 	require.NoError(r.T, err)
 	return func() { require.NoError(r.T, tx.Rollback(r.T.Context())) }
 }
@@ -439,8 +438,7 @@ func TestCancelImport(t *testing.T) {
 // lockObject keeps an object of a source locked until the returned function is called.
 func (r *region) lockObject(guid uuid.UUID) (unlock func()) {
 	r.T.Helper()
-	tx, err := r.DB.Begin(r.T.Context())
-	require.NoError(r.T, err)
+	tx := r.Begin()
 	var owner uuid.UUID // a distributed database locks rows of one institution
 	row := tx.QueryRow(r.T.Context(), `SELECT owner_guid FROM source_object WHERE guid = $1`, guid)
 	require.NoError(r.T, row.Scan(&owner))
@@ -574,8 +572,7 @@ func TestImportWhoseCommitsAreLost(t *testing.T) {
 	}()
 	require.Eventually(t, func() bool { return r.Count(`SELECT count(*) FROM import WHERE state = 'running'`) == 1 },
 		20*time.Second, time.Millisecond)
-	progress, err := r.DB.Begin(t.Context())
-	require.NoError(t, err)
+	progress := r.Begin()
 	_, err = progress.Exec(t.Context(), `SELECT FROM import FOR UPDATE`)
 	require.NoError(t, err)
 	var walWriter int // flushes the log in the background

@@ -69,10 +69,8 @@ func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
 	sc := harness.Start(t).Scene()
 	sc.TryBook()                                                       // the statements are prepared
 	sc.Exec(`DELETE FROM talon_schema_version WHERE version_id >= 40`) // which adds columns to the visits
-	report, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = report.Rollback(context.WithoutCancel(t.Context())) }()
-	_, err = report.Exec(t.Context(), `SELECT count(*) FROM appointment`)
+	report := sc.Begin()
+	_, err := report.Exec(t.Context(), `SELECT count(*) FROM appointment`)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	migrated := make(chan error, 1)
@@ -95,9 +93,8 @@ func TestBookingBehindAMigrationBehindAReport(t *testing.T) {
 func TestRecorderGivesWay(t *testing.T) {
 	t.Parallel()
 	sc := harness.Start(t).Scene()
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `LOCK TABLE event_recorder`)
+	tx := sc.Begin()
+	_, err := tx.Exec(t.Context(), `LOCK TABLE event_recorder`)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
 	require.Eventually(t, func() bool {
@@ -232,9 +229,9 @@ func TestFullDiskIsNotReady(t *testing.T) {
 	require.Equal(t, http.StatusOK, ready(s))
 	var place string
 	require.NoError(t, s.DB.QueryRow(t.Context(), `SELECT current_setting('data_directory') || '/gone'`).Scan(&place))
-	s.Exec(`COPY (SELECT) TO PROGRAM 'mkdir ` + place + `'`) // as the account of the server
+	s.Exec(`COPY (SELECT WHERE false) TO PROGRAM 'mkdir ` + place + `'`) // as the account of the server
 	s.Exec(`CREATE TABLESPACE gone LOCATION '` + place + `'`)
-	s.Exec(`COPY (SELECT) TO PROGRAM 'rm -r ` + place + `'`)
+	s.Exec(`COPY (SELECT WHERE false) TO PROGRAM 'rm -r ` + place + `'`)
 	s.Exec(`ALTER SYSTEM SET temp_tablespaces = 'gone'`)
 	s.Exec(`SELECT pg_reload_conf()`)
 	s.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'talon'`)

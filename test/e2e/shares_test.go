@@ -125,10 +125,8 @@ func TestPlacesOfAClient(t *testing.T) {
 func TestPlacesWithoutAToken(t *testing.T) {
 	t.Parallel()
 	sc := startWithAuthService(t, harness.WaitForLocks, func(c *app.Config) { c.MaxInFlight = 2 })
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = tx.Exec(t.Context(), `LOCK TABLE failed_identification`)
+	tx := sc.Begin()
+	_, err := tx.Exec(t.Context(), `LOCK TABLE failed_identification`)
 	require.NoError(t, err)
 	answers := make(chan harness.Answer, 2)
 	for range cap(answers) {

@@ -263,10 +263,8 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 			t.Parallel()
 			sc := harness.Start(t).Scene()
 			guid := sc.MustBook(harness.Fields{"Difficulty": 2})
-			tx, err := sc.DB.Begin(t.Context())
-			require.NoError(t, err)
-			defer func() { _ = tx.Rollback(t.Context()) }()
-			_, err = tx.Exec(t.Context(), c.sql)
+			tx := sc.Begin()
+			_, err := tx.Exec(t.Context(), c.sql)
 			require.NoError(t, err)
 			answers := make(chan harness.Answer, 1)
 			go func() {

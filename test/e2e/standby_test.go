@@ -268,9 +268,8 @@ func TestStandbyShowsNothingUnsafe(t *testing.T) {
 		c.Timeout = 5 * time.Second
 	}).Scene()
 	requireStandby(t, sc)
-	tx, err := sc.DB.Begin(t.Context())
-	require.NoError(t, err)
-	_, err = tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
+	tx := sc.Begin()
+	_, err := tx.Exec(t.Context(), `SELECT FROM slot FOR UPDATE`)
 	require.NoError(t, err)
 	booked := make(chan harness.Answer, 1)
 	go func() { booked <- sc.BookWithKey("k", sc.Person, harness.ClientGuid) }()

@@ -40,10 +40,8 @@ func TestWebhookOutlivesTheService(t *testing.T) {
 	s := startSubscriber(t)
 	other := s.another()
 	began := time.Now()
-	tx, err := other.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = tx.Exec(t.Context(), `SELECT FROM event_recorder FOR UPDATE`) // so that nothing is sent
+	tx := other.Begin()
+	_, err := tx.Exec(t.Context(), `SELECT FROM event_recorder FOR UPDATE`) // so that nothing is sent
 	require.NoError(t, err)
 	s.mustCancel(s.MustBook())
 	s.Stop()
@@ -60,10 +58,8 @@ func TestWebhookOutlivesAKill(t *testing.T) {
 	s := startSubscriber(t)
 	s.toPresent()
 	process := s.startDeliverer()
-	tx, err := s.DB.Begin(t.Context())
-	require.NoError(t, err)
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = tx.Exec(t.Context(), `LOCK TABLE webhook_attempt IN EXCLUSIVE MODE`) // so that no result is stored
+	tx := s.Begin()
+	_, err := tx.Exec(t.Context(), `LOCK TABLE webhook_attempt IN EXCLUSIVE MODE`) // so that no result is stored
 	require.NoError(t, err)
 	visit := s.MustBook()
 	s.waitFor("appointment.booked")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"sync"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"talon.example/internal/testdb"
@@ -64,10 +65,8 @@ func (sc *Scene) AllowMkabCreation() {
 // when the booking waits for its locks.
 func (sc *Scene) TryBookDuring(sql string, args ...any) Answer {
 	sc.T.Helper()
-	tx, err := sc.DB.Begin(sc.T.Context())
-	require.NoError(sc.T, err)
-	defer func() { _ = tx.Rollback(sc.T.Context()) }()
-	_, err = tx.Exec(sc.T.Context(), sql, args...)
+	tx := sc.Begin()
+	_, err := tx.Exec(sc.T.Context(), sql, args...)
 	require.NoError(sc.T, err)
 	answers := make(chan Answer, 1)
 	go func() { answers <- sc.TryBook() }()
@@ -79,13 +78,21 @@ func (sc *Scene) TryBookDuring(sql string, args ...any) Answer {
 // LockCells locks the cells of the target institution until unlock is called or the test ends.
 func (sc *Scene) LockCells() (unlock func()) {
 	sc.T.Helper()
-	tx, err := sc.DB.Begin(sc.T.Context())
-	require.NoError(sc.T, err)
+	tx := sc.Begin()
 	unlock = sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(sc.T.Context())) })
-	sc.T.Cleanup(unlock)
-	_, err = tx.Exec(sc.T.Context(), `SELECT FROM slot WHERE lpu_guid = $1 FOR UPDATE`, sc.To)
+	_, err := tx.Exec(sc.T.Context(), `SELECT FROM slot WHERE lpu_guid = $1 FOR UPDATE`, sc.To)
 	require.NoError(sc.T, err)
 	return unlock
+}
+
+// Begin begins a transaction, which ends with the test at the latest: a failed test does not keep its
+// locks.
+func (s *Service) Begin() pgx.Tx {
+	s.T.Helper()
+	tx, err := s.DB.Begin(s.T.Context())
+	require.NoError(s.T, err)
+	s.T.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(s.T.Context())) })
+	return tx
 }
 
 // WaitForBlocked waits until a session waits for a lock.
