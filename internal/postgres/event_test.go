@@ -59,6 +59,23 @@ func TestLateCommit(t *testing.T) {
 	require.True(t, second[0].RecordedAt.Equal(first[0].RecordedAt))
 }
 
+// Promise: a recorder that finds the partition of a day waits for the transaction that creates it.
+// Until that has ended on all nodes of a distributed database, the partition may accept no events.
+func TestEventPartitionsAreAwaited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.store()
+	w.exec(`SELECT event_partitions($1, 30)`, moment)
+	w.exec(addEvent, w.to, moment, uuid.New(), 1)
+	err := w.whileBlocked(func() error {
+		_, err := store.Record(t.Context(), moment, 10)
+		return err
+	}, `LOCK TABLE event IN SHARE UPDATE EXCLUSIVE MODE`, func(creator pgx.Tx, _ int) { // as ATTACH PARTITION does
+		require.NoError(t, creator.Commit(t.Context()))
+	})
+	require.NoError(t, err)
+}
+
 // Promise: readers that follow the feed while many transactions write and several instances record
 // get every event once, those of an institution without gaps and those of a visit in the order of
 // its changes.

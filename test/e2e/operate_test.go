@@ -54,4 +54,7 @@ func TestTalonsql(t *testing.T) {
 	} {
 		check(kept, kept)
 	}
+	// What the service accepts, and psql under another name only.
+	check("host=10.0.0.1 database=talon lock_timeout=1s", "host=10.0.0.1 dbname=talon")
+	check("postgres://10.0.0.1?lock_timeout=1s&database=talon", "postgres://10.0.0.1?dbname=talon")
 }

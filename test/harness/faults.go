@@ -85,8 +85,8 @@ func (sc *Scene) LockCells() (unlock func()) {
 	return unlock
 }
 
-// Begin begins a transaction, which ends with the test at the latest: a failed test does not keep its
-// locks.
+// Begin begins a transaction, which ends with the test at the latest: a failed test does not keep
+// its locks.
 func (s *Service) Begin() pgx.Tx {
 	s.T.Helper()
 	tx, err := s.DB.Begin(s.T.Context())
