@@ -108,6 +108,19 @@ func (s *server) seal(ctx context.Context, conn *pgx.Conn, name string) error {
 		"SELECT count(pg_catalog.pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE datname = '"+name+"'")
 }
 
+// awaitCommits waits two seconds at most for what the sessions of a database still do after their
+// clients have gone. A session that is terminated while it commits leaves its transaction prepared
+// on the workers, which cannot drop the database then.
+func awaitCommits(ctx context.Context, conn *pgx.Conn, name string) error {
+	return execute(ctx, conn, `DO $$ BEGIN
+		FOR i IN 1..200 LOOP
+			EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = '`+name+`' AND backend_type = 'client backend' AND state = 'active');
+			PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+		END LOOP;
+	END $$`)
+}
+
 // distribute makes the databases of this name on all nodes one distributed database, and declares
 // its tables. The schema is the newest.
 func (s *server) distribute(ctx context.Context, base *pgx.Conn, name string) error {

@@ -197,7 +197,7 @@ func (s *server) drop(ctx context.Context, name string) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		return struct{}{}, s.withIdleConn(ctx, func(conn *pgx.Conn) error {
 			if s.distributed {
-				if err := s.seal(ctx, conn, name); err != nil {
+				if err := errors.Join(awaitCommits(ctx, conn, name), s.seal(ctx, conn, name)); err != nil {
 					return err
 				}
 			}

@@ -268,7 +268,7 @@ func TestKeyOfADeadRequest(t *testing.T) {
 		"IsCito": true,
 	}).RequireRefusal(t, "idempotency_key_reused")
 	require.Equal(t, 1, sc.Count(`SELECT count(*) FROM idempotency_key WHERE running_until > $1 AND running_until <= $2`,
-		harness.Moment.Add(booking.KeyGrace), harness.Moment.Add(10*time.Second+booking.KeyGrace)))
+		harness.Moment.Add(booking.KeyGrace), harness.Moment.Add(sc.Config.Timeout+booking.KeyGrace)))
 	sc.Exec(`UPDATE idempotency_key SET running_until = $1`, harness.Moment)
 	second := sc.BookWithKey("k", sc.Person, harness.ClientGuid, harness.Fields{"IsCito": true})
 	require.Equal(t, 200, second.StatusCode, second.Raw)
