@@ -42,6 +42,7 @@ type recorder struct {
 	mu       sync.Mutex
 	notices  map[*pgconn.PgConn][]int // since the last statement of the connection
 	executed []touched
+	commands int // to the workers
 }
 
 var (
@@ -60,6 +61,9 @@ func (r *recorder) notice(conn *pgconn.PgConn, notice *pgconn.Notice) {
 	// What a statement sends to all shards is sent once for each.
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if strings.HasPrefix(notice.Message, "issuing ") {
+		r.commands++
+	}
 	for _, name := range shardName.FindAllStringSubmatch(command, -1) {
 		if shard, err := strconv.Atoi(name[1]); err == nil {
 			r.notices[conn] = append(r.notices[conn], shard)
@@ -79,13 +83,13 @@ func (r *recorder) end(conn *pgx.Conn, sql string) {
 	}
 }
 
-// take returns what was executed since the last call.
-func (r *recorder) take() []touched {
+// take returns what was executed since the last call, and the number of commands to the workers.
+func (r *recorder) take() (executed []touched, commands int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	executed := r.executed
-	r.executed = nil
-	return executed
+	executed, commands = r.executed, r.commands
+	r.executed, r.commands = nil, 0
+	return executed, commands
 }
 
 type sqlKey struct{}
@@ -214,11 +218,13 @@ func TestShardsOfStatements(t *testing.T) {
 
 	type line struct{ operation, statement, touches string }
 	var table []line
+	var commands []string
 	operation := func(name string, do func()) {
 		record.take()
 		do()
-		executed := record.take()
+		executed, sent := record.take()
 		require.NotEmpty(t, executed, name)
+		commands = append(commands, fmt.Sprintf("%s %d", name, sent))
 		for _, one := range executed {
 			places, others := all.of(one)
 			var names []string
@@ -262,14 +268,16 @@ func TestShardsOfStatements(t *testing.T) {
 	record.take()
 	_, err := recorded.Record(t.Context(), s.Now(), 100)
 	require.NoError(t, err)
-	for _, one := range record.take() {
+	executed, _ := record.take()
+	for _, one := range executed {
 		places, _ := all.of(one)
 		require.Empty(t, places, "the recorder, %s", one.statement)
 	}
 	_, err = recorded.SweepKeys(t.Context(), s.Now(), 100)
 	require.NoError(t, err)
 	seen := map[place]bool{}
-	for _, one := range record.take() {
+	executed, _ = record.take()
+	for _, one := range executed {
 		places, _ := all.of(one)
 		maps.Copy(seen, places)
 	}
@@ -281,4 +289,5 @@ func TestShardsOfStatements(t *testing.T) {
 		fmt.Fprintf(out, "%s\t%s\t%s\n", l.operation, l.statement, l.touches)
 	}
 	require.NoError(t, out.Flush())
+	fmt.Println("commands to the workers, with BEGIN, PREPARE and COMMIT:", strings.Join(commands, ", "))
 }
