@@ -113,7 +113,7 @@ func TestRecorderGivesWay(t *testing.T) {
 func TestDatabaseIsAway(t *testing.T) {
 	t.Parallel()
 	cluster := testdb.Cluster(t)
-	sc := harness.StartOn(t, cluster.URL("postgres"), func(c *app.Config) { c.Timeout = 10 * time.Second }).Scene()
+	sc := harness.StartOn(t, cluster.URL("postgres"), func(c *app.Config) { c.Timeout = 5 * time.Second }).Scene()
 	require.Equal(t, http.StatusOK, sc.TryBook().StatusCode)
 	list := func() harness.Answer { return sc.Get(sc.Person, "/appointments") }
 	require.NoError(t, cluster.Hang(t.Context()))
