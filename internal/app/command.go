@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/command"
+	"talon.example/internal/distribution"
 	"talon.example/internal/postgres"
 	"talon.example/internal/telemetry"
 	"talon.example/migrations"
@@ -99,6 +101,9 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 	if database == "" {
 		return errNoDatabase
 	}
+	if err := checkCoordinator(ctx, database); err != nil {
+		return err
+	}
 	if err := migrations.Up(ctx, database); err != nil {
 		return err
 	}
@@ -114,11 +119,23 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 	return err
 }
 
+// checkCoordinator returns an error if DATABASE_URL leads to a worker of a distributed database.
+// Citus creates some tables there, which are then in the way of the coordinator's.
+func checkCoordinator(ctx context.Context, database string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = distribution.CheckCoordinator(ctx, conn)
+	return err
+}
+
 // commandTimeout limits each statement of a command.
 const commandTimeout = 10 * time.Second
 
-// openDatabase opens the database of DATABASE_URL for a command. It rejects a schema that this
-// build cannot or must not use.
+// openDatabase opens the database of DATABASE_URL for a command. It rejects a schema that
+// this build cannot or must not use, and a worker of a distributed database.
 func openDatabase(ctx context.Context, database string, conns int32) (*pgxpool.Pool, error) {
 	if database == "" {
 		return nil, errNoDatabase
@@ -129,7 +146,11 @@ func openDatabase(ctx context.Context, database string, conns int32) (*pgxpool.P
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	if _, _, err := checkSchema(ctx, pool); err != nil {
+	_, err = distribution.CheckCoordinator(ctx, pool)
+	if err == nil {
+		_, _, err = checkSchema(ctx, pool)
+	}
+	if err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("check the database of DATABASE_URL: %w", err)
 	}

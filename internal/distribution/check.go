@@ -110,23 +110,36 @@ const generic = "force_generic_plan"
 const cannotPlan = "plan_cache_mode is " + generic + ", and Citus cannot plan a statement without its parameters: " +
 	"append plan_cache_mode=auto to DATABASE_URL (behind a pooler that ignores it, set it for the role)"
 
+// CheckCoordinator reports whether the database is distributed. It returns an error if the
+// connection leads to a worker.
+func CheckCoordinator(ctx context.Context, db migrations.Database) (distributed bool, err error) {
+	if distributed, err = IsDistributed(ctx, db); err != nil || !distributed {
+		return false, err
+	}
+	var worker bool
+	if err := db.QueryRow(ctx, "SELECT "+onWorker).Scan(&worker); err != nil {
+		return false, fmt.Errorf("read which node this is: %w", err)
+	}
+	if worker {
+		return false, errors.New(leadsToWorker)
+	}
+	return true, nil
+}
+
 // CheckService returns an error if the database is distributed, and the connections of a service
 // lead to a worker or force generic plans, or if talon distribute is running: that one takes its
 // lock before it looks for sessions of services, and these have one when they look for the lock.
 // standby reports whether the service reads lists from a standby, which Citus cannot.
 func CheckService(ctx context.Context, db migrations.Database, standby bool) error {
-	distributed, err := IsDistributed(ctx, db)
+	distributed, err := CheckCoordinator(ctx, db)
 	if err != nil || !distributed {
 		return err
 	}
-	var worker, free bool
 	var planning string
-	const query = `SELECT ` + onWorker + `, current_setting('plan_cache_mode'), pg_try_advisory_xact_lock_shared($1)`
-	if err := db.QueryRow(ctx, query, distributing).Scan(&worker, &planning, &free); err != nil {
+	var free bool
+	const query = `SELECT current_setting('plan_cache_mode'), pg_try_advisory_xact_lock_shared($1)`
+	if err := db.QueryRow(ctx, query, distributing).Scan(&planning, &free); err != nil {
 		return fmt.Errorf("read how statements are planned: %w", err)
-	}
-	if worker {
-		return errors.New(leadsToWorker)
 	}
 	if standby {
 		return errors.New("the database is distributed, and its lists are never read from a standby: " +
@@ -151,9 +164,12 @@ func schemaProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if current != latest {
-		return []string{fmt.Sprintf("the schema has version %d, and this build declares version %d: run talon migrate",
-			current, latest)}, nil
+	versions := fmt.Sprintf("the schema has version %d, and this build declares version %d: ", current, latest)
+	switch {
+	case current > latest:
+		return []string{versions + "take the newer build"}, nil
+	case current < latest:
+		return []string{versions + "run talon migrate"}, nil
 	}
 	return nil, nil
 }
@@ -192,12 +208,16 @@ func nodeProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 // declaration locks a table until its rows are on the nodes.
 func serviceProblems(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	var sessions int
-	const query = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'talon'`
-	if err := conn.QueryRow(ctx, query).Scan(&sessions); err != nil {
+	var hosts string
+	const query = `
+		SELECT count(*), coalesce(string_agg(DISTINCT coalesce(host(client_addr), 'this machine'), ', '), '')
+		FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'talon'`
+	if err := conn.QueryRow(ctx, query).Scan(&sessions, &hosts); err != nil {
 		return nil, fmt.Errorf("count the sessions of services: %w", err)
 	}
 	if sessions > 0 {
-		return []string{fmt.Sprintf("services have %d connections: stop them first", sessions)}, nil
+		return []string{fmt.Sprintf("services have %d connections, from %s: stop them first", sessions, hosts)}, nil
 	}
 	return nil, nil
 }

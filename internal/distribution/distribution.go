@@ -144,7 +144,15 @@ func lock(ctx context.Context, conn *pgx.Conn) (func(), error) {
 		return nil, fmt.Errorf("lock the distribution: %w", err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%w:\n- another talon distribute is running", ErrNotReady)
+		var holder int
+		const query = `
+			SELECT coalesce(min(l.pid), 0) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			WHERE d.datname = current_database() AND l.locktype = 'advisory' AND l.objid = $1::bigint::oid`
+		if err := conn.QueryRow(ctx, query, distributing).Scan(&holder); err != nil {
+			return nil, fmt.Errorf("look for the holder of the lock: %w", err)
+		}
+		return nil, fmt.Errorf("%w:\n- another talon distribute is running in the process %d of the database. "+
+			"One that was killed goes on there until the table is copied", ErrNotReady, holder)
 	}
 	return func() {
 		_, _ = conn.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", distributing)

@@ -257,7 +257,8 @@ func TestOneDistribution(t *testing.T) {
 	exec(t, service, `SET plan_cache_mode = auto`)
 	inside := writer(func(line []byte) (int, error) { // called while it runs
 		require.ErrorContains(t, distribution.CheckService(t.Context(), service, false), "talon distribute is running")
-		require.ErrorContains(t, distribute(t, service), "another talon distribute is running")
+		require.ErrorContains(t, distribute(t, service),
+			fmt.Sprintf("another talon distribute is running in the process %d", conn.PgConn().PID()))
 		return len(line), nil
 	})
 	require.NoError(t, distribution.Distribute(t.Context(), conn, distribution.Options{Progress: inside}))

@@ -185,13 +185,18 @@ func TestOneNodeAway(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	here, away, network := c.elsewhere, c.at, c.network
-	s := harness.StartOn(t, c.url)
+	s := harness.StartOn(t, c.url, harness.WithAuthService)
 	s.Scene() // the client application and the kinds of cells
+	s.SetClientSecret()
 	served := s.SceneOf(here("mip_person"), here("slot"), here("slot"))
 	others := map[string]*harness.Scene{
 		"the patient is on the node": s.SceneOf(away("mip_person"), here("slot"), here("slot")),
 		"the source is on the node":  s.SceneOf(here("mip_person"), away("slot"), here("slot")),
 		"the target is on the node":  s.SceneOf(here("mip_person"), here("slot"), away("slot")),
+	}
+	identified := []*harness.Scene{served}
+	for range 4 {
+		identified = append(identified, s.SceneOf(here("mip_person"), here("slot"), here("slot")))
 	}
 	health := func() string {
 		answer := s.Do(s.NewRequest(http.MethodGet, "/health/ready", nil))
@@ -209,6 +214,9 @@ func TestOneNodeAway(t *testing.T) {
 	require.Len(t, s.ListAppointments(served.Person, ""), 1)
 	require.Len(t, s.ListDirections(served.Person, ""), 1)
 	served.Cancel(served.Person, visit).RequireCancelled(t)
+	for _, sc := range identified {
+		require.Equal(t, http.StatusOK, s.Identify(sc.PersonQuery()).StatusCode)
+	}
 	for name, sc := range others {
 		t.Log(name)
 		s.CheckBooking(sc.Person, sc.BookingBody()).RequireRefusal(t, "database_unavailable")

@@ -132,6 +132,22 @@ func requireCommandsRefused(t *testing.T, database, problem string) {
 	}
 }
 
+// Promise: no command writes to a worker of a distributed database: neither a schema, which would
+// be in the way of the coordinator's, nor events, whose numbers would not be in order.
+func TestCommandsRefuseAWorker(t *testing.T) {
+	t.Parallel()
+	s := harness.StartOn(t, testdb.Cluster(t).URL("postgres"))
+	s.Exec(`CREATE FUNCTION citus_version() RETURNS text LANGUAGE sql AS $$ SELECT 'a stub' $$`)
+	s.Exec(`CREATE TABLE pg_dist_local_group (groupid integer)`)
+	s.Exec(`INSERT INTO pg_dist_local_group VALUES (1)`)
+	database := string(s.Config.DatabaseURL)
+	requireCommandsRefused(t, database, "DATABASE_URL leads to a worker")
+	code, stdout, stderr := run(t, []string{"DATABASE_URL=" + database}, "migrate")
+	require.Equal(t, 1, code)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, "DATABASE_URL leads to a worker")
+}
+
 // Promise: a build that is older than the schema allows does not start, whether or not it may
 // migrate, and one that runs is not ready any more. Its commands refuse the database.
 func TestBuildIsTooOld(t *testing.T) {

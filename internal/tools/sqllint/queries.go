@@ -29,14 +29,12 @@ func readKeys(root string) (map[string]string, error) {
 
 // fanOut contains the queries that run on every node, each with the reason.
 var fanOut = map[string]string{
-	"ClientAssertionSweep":      "a sweep",
-	"FailedIdentificationSweep": "a sweep",
-	"IdempotencyKeySweep":       "a sweep",
-	"ImportBacklog":             "read every 30 seconds",
-	"ImportCountUnfinished":     "a client application's imports are few, and sent rarely",
-	"ImportsCutOff":             "a sweep",
-	"ImportsEnded":              "a sweep",
-	"ImportsWaiting":            "a worker looks for work after each chunk, and once a second",
+	"IdempotencyKeySweep":   "a sweep",
+	"ImportBacklog":         "read every 30 seconds",
+	"ImportCountUnfinished": "a client application's imports are few, and sent rarely",
+	"ImportsCutOff":         "a sweep",
+	"ImportsEnded":          "a sweep",
+	"ImportsWaiting":        "a worker looks for work after each chunk, and once a second",
 }
 
 // enums are the columns of enumerated types. A statement that compares one of them as text cannot
