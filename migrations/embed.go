@@ -114,7 +114,7 @@ func Latest() (int64, error) {
 
 // Current returns the schema version of the database, or 0 if it was never migrated. It only reads.
 func Current(ctx context.Context, databaseURL string) (int64, error) {
-	conn, err := connect(ctx, databaseURL)
+	conn, err := Connect(ctx, databaseURL)
 	if err != nil {
 		return 0, err
 	}
@@ -125,7 +125,7 @@ func Current(ctx context.Context, databaseURL string) (int64, error) {
 // startOf is Current for a database that is going to be migrated. The error wraps ErrPooler if the
 // address is that of a pooler, and ErrBuildTooOld if the database does not allow this build.
 func startOf(ctx context.Context, databaseURL string) (int64, error) {
-	conn, err := connect(ctx, databaseURL)
+	conn, err := Connect(ctx, databaseURL)
 	if err != nil {
 		return 0, err
 	}
@@ -143,7 +143,9 @@ func startOf(ctx context.Context, databaseURL string) (int64, error) {
 	return CurrentOf(ctx, conn)
 }
 
-func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+// Connect opens a connection to a database that may have no schema yet. Unless the address has
+// connect_timeout, it waits two seconds for each host.
+func Connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
 	config, err := connConfig(databaseURL)
 	if err != nil {
 		return nil, err

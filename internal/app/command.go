@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/KimMachineGun/automemlimit/memlimit"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"talon.example/internal/command"
@@ -122,9 +121,9 @@ func migrate(ctx context.Context, env *command.Env, args []string) error {
 // checkCoordinator returns an error if DATABASE_URL leads to a worker of a distributed database.
 // Citus creates some tables there, which are then in the way of the coordinator's.
 func checkCoordinator(ctx context.Context, database string) error {
-	conn, err := pgx.Connect(ctx, database)
+	conn, err := migrations.Connect(ctx, database)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = distribution.CheckCoordinator(ctx, conn)
@@ -134,8 +133,8 @@ func checkCoordinator(ctx context.Context, database string) error {
 // commandTimeout limits each statement of a command.
 const commandTimeout = 10 * time.Second
 
-// openDatabase opens the database of DATABASE_URL for a command. It rejects a schema that
-// this build cannot or must not use, and a worker of a distributed database.
+// openDatabase opens the database of DATABASE_URL for a command, and checks it with
+// checkDatabase.
 func openDatabase(ctx context.Context, database string, conns int32) (*pgxpool.Pool, error) {
 	if database == "" {
 		return nil, errNoDatabase
@@ -146,13 +145,19 @@ func openDatabase(ctx context.Context, database string, conns int32) (*pgxpool.P
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	_, err = distribution.CheckCoordinator(ctx, pool)
-	if err == nil {
-		_, _, err = checkSchema(ctx, pool)
-	}
-	if err != nil {
+	if err := checkDatabase(ctx, pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("check the database of DATABASE_URL: %w", err)
 	}
 	return pool, nil
+}
+
+// checkDatabase returns an error if a command cannot or must not use the database: a worker of a
+// distributed one, or a schema that is too old or too new for this build.
+func checkDatabase(ctx context.Context, database migrations.Database) error {
+	if _, err := distribution.CheckCoordinator(ctx, database); err != nil {
+		return err
+	}
+	_, _, err := checkSchema(ctx, database)
+	return err
 }

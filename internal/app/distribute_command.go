@@ -53,10 +53,7 @@ func distribute(ctx context.Context, env *command.Env, args []string) error {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := distribution.CheckCoordinator(ctx, conn); err != nil {
-		return err
-	}
-	if _, _, err := checkSchema(ctx, conn); err != nil {
+	if err := checkDatabase(ctx, conn); err != nil {
 		return err
 	}
 	if *check {

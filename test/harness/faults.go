@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -79,10 +78,9 @@ func (sc *Scene) TryBookDuring(sql string, args ...any) Answer {
 func (sc *Scene) LockCells() (unlock func()) {
 	sc.T.Helper()
 	tx := sc.Begin()
-	unlock = sync.OnceFunc(func() { _ = tx.Rollback(context.WithoutCancel(sc.T.Context())) })
 	_, err := tx.Exec(sc.T.Context(), `SELECT FROM slot WHERE lpu_guid = $1 FOR UPDATE`, sc.To)
 	require.NoError(sc.T, err)
-	return unlock
+	return func() { _ = tx.Rollback(context.WithoutCancel(sc.T.Context())) }
 }
 
 // Begin begins a transaction, which ends with the test at the latest: a failed test does not keep
