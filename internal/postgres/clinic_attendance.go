@@ -31,10 +31,11 @@ func (s *Store) WriteAttendance(
 			return visit, err
 		}
 		current := locked.visit
-		switch {
-		case current == nil:
-			return visit, booking.Reject(booking.AppointmentNotActive)
-		case current.Lpu != lpu:
+		if current == nil { // cancelled, here or where it was moved
+			t.institutionVisit(lpu, guid, now, &visit)
+			return visit, firstError(t.send(), booking.Reject(booking.AppointmentNotActive))
+		}
+		if current.Lpu != lpu {
 			return visit, booking.Reject(booking.AppointmentAbsent)
 		}
 		place, err := t.reference.registered(lpu)

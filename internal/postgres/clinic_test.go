@@ -75,13 +75,15 @@ func TestAttendanceWaitsForOthers(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		meanwhile string
+		cancelled bool
 		rule      booking.Name
 	}{
-		"cancel": {`UPDATE appointment SET cancelled_at = updated_at`, booking.AppointmentNotActive},
+		"cancel": {`UPDATE appointment SET cancelled_at = updated_at`, true, booking.AppointmentNotActive},
 		"move": {
-			`UPDATE appointment SET start_at = '2019-08-22 05:45Z', end_at = '2019-08-22 06:00Z'`,
+			`UPDATE appointment SET start_at = '2019-08-22 05:45Z', end_at = '2019-08-22 06:00Z'`, false,
 			booking.AttendanceEarly,
 		},
+		"move to another institution, and cancel": {`DELETE FROM appointment`, true, booking.AppointmentAbsent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,14 +96,14 @@ func TestAttendanceWaitsForOthers(t *testing.T) {
 			}, `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, func(tx pgx.Tx, _ int) {
 				_, err := tx.Exec(t.Context(), c.meanwhile)
 				require.NoError(t, err)
-				if name == "cancel" {
+				if c.cancelled {
 					_, err := tx.Exec(t.Context(), `UPDATE direction SET appointment_guid = NULL`)
 					require.NoError(t, err)
 				}
 				require.NoError(t, tx.Commit(t.Context()))
 			})
 			requireRefusal(t, err, c.rule)
-			require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE attendance = 'none'`))
+			require.Zero(t, w.count(`SELECT count(*) FROM appointment WHERE attendance <> 'none'`))
 		})
 	}
 }
