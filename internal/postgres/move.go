@@ -33,11 +33,11 @@ func (s *Store) Move(
 		if current == nil {
 			return nil, booking.ErrVisitChanged // it was cancelled
 		}
-		if current.Attendance != booking.AttendanceNone {
-			return nil, booking.Reject(booking.AppointmentAttended)
-		}
 		if current.Request(request) != a.Request || request.Version != 0 && request.Version != current.Version {
 			return nil, booking.ErrVisitChanged
+		}
+		if current.Attendance != booking.AttendanceNone {
+			return nil, booking.Reject(booking.AppointmentAttended)
 		}
 		for _, cells := range cellsToLock(current, changedCells(a, holds), a.Request.LpuTo) {
 			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })

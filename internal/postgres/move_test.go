@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -170,5 +171,57 @@ func TestVersionOfAVisit(t *testing.T) {
 		cancellation := booking.NewCancellation{Patient: w.patient, Visit: visit, At: moment}
 		require.NoError(t, w.store().Cancel(t.Context(), cancellation))
 		requireVersion(4)
+	}
+}
+
+// Promise: an institution's move that waits for other requests decides by what they leave: first
+// whether the visit is still the one that it names, and then by its attendance.
+func TestInstitutionMoveWaitsForOthers(t *testing.T) {
+	t.Parallel()
+	attended := `, attendance = 'arrived', attendance_at = updated_at, attendance_since = updated_at`
+	for name, c := range map[string]struct {
+		meanwhile []string
+		rule      booking.Name // empty if the move succeeds
+	}{
+		"an attendance": {[]string{`UPDATE appointment SET version = 2` + attended}, booking.AppointmentVersionMismatch},
+		"the same move, and an attendance": {
+			[]string{`UPDATE appointment SET version = 3, start_at = start_at + interval '15 minutes', end_at = end_at + interval '15 minutes',
+				slot_guids = (SELECT array_agg(guid) FROM slot WHERE lpu_guid = @to AND id = 102)` + attended}, "",
+		},
+		"a move to another institution, and an attendance there": {[]string{
+			`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
+			`INSERT INTO moved TABLE appointment`,
+			`DELETE FROM appointment`,
+			`UPDATE moved SET lpu_guid = @from, version = 3, mkab_guid = (SELECT guid FROM mkab WHERE lpu_guid = @from),
+				resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @from LIMIT 1)` + attended,
+			`INSERT INTO appointment TABLE moved`,
+			`UPDATE direction SET appointment_guid = NULL, appointment_lpu_guid = NULL WHERE lpu_guid = @to`,
+			`UPDATE direction SET appointment_lpu_guid = @from WHERE lpu_guid = @from`,
+		}, booking.AppointmentAbsent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач', '92')`, w.from, uuid.New())
+			visit := w.mustBook(1)
+			service := booking.NewService(w.store().Ports(), func() time.Time { return moment })
+			err := w.whileBlocked(func() error {
+				_, err := service.Reassign(t.Context(), w.to, w.patient.Client, visit.Guid, booking.Reassignment{
+					Version: 1, Place: booking.Place{SlotID: firstSlot + 1}, Cause: "doctor_absent",
+				})
+				return err
+			}, `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, func(tx pgx.Tx, _ int) {
+				for _, sql := range c.meanwhile {
+					_, err := tx.Exec(t.Context(), w.sql(sql))
+					require.NoError(t, err, sql)
+				}
+				require.NoError(t, tx.Commit(t.Context()))
+			})
+			if c.rule == "" {
+				require.NoError(t, err)
+			} else {
+				requireRefusal(t, err, c.rule)
+			}
+		})
 	}
 }

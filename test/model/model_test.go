@@ -879,7 +879,7 @@ func (s state) writeMove(
 	if was.cancelled {
 		return "appointment_cancelled", s
 	}
-	if r.desk && was.version != by.version && was.attendance.value == "" {
+	if r.desk && was.version != by.version {
 		return "not yet", s
 	}
 	if was.attendance.value != "" {
