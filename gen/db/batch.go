@@ -11320,8 +11320,8 @@ type VisitLockRow struct {
 	ReceiptNumber  string
 }
 
-// Locks a visit of an institution against its moves and cancels, and against other receipts. Returns
-// no row if a move has just inserted it again: repeat the statement once.
+// Locks a visit of an institution against its moves and cancels, and against other receipts. Also
+// returns no row if it has waited for a move, which inserts the visit again.
 //
 //	SELECT version, (cancelled_at IS NOT NULL)::boolean AS cancelled, receipt_status, receipt_version, receipt_reason, receipt_number
 //	FROM appointment

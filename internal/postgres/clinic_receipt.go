@@ -40,23 +40,28 @@ func (s *Store) WriteReceipt(
 
 // lockReceipt locks a visit of an institution. It loses with AppointmentAbsent if there is none. A
 // statement that has waited for a move within the institution finds the old row deleted, and not
-// yet the new one. So an absent visit is looked up twice.
+// yet the new one. So an absent visit is looked up again, by a statement that does not wait.
 func (t *tx) lockReceipt(lpu, guid uuid.UUID) (visit *clinic.ConfirmedVisit, err error) {
-	for range 2 {
-		row(t, t.VisitLock(t.ctx, []db.VisitLockParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
-			func(row db.VisitLockRow, err error) error {
-				if errors.Is(err, pgx.ErrNoRows) {
-					return nil
-				}
-				visit = &clinic.ConfirmedVisit{
-					Version: row.Version, Cancelled: row.Cancelled,
-					Receipt: receiptOf(row.ReceiptStatus, row.ReceiptVersion, row.ReceiptReason, row.ReceiptNumber),
-				}
-				return err
-			})
-		if err := t.send(); err != nil || visit != nil {
-			return visit, err
-		}
+	row(t, t.VisitLock(t.ctx, []db.VisitLockParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
+		func(row db.VisitLockRow, err error) error {
+			if errors.Is(err, pgx.ErrNoRows) {
+				return nil
+			}
+			visit = &clinic.ConfirmedVisit{
+				Version: row.Version, Cancelled: row.Cancelled,
+				Receipt: receiptOf(row.ReceiptStatus, row.ReceiptVersion, row.ReceiptReason, row.ReceiptNumber),
+			}
+			return err
+		})
+	if err := t.send(); err != nil || visit != nil {
+		return visit, err
 	}
-	return nil, booking.Reject(booking.AppointmentAbsent)
+	row(t, t.VisitPerson(t.ctx, []db.VisitPersonParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
+		func(_ db.VisitPersonRow, err error) error {
+			if err == nil {
+				return errVisitMoving
+			}
+			return rejectIfAbsent(err, booking.AppointmentAbsent)
+		})
+	return nil, t.send()
 }

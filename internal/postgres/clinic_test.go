@@ -9,6 +9,7 @@ import (
 
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
+	"talon.example/internal/testdb"
 )
 
 // Promise: with prepared statements a list of visits takes one round trip, a receipt three, and an
@@ -47,27 +48,46 @@ func TestClinicRoundTrips(t *testing.T) {
 	requireConnectionsReleased(t, store)
 }
 
-// Promise: a receipt that waits for a move finds the visit where the move has inserted it again,
-// and is rejected because it names the version before.
-func TestReceiptWaitsForMove(t *testing.T) {
+// moveWithin moves the only visit within its institution, and leaves the commit to the caller.
+func (w *world) moveWithin(tx pgx.Tx) {
+	w.t.Helper()
+	for _, sql := range []string{
+		`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
+		`INSERT INTO moved TABLE appointment`,
+		`DELETE FROM appointment`,
+		`UPDATE moved SET version = version + 1`,
+		`INSERT INTO appointment TABLE moved`,
+	} {
+		_, err := tx.Exec(w.t.Context(), sql)
+		require.NoError(w.t, err)
+	}
+}
+
+// Promise: a receipt that waits for moves, which insert the visit again, finds the visit, and is
+// rejected because it names the version before.
+func TestReceiptWaitsForMoves(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	visit := w.mustBook(1)
+	again := pauseBefore("VisitLock", 1)
+	store := w.store(again.addTo)
 	receipt := clinic.Receipt{Version: 1, Status: clinic.ReceiptAccepted}
 	err := w.whileBlocked(func() error {
-		_, err := w.store().WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
+		_, err := store.WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
 		return err
-	}, `CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP; INSERT INTO moved TABLE appointment; SELECT FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(tx pgx.Tx, _ int) {
-		_, err := tx.Exec(t.Context(), `DELETE FROM appointment`)
-		require.NoError(t, err)
-		_, err = tx.Exec(t.Context(), `UPDATE moved SET version = version + 1`)
-		require.NoError(t, err)
-		_, err = tx.Exec(t.Context(), `INSERT INTO appointment TABLE moved`)
-		require.NoError(t, err)
-		require.NoError(t, tx.Commit(t.Context()))
+	}, `SELECT FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(first pgx.Tx, _ int) {
+		w.moveWithin(first)
+		require.NoError(t, first.Commit(t.Context()))
+		again.wait(t)
+		second, end := w.holdLocks(`SELECT 1`)
+		defer end()
+		w.moveWithin(second)
+		close(again.over)
+		testdb.WaitForBlocked(t, w.db, 0)
+		require.NoError(t, second.Commit(t.Context()))
 	})
 	requireRefusal(t, err, booking.AppointmentVersionMismatch)
-	require.Equal(t, 1, w.count(`SELECT count(*) FROM appointment WHERE version = 2 AND receipt_status IS NULL`))
+	require.Equal(t, 3, w.count(`SELECT version FROM appointment WHERE receipt_status IS NULL`))
 }
 
 // Promise: an attendance that waits for a move or a cancel of the visit decides by what they leave.
