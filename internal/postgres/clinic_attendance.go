@@ -21,12 +21,12 @@ import (
 func (s *Store) WriteAttendance(
 	ctx context.Context, lpu, guid uuid.UUID, wanted booking.Attendance, now time.Time,
 ) (clinic.Visit, error) {
-	owner, known, err := s.ownedVisit(ctx, lpu, guid)
+	person, known, err := s.ownedVisit(ctx, lpu, guid)
 	if err != nil {
 		return clinic.Visit{}, err
 	}
 	return write(ctx, s, func(t *tx) (visit clinic.Visit, err error) {
-		locked, err := t.lockVisit(owner.PersonGuid, known, now)
+		locked, err := t.lockVisit(person, known, now)
 		if err != nil {
 			return visit, err
 		}
@@ -46,7 +46,7 @@ func (s *Store) WriteAttendance(
 			return visit, refusal
 		}
 		if current.Attendance != wanted {
-			if err := t.attend(owner, locked, wanted, now); err != nil {
+			if err := t.attend(person, locked, wanted, now); err != nil {
 				return visit, err
 			}
 		}
@@ -59,45 +59,39 @@ func (s *Store) WriteAttendance(
 // with AppointmentAbsent.
 func (s *Store) ownedVisit(
 	ctx context.Context, lpu, guid uuid.UUID,
-) (owner db.VisitPersonRow, visit *booking.BookedVisit, err error) {
-	if owner, err = s.visitPerson(ctx, lpu, guid); err != nil {
-		return owner, nil, err
+) (person uuid.UUID, visit *booking.BookedVisit, err error) {
+	if person, err = s.VisitPerson(ctx, lpu, guid); err != nil {
+		return person, nil, err
 	}
-	visit, err = s.Visit(ctx, owner.PersonGuid, guid)
+	visit, err = s.Visit(ctx, person, guid)
 	if err == nil && (visit == nil || visit.Lpu != lpu) { // moved meanwhile
 		err = booking.Reject(booking.AppointmentAbsent)
 	}
-	return owner, visit, err
-}
-
-// visitPerson returns the person of a visit of an institution. It rejects with AppointmentAbsent.
-func (s *Store) visitPerson(ctx context.Context, lpu, guid uuid.UUID) (owner db.VisitPersonRow, err error) {
-	err = s.snapshot(ctx, func(t *tx) {
-		row(t, t.VisitPerson(ctx, []db.VisitPersonParams{{LpuGuid: lpu, Guid: guid}}).QueryRow,
-			func(row db.VisitPersonRow, err error) error {
-				owner = row
-				return rejectIfAbsent(err, booking.AppointmentAbsent)
-			})
-	})
-	return owner, interpretError(err)
+	return person, visit, err
 }
 
 // VisitPerson implements booking.FactReader.
-func (s *Store) VisitPerson(ctx context.Context, lpu, appointment uuid.UUID) (uuid.UUID, error) {
-	owner, err := s.visitPerson(ctx, lpu, appointment)
-	return owner.PersonGuid, err
+func (s *Store) VisitPerson(ctx context.Context, lpu, appointment uuid.UUID) (person uuid.UUID, err error) {
+	err = s.snapshot(ctx, func(t *tx) {
+		row(t, t.VisitPerson(ctx, []db.VisitPersonParams{{LpuGuid: lpu, Guid: appointment}}).QueryRow,
+			func(row db.VisitPersonRow, err error) error {
+				person = row.PersonGuid
+				return rejectIfAbsent(err, booking.AppointmentAbsent)
+			})
+	})
+	return person, interpretError(err)
 }
 
 // attend changes the attendance of a locked visit and its claims. It sends the statements of an
 // undone no-show, whose claims may be lost, and queues the others.
-func (t *tx) attend(owner db.VisitPersonRow, locked lockedVisit, wanted booking.Attendance, now time.Time) error {
+func (t *tx) attend(person uuid.UUID, locked lockedVisit, wanted booking.Attendance, now time.Time) error {
 	v := locked.visit
 	settings, err := t.reference.settings(v.Lpu, uuid.Nil)
 	if err != nil {
 		return err
 	}
 	if v.Attendance == booking.AttendanceNoShow {
-		if err := t.reclaim(owner, v, settings.OneActivePerSpeciality, now); err != nil {
+		if err := t.reclaim(v, settings.OneActivePerSpeciality, now); err != nil {
 			return err
 		}
 	}
@@ -106,7 +100,7 @@ func (t *tx) attend(owner db.VisitPersonRow, locked lockedVisit, wanted booking.
 	}
 	switch wanted {
 	case booking.AttendanceNoShow:
-		t.releaseSpeciality(owner.PersonGuid, locked)
+		t.releaseSpeciality(person, locked)
 		if settings.NoShowReturnsReferral {
 			t.releaseDirections(v)
 		}
@@ -171,7 +165,7 @@ func (t *tx) completeDirections(v *booking.BookedVisit, by *uuid.UUID) {
 // DirectionAlreadyBooked and SpecialityAlreadyBooked if another appointment has them, and with
 // AttendanceFinal if the referral is not the one any more that the visit was booked with. A visit
 // that has ended needs no speciality.
-func (t *tx) reclaim(owner db.VisitPersonRow, v *booking.BookedVisit, onlyOne bool, now time.Time) error {
+func (t *tx) reclaim(v *booking.BookedVisit, onlyOne bool, now time.Time) error {
 	var claims []db.DirectionReclaimParams
 	for _, lpu := range directionLpus(v) {
 		claims = append(claims, db.DirectionReclaimParams{
@@ -181,6 +175,12 @@ func (t *tx) reclaim(owner db.VisitPersonRow, v *booking.BookedVisit, onlyOne bo
 		})
 	}
 	var lost error
+	var owner db.VisitPersonRow
+	row(t, t.VisitPerson(t.ctx, []db.VisitPersonParams{{LpuGuid: v.Lpu, Guid: v.Guid}}).QueryRow,
+		func(row db.VisitPersonRow, err error) error {
+			owner = row
+			return retryIfMoving(row.PersonGuid, err)
+		})
 	rowAt(t, t.DirectionReclaim(t.ctx, claims).QueryRow, func(_ int, _ uuid.UUID, err error) error {
 		if errors.Is(err, pgx.ErrNoRows) {
 			lost = booking.Reject(booking.AttendanceFinal)

@@ -16,12 +16,12 @@ import (
 func (s *Store) WriteCancellation(
 	ctx context.Context, lpu, guid uuid.UUID, c clinic.Cancellation, now time.Time,
 ) (clinic.Visit, error) {
-	owner, known, err := s.ownedVisit(ctx, lpu, guid)
+	person, known, err := s.ownedVisit(ctx, lpu, guid)
 	if err != nil {
 		return clinic.Visit{}, err
 	}
 	return write(ctx, s, func(t *tx) (visit clinic.Visit, err error) {
-		locked, err := t.lockVisit(owner.PersonGuid, known, now)
+		locked, err := t.lockVisit(person, known, now)
 		if err != nil {
 			return visit, err
 		}
@@ -42,7 +42,7 @@ func (s *Store) WriteCancellation(
 		if refusal := current.RejectCancellation(now); refusal != nil {
 			return visit, refusal
 		}
-		t.cancel(owner.PersonGuid, locked, booking.Cancellation{
+		t.cancel(person, locked, booking.Cancellation{
 			At: now, CancelReason: booking.CancelReason{Text: nilIfZero(c.Text)},
 			Initiator: &c.Initiator, Cause: &c.Cause, Client: &c.Client,
 		})

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -126,4 +127,27 @@ func TestAttendanceWaitsForOthers(t *testing.T) {
 			require.Zero(t, w.count(`SELECT count(*) FROM appointment WHERE attendance <> 'none'`))
 		})
 	}
+}
+
+// Promise: a no-show that is undone claims the speciality with the resource that the visit then
+// has.
+func TestUndoneNoShowWaitsForMove(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.mustBook(1)
+	other := uuid.New()
+	w.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Второй врач', '92')`, w.to, other)
+	require.NoError(t, w.whileBlocked(func() error {
+		_, err := w.store().WriteAttendance(t.Context(), w.to, visit.Guid, booking.AttendanceArrived,
+			w.firstStart.Add(time.Minute))
+		return err
+	}, `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, func(tx pgx.Tx, _ int) {
+		_, err := tx.Exec(t.Context(), `UPDATE appointment SET resource_guid = $1, version = 3, attendance = 'no_show', attendance_at = $2, attendance_since = $2`,
+			other, w.firstStart)
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), `DELETE FROM speciality_claim`)
+		require.NoError(t, err)
+		require.NoError(t, tx.Commit(t.Context()))
+	}))
+	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE resource_name = 'Второй врач'`))
 }
