@@ -75,9 +75,9 @@ JOIN resource r ON r.lpu_guid = @lpu_guid AND r.guid = a.resource_guid
 WHERE a.lpu_guid = @lpu_guid AND a.guid = @guid;
 
 -- name: VisitAttend :batchone
--- Stores what became of a visit. Returns no row if the visit is not active.
+-- Stores what became of a visit. Returns no row if the visit is not active, or has another version.
 UPDATE appointment
 SET version = version + 1, updated_at = @updated_at, attendance = @attendance::text, attendance_at = sqlc.narg(attendance_at)::timestamptz,
     attendance_since = sqlc.narg(attendance_since)::timestamptz
-WHERE lpu_guid = @lpu_guid AND guid = @guid AND cancelled_at IS NULL
+WHERE lpu_guid = @lpu_guid AND guid = @guid AND version = @version AND cancelled_at IS NULL
 RETURNING guid;

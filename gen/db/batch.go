@@ -10928,7 +10928,7 @@ const visitAttend = `-- name: VisitAttend :batchone
 UPDATE appointment
 SET version = version + 1, updated_at = $1, attendance = $2::text, attendance_at = $3::timestamptz,
     attendance_since = $4::timestamptz
-WHERE lpu_guid = $5 AND guid = $6 AND cancelled_at IS NULL
+WHERE lpu_guid = $5 AND guid = $6 AND version = $7 AND cancelled_at IS NULL
 RETURNING guid
 `
 
@@ -10945,14 +10945,15 @@ type VisitAttendParams struct {
 	AttendanceSince *time.Time
 	LpuGuid         uuid.UUID
 	Guid            uuid.UUID
+	Version         int64
 }
 
-// Stores what became of a visit. Returns no row if the visit is not active.
+// Stores what became of a visit. Returns no row if the visit is not active, or has another version.
 //
 //	UPDATE appointment
 //	SET version = version + 1, updated_at = $1, attendance = $2::text, attendance_at = $3::timestamptz,
 //	    attendance_since = $4::timestamptz
-//	WHERE lpu_guid = $5 AND guid = $6 AND cancelled_at IS NULL
+//	WHERE lpu_guid = $5 AND guid = $6 AND version = $7 AND cancelled_at IS NULL
 //	RETURNING guid
 func (q *Queries) VisitAttend(ctx context.Context, arg []VisitAttendParams) *VisitAttendBatchResults {
 	batch := &pgx.Batch{}
@@ -10964,6 +10965,7 @@ func (q *Queries) VisitAttend(ctx context.Context, arg []VisitAttendParams) *Vis
 			a.AttendanceSince,
 			a.LpuGuid,
 			a.Guid,
+			a.Version,
 		}
 		batch.Queue(visitAttend, vals...)
 	}

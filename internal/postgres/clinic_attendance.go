@@ -108,7 +108,9 @@ func (t *tx) attend(person uuid.UUID, locked lockedVisit, wanted booking.Attenda
 		t.completeDirections(v, &v.Guid)
 	case booking.AttendanceNone, booking.AttendanceArrived: // the claims stay
 	}
-	attended := db.VisitAttendParams{LpuGuid: v.Lpu, Guid: v.Guid, UpdatedAt: now, Attendance: string(wanted)}
+	attended := db.VisitAttendParams{
+		LpuGuid: v.Lpu, Guid: v.Guid, Version: v.Version, UpdatedAt: now, Attendance: string(wanted),
+	}
 	if wanted != booking.AttendanceNone {
 		attended.AttendanceAt, attended.AttendanceSince = &now, &now
 		if v.AttendanceSince != nil {
@@ -116,9 +118,7 @@ func (t *tx) attend(person uuid.UUID, locked lockedVisit, wanted booking.Attenda
 		}
 	}
 	t.tellAttended(v, wanted, settings.NoShowReturnsReferral, now)
-	row(t, t.VisitAttend(t.ctx, []db.VisitAttendParams{attended}).QueryRow, func(_ uuid.UUID, err error) error {
-		return rejectIfAbsent(err, booking.AppointmentNotActive)
-	})
+	row(t, t.VisitAttend(t.ctx, []db.VisitAttendParams{attended}).QueryRow, retryIfMoving)
 	return nil
 }
 

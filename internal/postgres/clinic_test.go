@@ -10,6 +10,7 @@ import (
 
 	"talon.example/internal/booking"
 	"talon.example/internal/clinic"
+	"talon.example/internal/registry"
 	"talon.example/internal/testdb"
 )
 
@@ -150,4 +151,28 @@ func TestUndoneNoShowWaitsForMove(t *testing.T) {
 		require.NoError(t, tx.Commit(t.Context()))
 	}))
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM speciality_claim WHERE resource_name = 'Второй врач'`))
+}
+
+// Promise: the events of an attendance have the version of the visit, also beside a merge of cards.
+func TestAttendanceDuringMergeOfCards(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.mustBook(1)
+	w.exec(`DELETE FROM speciality_claim`) // an examination has none
+	w.exec(`UPDATE mkab SET closed_at = $1 WHERE lpu_guid = @to`, moment)
+	into := uuid.New()
+	w.addMkab(w.to, into, w.patient.Person)
+	attend := pauseBefore("VisitAttend", 0)
+	store := w.store(attend.addTo)
+	require.NoError(t, attend.during(t, func() error {
+		_, err := store.WriteAttendance(t.Context(), w.to, visit.Guid, booking.AttendanceArrived,
+			w.firstStart.Add(time.Minute))
+		return err
+	}, func() {
+		card := registry.Object{Owner: w.to, Kind: registry.KindCard, Guid: w.mkabTo}
+		_, err := w.store().MergeCard(t.Context(), registry.Write{Object: card, Version: 1}, into, moment)
+		require.NoError(t, err)
+	}))
+	require.Equal(t, 3, w.count(`SELECT version FROM appointment WHERE attendance = 'arrived'`))
+	require.Equal(t, 3, w.count(`SELECT version FROM event_outbox WHERE type = 'appointment.arrived'`))
 }
