@@ -155,9 +155,9 @@ func (t *tx) tellCancelled(v *booking.BookedVisit, at time.Time) {
 }
 
 // retryIfMoving returns errVisitMoving if a visit no longer has the version that was read. Its
-// referral is locked, but a merge of cards locks no visit of another institution's referral without a
-// claim, and a distributed database may show what a transaction has written on one node before what
-// it has written on another.
+// referral is locked, but a merge of cards does not lock the referral of a visit without a claim
+// that another institution holds, and a distributed database may show what a transaction has
+// written on one node before what it has written on another.
 func retryIfMoving(_ uuid.UUID, err error) error {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return errVisitMoving

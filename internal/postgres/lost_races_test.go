@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -160,4 +161,35 @@ func TestHoldWhileHoldsAreUsedUp(t *testing.T) {
 	end()
 	require.NoError(t, <-held)
 	require.Equal(t, 1, w.count(`SELECT count(*) FROM hold`))
+}
+
+// Promise: a repeated hold returns the hold that the person has, also while that is released.
+func TestHoldWhileItIsReleased(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	until := moment.Add(5 * time.Minute)
+	first, err := w.store().Hold(t.Context(), w.appointment(1), nil, until)
+	require.NoError(t, err)
+	again := w.appointment(1)
+	// The second hold waits between the cell and the list of the person's holds: there it deletes
+	// those that have expired.
+	w.exec(`INSERT INTO hold VALUES ($1, 2, $2, $3, $4, $5, $6, $6, $7)`,
+		w.patient.Person, uuid.New(), w.to, []uuid.UUID{w.slots[2]}, w.direction, w.firstStart, moment.Add(-time.Minute))
+	_, end := w.holdLocks(`SELECT FROM hold WHERE person_guid = @person AND place = 2 FOR UPDATE`)
+	store := w.store()
+	held, released := make(chan error, 1), make(chan error, 1)
+	go func() {
+		hold, err := store.Hold(t.Context(), again, nil, until)
+		if err == nil && hold.Guid != first.Guid {
+			err = errors.New("another hold")
+		}
+		held <- err
+	}()
+	testdb.WaitForBlocked(t, w.db, 0)
+	go func() { released <- store.Release(t.Context(), w.patient.Person, *first, moment) }()
+	require.Eventually(t, func() bool { return len(released) == 1 || len(testdb.Blocked(t, w.db)) == 2 },
+		20*time.Second, 5*time.Millisecond, "the release neither ends nor waits")
+	end()
+	require.NoError(t, <-held)
+	require.NoError(t, <-released)
 }
