@@ -2,6 +2,7 @@ package booking
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,16 +77,23 @@ func (s *Service) holdFacts(
 	if err != nil {
 		return nil, err
 	}
-	wanted.Difficulty = visit.cells(wanted.Difficulty)
-	if visit == nil {
-		facts, err = s.ports.Reader.Facts(ctx, patient, wanted.Request, now)
-	} else {
-		facts, err = s.ports.Reader.MoveFacts(ctx, patient, wanted.Request, visit, now)
+	for range moveTries {
+		request := wanted.Request
+		request.Difficulty = visit.cells(wanted.Difficulty)
+		if visit == nil {
+			facts, err = s.ports.Reader.Facts(ctx, patient, request, now)
+		} else {
+			facts, err = s.ports.Reader.MoveFacts(ctx, patient, request, visit, now)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("load the facts: %w", err)
+		}
+		if facts.Moved == nil || facts.Moved.cells(wanted.Difficulty) == request.Difficulty {
+			return facts, nil
+		}
+		visit = facts.Moved // it has another number of cells now
 	}
-	if err != nil {
-		return nil, fmt.Errorf("load the facts: %w", err)
-	}
-	return facts, nil
+	return nil, Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
 }
 
 // Release releases the patient's hold that begins with a cell. It does nothing if there is none.

@@ -225,3 +225,28 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 		})
 	}
 }
+
+// Promise: a hold for a move takes as many cells as the visit has when the rules are checked.
+func TestHoldForMoveWhileVisitIsMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.mustBook(1)
+	w.exec(`UPDATE slot SET blocked = true, closed_by = 1 WHERE guid = $1`, w.slots[2])
+	clock := func() time.Time { return moment }
+	facts := pauseBefore("AppointmentFind", 1)
+	holding := booking.NewService(w.store(facts.addTo).Ports(), clock)
+	request := w.request(0)
+	request.Place = booking.Place{SlotID: firstSlot + 2}
+	err := facts.during(t, func() error {
+		_, err := holding.Hold(t.Context(), w.patient, booking.HoldRequest{
+			Request: request, Appointment: &visit.Guid, Length: time.Minute,
+		})
+		return err
+	}, func() {
+		_, _, err := booking.NewService(w.store().Ports(), clock).Move(t.Context(), w.patient, visit.Guid,
+			booking.MoveRequest{Place: booking.Place{SlotID: firstSlot}, Difficulty: 2}, nil)
+		require.NoError(t, err)
+		w.exec(`UPDATE slot SET blocked = false, closed_by = 0 WHERE guid = $1`, w.slots[2])
+	})
+	requireRefusal(t, err, booking.ComplexSlotFailed) // two cells, and there is one
+}
