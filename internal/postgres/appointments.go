@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +37,9 @@ func (s *Store) Appointments(
 		rows, err := db.New(conn).AppointmentList(ctx, params)
 		if err != nil {
 			return nil, err
+		}
+		if len(rows) == 0 && filter.Guid != nil && slices.Contains(found.Visits, *filter.Guid) {
+			return nil, errVisitMoving
 		}
 		appointments := make([]booking.PatientAppointment, len(rows))
 		for i := range rows {

@@ -50,21 +50,6 @@ func TestClinicRoundTrips(t *testing.T) {
 	requireConnectionsReleased(t, store)
 }
 
-// moveWithin moves the only visit within its institution, and leaves the commit to the caller.
-func (w *world) moveWithin(tx pgx.Tx) {
-	w.t.Helper()
-	for _, sql := range []string{
-		`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
-		`INSERT INTO moved TABLE appointment`,
-		`DELETE FROM appointment`,
-		`UPDATE moved SET version = version + 1`,
-		`INSERT INTO appointment TABLE moved`,
-	} {
-		_, err := tx.Exec(w.t.Context(), sql)
-		require.NoError(w.t, err)
-	}
-}
-
 // Promise: a receipt that waits for moves, which insert the visit again, finds the visit, and is
 // rejected because it names the version before.
 func TestReceiptWaitsForMoves(t *testing.T) {
@@ -78,12 +63,12 @@ func TestReceiptWaitsForMoves(t *testing.T) {
 		_, err := store.WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
 		return err
 	}, `SELECT FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(first pgx.Tx, _ int) {
-		w.moveWithin(first)
+		w.run(first, moveWithin)
 		require.NoError(t, first.Commit(t.Context()))
 		again.wait(t)
 		second, end := w.holdLocks(`SELECT 1`)
 		defer end()
-		w.moveWithin(second)
+		w.run(second, moveWithin)
 		close(again.over)
 		testdb.WaitForBlocked(t, w.db, 0)
 		require.NoError(t, second.Commit(t.Context()))

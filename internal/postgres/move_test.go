@@ -174,6 +174,39 @@ func TestVersionOfAVisit(t *testing.T) {
 	}
 }
 
+// moveAway returns the statements that move the only visit to the institution @from, which has one
+// resource, with more changes of its columns.
+func moveAway(changes string) []string {
+	return []string{
+		`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
+		`INSERT INTO moved TABLE appointment`,
+		`DELETE FROM appointment`,
+		`UPDATE moved SET lpu_guid = @from, version = version + 1, mkab_guid = (SELECT guid FROM mkab WHERE lpu_guid = @from),
+			resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @from)` + changes,
+		`INSERT INTO appointment TABLE moved`,
+		`UPDATE direction SET appointment_guid = NULL, appointment_lpu_guid = NULL WHERE lpu_guid = @to`,
+		`UPDATE direction SET appointment_lpu_guid = @from WHERE lpu_guid = @from`,
+	}
+}
+
+// moveWithin are the statements that move the only visit within its institution.
+var moveWithin = []string{
+	`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
+	`INSERT INTO moved TABLE appointment`,
+	`DELETE FROM appointment`,
+	`UPDATE moved SET version = version + 1`,
+	`INSERT INTO appointment TABLE moved`,
+}
+
+// run runs statements in a transaction.
+func (w *world) run(tx pgx.Tx, statements []string) {
+	w.t.Helper()
+	for _, sql := range statements {
+		_, err := tx.Exec(w.t.Context(), w.sql(sql))
+		require.NoError(w.t, err, sql)
+	}
+}
+
 // Promise: an institution's move that waits for other requests decides by what they leave: first
 // whether the visit is still the one that it names, and then by its attendance.
 func TestInstitutionMoveWaitsForOthers(t *testing.T) {
@@ -188,16 +221,7 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 			[]string{`UPDATE appointment SET version = 3, start_at = start_at + interval '15 minutes', end_at = end_at + interval '15 minutes',
 				slot_guids = (SELECT array_agg(guid) FROM slot WHERE lpu_guid = @to AND id = 102)` + attended}, "",
 		},
-		"a move to another institution, and an attendance there": {[]string{
-			`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
-			`INSERT INTO moved TABLE appointment`,
-			`DELETE FROM appointment`,
-			`UPDATE moved SET lpu_guid = @from, version = 3, mkab_guid = (SELECT guid FROM mkab WHERE lpu_guid = @from),
-				resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @from LIMIT 1)` + attended,
-			`INSERT INTO appointment TABLE moved`,
-			`UPDATE direction SET appointment_guid = NULL, appointment_lpu_guid = NULL WHERE lpu_guid = @to`,
-			`UPDATE direction SET appointment_lpu_guid = @from WHERE lpu_guid = @from`,
-		}, booking.AppointmentAbsent},
+		"a move to another institution, and an attendance there": {moveAway(attended), booking.AppointmentAbsent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -211,10 +235,7 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 				})
 				return err
 			}, `SELECT FROM direction WHERE lpu_guid = @from FOR UPDATE`, func(tx pgx.Tx, _ int) {
-				for _, sql := range c.meanwhile {
-					_, err := tx.Exec(t.Context(), w.sql(sql))
-					require.NoError(t, err, sql)
-				}
+				w.run(tx, c.meanwhile)
 				require.NoError(t, tx.Commit(t.Context()))
 			})
 			if c.rule == "" {
@@ -249,4 +270,25 @@ func TestHoldForMoveWhileVisitIsMoved(t *testing.T) {
 		w.exec(`UPDATE slot SET blocked = false, closed_by = 0 WHERE guid = $1`, w.slots[2])
 	})
 	requireRefusal(t, err, booking.ComplexSlotFailed) // two cells, and there is one
+}
+
+// Promise: a patient finds a visit while it is moved to an institution where the patient was not
+// known before.
+func TestReadOfVisitWhileItIsMoved(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	visit := w.mustBook(1)
+	w.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач', '92')`, w.from, uuid.New())
+	w.exec(`DELETE FROM person_lpu WHERE lpu_guid = @from`)
+	list := pauseBefore("AppointmentList", 0)
+	service := booking.NewService(w.store(list.addTo).Ports(), func() time.Time { return moment })
+	require.NoError(t, list.during(t, func() error {
+		_, err := service.Appointment(t.Context(), w.patient, visit.Guid)
+		return err
+	}, func() {
+		tx, end := w.holdLocks(`INSERT INTO person_lpu VALUES (@person, @from)`)
+		defer end()
+		w.run(tx, moveAway(""))
+		require.NoError(t, tx.Commit(t.Context()))
+	}))
 }
