@@ -174,7 +174,8 @@ func TestHoldWhileItIsReleased(t *testing.T) {
 	// The second hold waits between the cell and the list of the person's holds: there it deletes
 	// those that have expired.
 	w.exec(`INSERT INTO hold VALUES ($1, 2, $2, $3, $4, $5, $6, $6, $7)`,
-		w.patient.Person, uuid.New(), w.to, []uuid.UUID{w.slots[2]}, w.direction, w.firstStart, moment.Add(-time.Minute))
+		w.patient.Person, uuid.New(), w.to, []uuid.UUID{w.slots[2]}, w.direction, w.firstStart,
+		moment.Add(-time.Minute))
 	_, end := w.holdLocks(`SELECT FROM hold WHERE person_guid = @person AND place = 2 FOR UPDATE`)
 	store := w.store()
 	held, released := make(chan error, 1), make(chan error, 1)
