@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -272,23 +273,49 @@ func TestHoldForMoveWhileVisitIsMoved(t *testing.T) {
 	requireRefusal(t, err, booking.ComplexSlotFailed) // two cells, and there is one
 }
 
-// Promise: a patient finds a visit while it is moved to an institution where the patient was not
-// known before.
-func TestReadOfVisitWhileItIsMoved(t *testing.T) {
+// Promise: a patient finds a visit, and cells to move it to, while it is moved to an institution
+// where the patient was not known before.
+func TestReadsOfVisitWhileItIsMoved(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	visit := w.mustBook(1)
-	w.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач', '92')`, w.from, uuid.New())
-	w.exec(`DELETE FROM person_lpu WHERE lpu_guid = @from`)
-	list := pauseBefore("AppointmentList", 0)
-	service := booking.NewService(w.store(list.addTo).Ports(), func() time.Time { return moment })
-	require.NoError(t, list.during(t, func() error {
-		_, err := service.Appointment(t.Context(), w.patient, visit.Guid)
-		return err
-	}, func() {
-		tx, end := w.holdLocks(`INSERT INTO person_lpu VALUES (@person, @from)`)
-		defer end()
-		w.run(tx, moveAway(""))
-		require.NoError(t, tx.Commit(t.Context()))
-	}))
+	for name, c := range map[string]struct {
+		pause *pause
+		read  func(service *booking.Service, patient booking.Patient, visit *booking.BookedVisit) error
+	}{
+		"visit": {
+			pause: pauseBefore("AppointmentList", 0),
+			read: func(service *booking.Service, patient booking.Patient, visit *booking.BookedVisit) error {
+				_, err := service.Appointment(t.Context(), patient, visit.Guid)
+				return err
+			},
+		},
+		"search": {
+			pause: pauseBefore("AppointmentFind", 1),
+			read: func(service *booking.Service, patient booking.Patient, visit *booking.BookedVisit) error {
+				page, err := service.Slots(t.Context(), patient, booking.SlotSearch{
+					Direction: visit.Direction, Appointment: &visit.Guid, Limit: 10,
+				})
+				if err == nil && len(page.Slots) == 0 {
+					err = fmt.Errorf("no cell is found: %w", page.BlockedBy)
+				}
+				return err
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			visit := w.mustBook(1)
+			w.exec(`INSERT INTO resource VALUES ($1, $2, 'doctor', 'Врач', '92')`, w.from, uuid.New())
+			w.exec(`DELETE FROM person_lpu WHERE lpu_guid = @from`)
+			service := booking.NewService(w.store(c.pause.addTo).Ports(), func() time.Time { return moment })
+			require.NoError(t, c.pause.during(t, func() error {
+				return c.read(service, w.patient, visit)
+			}, func() {
+				tx, end := w.holdLocks(`INSERT INTO person_lpu VALUES (@person, @from)`)
+				defer end()
+				w.run(tx, moveAway(""))
+				require.NoError(t, tx.Commit(t.Context()))
+			}))
+		})
+	}
 }

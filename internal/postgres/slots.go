@@ -57,6 +57,9 @@ func (s *Store) SearchFacts(
 				return nil
 			})
 		})
+		if err == nil && visit != nil && source.facts.Moved == nil {
+			err = errVisitMoving
+		}
 		if err != nil || all.targets == nil {
 			return found{}, err
 		}
