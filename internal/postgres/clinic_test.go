@@ -63,12 +63,12 @@ func TestReceiptWaitsForMoves(t *testing.T) {
 		_, err := store.WriteReceipt(t.Context(), w.to, visit.Guid, receipt, moment)
 		return err
 	}, `SELECT FROM appointment WHERE lpu_guid = @to FOR UPDATE`, func(first pgx.Tx, _ int) {
-		w.run(first, moveWithin)
+		w.run(first, moveWithin(""))
 		require.NoError(t, first.Commit(t.Context()))
 		again.wait(t)
 		second, end := w.holdLocks(`SELECT 1`)
 		defer end()
-		w.run(second, moveWithin)
+		w.run(second, moveWithin(""))
 		close(again.over)
 		testdb.WaitForBlocked(t, w.db, 0)
 		require.NoError(t, second.Commit(t.Context()))

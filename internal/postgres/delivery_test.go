@@ -131,7 +131,7 @@ func (d *delivery) waitFor(sequences ...int64) {
 	d.t.Helper()
 	require.Eventually(d.t, func() bool {
 		return slices.Equal(sequences, d.sent())
-	}, 15*time.Second, 5*time.Millisecond, "not %v", sequences)
+	}, time.Minute, 5*time.Millisecond, "not %v", sequences)
 }
 
 // waitUntil waits until the stored webhook is as ready says.
@@ -142,7 +142,7 @@ func (d *delivery) waitUntil(ready func(*events.Webhook) bool) {
 		var err error
 		stored, err = d.store.Webhook(d.t.Context(), d.webhook.Client, d.webhook.Guid)
 		return err == nil && ready(&stored)
-	}, 15*time.Second, 5*time.Millisecond, "%+v", &stored)
+	}, time.Minute, 5*time.Millisecond, "%+v", &stored)
 }
 
 func failAll(*events.Event) events.Outcome { return events.Rejected }

@@ -175,28 +175,26 @@ func TestVersionOfAVisit(t *testing.T) {
 	}
 }
 
-// moveAway returns the statements that move the only visit to the institution @from, which has one
-// resource, with more changes of its columns.
-func moveAway(changes string) []string {
+// moveWithin returns the statements that move the only visit within its institution, with more
+// changes of its columns.
+func moveWithin(changes string) []string {
 	return []string{
 		`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
 		`INSERT INTO moved TABLE appointment`,
 		`DELETE FROM appointment`,
-		`UPDATE moved SET lpu_guid = @from, version = version + 1, mkab_guid = (SELECT guid FROM mkab WHERE lpu_guid = @from),
-			resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @from)` + changes,
+		`UPDATE moved SET version = version + 1` + changes,
 		`INSERT INTO appointment TABLE moved`,
-		`UPDATE direction SET appointment_guid = NULL, appointment_lpu_guid = NULL WHERE lpu_guid = @to`,
-		`UPDATE direction SET appointment_lpu_guid = @from WHERE lpu_guid = @from`,
 	}
 }
 
-// moveWithin are the statements that move the only visit within its institution.
-var moveWithin = []string{
-	`CREATE TEMPORARY TABLE moved (LIKE appointment) ON COMMIT DROP`,
-	`INSERT INTO moved TABLE appointment`,
-	`DELETE FROM appointment`,
-	`UPDATE moved SET version = version + 1`,
-	`INSERT INTO appointment TABLE moved`,
+// moveAway returns the statements that move the only visit to the institution @from, which has one
+// resource, with more changes of its columns.
+func moveAway(changes string) []string {
+	return append(moveWithin(`, lpu_guid = @from, mkab_guid = (SELECT guid FROM mkab WHERE lpu_guid = @from),
+			resource_guid = (SELECT guid FROM resource WHERE lpu_guid = @from)`+changes),
+		`UPDATE direction SET appointment_guid = NULL, appointment_lpu_guid = NULL WHERE lpu_guid = @to`,
+		`UPDATE direction SET appointment_lpu_guid = @from WHERE lpu_guid = @from`,
+	)
 }
 
 // run runs statements in a transaction.
@@ -219,8 +217,8 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 	}{
 		"an attendance": {[]string{`UPDATE appointment SET version = 2` + attended}, booking.AppointmentVersionMismatch},
 		"the same move, and an attendance": {
-			[]string{`UPDATE appointment SET version = 3, start_at = start_at + interval '15 minutes', end_at = end_at + interval '15 minutes',
-				slot_guids = (SELECT array_agg(guid) FROM slot WHERE lpu_guid = @to AND id = 102)` + attended}, "",
+			moveWithin(`, start_at = start_at + interval '15 minutes', end_at = end_at + interval '15 minutes',
+				slot_guids = (SELECT array_agg(guid) FROM slot WHERE lpu_guid = @to AND id = 102)` + attended), "",
 		},
 		"a move to another institution, and an attendance there": {moveAway(attended), booking.AppointmentAbsent},
 	} {
