@@ -200,12 +200,18 @@ func requireLinearizable(t *testing.T, scenarios *rapid.Generator[*scenario]) {
 			if len(problems) == 0 && linearizable(st, events, tables) {
 				continue
 			}
-			attempts = 10 // rapid now shrinks the scenario, and a race may need several attempts to recur
+			lines := []string{"a history:"}
 			for _, e := range events {
-				rt.Logf("%v–%v %s: %s → %s", e.call, e.end, e.label, e.step, e.reply)
+				lines = append(lines, fmt.Sprintf("%v–%v %s: %s → %s", e.call, e.end, e.label, e.step, e.reply))
 			}
-			rt.Logf("tables:\n%s", strings.Join(tables, "\n"))
-			rt.Log(problems)
+			lines = append(append(lines, "tables:"), tables...)
+			lines = append(append(lines, "problems:"), problems...)
+			history := strings.Join(lines, "\n")
+			if attempts == 1 { // rapid forgets it if the race does not recur
+				t.Log(st, history)
+			}
+			attempts = 10 // rapid now shrinks the scenario, and a race may need several attempts to recur
+			rt.Log(history)
 			rt.Fatal("no order of the requests explains the replies and the tables")
 		}
 	})
