@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,6 +20,9 @@ type pause struct {
 	passes   atomic.Int32 // how often it is sent before the pause
 	at, over chan struct{}
 }
+
+// pauseTimeout is far above what a statement takes to be sent, also on a busy machine.
+const pauseTimeout = time.Minute
 
 // pauseBefore returns a pause before a generated query, after it was sent a number of times.
 func pauseBefore(query string, passes int32) *pause {
@@ -46,7 +50,7 @@ func (p *pause) wait(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.at:
-	case <-t.Context().Done():
+	case <-time.After(pauseTimeout):
 		t.Fatal("the statement is not sent: ", p.query)
 	}
 }
@@ -73,5 +77,6 @@ func (p *pause) stop(ctx context.Context, sql string) {
 	select {
 	case <-p.over:
 	case <-ctx.Done():
+	case <-time.After(pauseTimeout): // the test has failed meanwhile
 	}
 }
