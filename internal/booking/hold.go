@@ -2,7 +2,6 @@ package booking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -93,7 +92,7 @@ func (s *Service) holdFacts(
 		}
 		visit = facts.Moved // it has another number of cells now
 	}
-	return nil, Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
+	return nil, rejectChangingVisit()
 }
 
 // Release releases the patient's hold that begins with a cell. It does nothing if there is none.

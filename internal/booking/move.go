@@ -33,8 +33,14 @@ type MoveRequest struct {
 	Reason  *string    // as in LastMove
 }
 
-// moveTries is how often a move is tried if other requests change the visit meanwhile.
+// moveTries is how often a move, or a hold for one, is tried if other requests change the visit
+// meanwhile.
 const moveTries = 5
+
+// rejectChangingVisit returns the refusal of a request that was tried so often.
+func rejectChangingVisit() *Refusal {
+	return Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
+}
 
 // Move moves an appointment of the patient to another cell. The appointment keeps its guid; if the
 // move fails, it stays unchanged. Move applies the rules of a booking and ignores the visit's own
@@ -98,7 +104,7 @@ func (s *Service) move(
 		}
 		return held, nil
 	}
-	return nil, Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
+	return nil, rejectChangingVisit()
 }
 
 // ErrVisitChanged is returned by MoveStore.Move if another request has changed the visit since the

@@ -143,9 +143,14 @@ func (t *tx) takeSlots(a booking.NewAppointment) {
 // own: the statement that updates it locks it.
 func (t *tx) lockSlots(lpu uuid.UUID, cells []uuid.UUID) {
 	if len(cells) > 1 {
-		locks := []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}
-		rows(t, t.SlotLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
+		t.lockEachSlot(lpu, cells)
 	}
+}
+
+// lockEachSlot is lockSlots that also locks a single cell.
+func (t *tx) lockEachSlot(lpu uuid.UUID, cells []uuid.UUID) {
+	locks := []db.SlotLockParams{{LpuGuid: lpu, Guids: cells}}
+	rows(t, t.SlotLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
 }
 
 // copyDirection queues the statement that copies the referral into the target institution.

@@ -86,8 +86,7 @@ func (t *tx) hold(a booking.NewAppointment, own []uuid.UUID, until time.Time) (*
 	)
 	// Also a single cell: SlotHold does not lock a cell without a free place, and the person's own
 	// hold on it must not end before HoldList.
-	locks := []db.SlotLockParams{{LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots)}}
-	rows(t, t.SlotLock(t.ctx, locks).Query, func([]uuid.UUID) error { return nil })
+	t.lockEachSlot(a.Request.LpuTo, guids(a.Slots))
 	rows(t, t.SlotHold(t.ctx, []db.SlotHoldParams{{
 		LpuGuid: a.Request.LpuTo, Guids: guids(a.Slots), Restrictions: restrictions(a.Slots), Access: int32(a.Access),
 		ResourceGuid: a.Resource.Guid, StartAt: a.Start, EndAt: a.End, At: a.CreatedAt, Guid: a.Guid,

@@ -40,7 +40,7 @@ func (s *Store) Move(
 			return nil, booking.Reject(booking.AppointmentAttended)
 		}
 		for _, cells := range cellsToLock(current, changedCells(a, holds), a.Request.LpuTo) {
-			rows(t, t.SlotLock(ctx, []db.SlotLockParams{cells}).Query, func([]uuid.UUID) error { return nil })
+			t.lockEachSlot(cells.LpuGuid, cells.Guids)
 		}
 		t.releaseClaims(a.Patient.Person, locked)
 		row(t, t.AppointmentDelete(ctx, []db.AppointmentDeleteParams{{
