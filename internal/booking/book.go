@@ -81,29 +81,12 @@ func (s *Service) Book(
 	ctx context.Context, patient Patient, request Request, key *Key,
 ) (held *HeldDirection, replayed bool, err error) {
 	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
-		held, err := s.book(ctx, patient, request, taken)
+		held, err := repeatIfChanged(func() (*HeldDirection, error) { return s.book(ctx, patient, request, taken) })
 		return held, patient.withhold(err)
 	})
 }
 
-func (s *Service) book(ctx context.Context, patient Patient, request Request, key *TakenKey) (*HeldDirection, error) {
-	for range bookTries {
-		held, err := s.tryBook(ctx, patient, request, key)
-		if !errors.Is(err, ErrDirectionChanged) {
-			return held, err
-		}
-	}
-	return nil, Reject(Overloaded).Because(errors.New("the institution keeps changing the referral"))
-}
-
-// bookTries bounds how often the rules are checked again because the referral was changed.
-const bookTries = 3
-
-// ErrDirectionChanged is returned by BookStore.Create and MoveStore.Move if the institution has
-// changed the referral since the rules were checked. The caller must check the rules again.
-var ErrDirectionChanged = errors.New("the referral was changed meanwhile")
-
-func (s *Service) tryBook(
+func (s *Service) book(
 	ctx context.Context, patient Patient, request Request, key *TakenKey,
 ) (*HeldDirection, error) {
 	now := s.now()

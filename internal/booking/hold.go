@@ -15,7 +15,8 @@ type HoldStore interface {
 	// Hold holds the cells of a booking until the given moment, in one transaction. If the person
 	// already has a hold that begins with the same cell, Hold returns that hold and changes
 	// nothing. It rejects a person with two other holds with TooManyHolds. When a visit is moved,
-	// its own places in the cells count as free.
+	// its own places in the cells count as free, and Hold returns ErrVisitChanged if another request
+	// has changed their number.
 	Hold(ctx context.Context, appointment NewAppointment, visit *BookedVisit, until time.Time) (*Hold, error)
 	// Release deletes a hold of a person in one transaction. It does nothing if the hold no longer
 	// exists.
@@ -50,6 +51,10 @@ type HoldRequest struct {
 // can be held only if the booking or the move would succeed now. It does not query the master
 // patient index, and assumes that a missing card can be created.
 func (s *Service) Hold(ctx context.Context, patient Patient, wanted HoldRequest) (*Hold, error) {
+	return repeatIfChanged(func() (*Hold, error) { return s.hold(ctx, patient, wanted) })
+}
+
+func (s *Service) hold(ctx context.Context, patient Patient, wanted HoldRequest) (*Hold, error) {
 	now := s.now()
 	facts, err := s.holdFacts(ctx, patient, wanted, now)
 	if err != nil {
@@ -69,30 +74,28 @@ func (s *Service) Hold(ctx context.Context, patient Patient, wanted HoldRequest)
 	return hold, nil
 }
 
-func (s *Service) holdFacts(
-	ctx context.Context, patient Patient, wanted HoldRequest, now time.Time,
-) (facts *Facts, err error) {
-	visit, err := s.visitOf(ctx, patient, wanted.Appointment, wanted.Direction, wanted.LpuFrom)
+func (s *Service) holdFacts(ctx context.Context, patient Patient, wanted HoldRequest, now time.Time) (*Facts, error) {
+	visit, err := s.findVisit(ctx, patient, wanted.Appointment)
 	if err != nil {
 		return nil, err
 	}
-	for range moveTries {
-		request := wanted.Request
-		request.Difficulty = visit.cells(wanted.Difficulty)
-		if visit == nil {
-			facts, err = s.ports.Reader.Facts(ctx, patient, request, now)
-		} else {
-			facts, err = s.ports.Reader.MoveFacts(ctx, patient, request, visit, now)
-		}
+	request := wanted.Request
+	request.Difficulty = visit.cells(wanted.Difficulty)
+	if wanted.Appointment == nil {
+		facts, err := s.ports.Reader.Facts(ctx, patient, request, now)
 		if err != nil {
 			return nil, fmt.Errorf("load the facts: %w", err)
 		}
-		if facts.Moved == nil || facts.Moved.cells(wanted.Difficulty) == request.Difficulty {
-			return facts, nil
-		}
-		visit = facts.Moved // it has another number of cells now
+		return facts, nil
 	}
-	return nil, rejectChangingVisit()
+	if visit == nil {
+		return nil, Reject(AppointmentAbsent)
+	}
+	facts, err := s.ports.Reader.MoveFacts(ctx, patient, request, visit, now)
+	if err != nil {
+		return nil, fmt.Errorf("load the facts of the move: %w", err)
+	}
+	return facts, facts.checkMoved(wanted.Difficulty)
 }
 
 // Release releases the patient's hold that begins with a cell. It does nothing if there is none.

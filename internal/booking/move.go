@@ -2,7 +2,6 @@ package booking
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -33,15 +32,6 @@ type MoveRequest struct {
 	Reason  *string    // as in LastMove
 }
 
-// moveTries is how often a move, or a hold for one, is tried if other requests change the visit
-// meanwhile.
-const moveTries = 5
-
-// rejectChangingVisit returns the refusal of a request that was tried so often.
-func rejectChangingVisit() *Refusal {
-	return Reject(Overloaded).Because(errors.New("other requests keep changing the appointment"))
-}
-
 // Move moves an appointment of the patient to another cell. The appointment keeps its guid; if the
 // move fails, it stays unchanged. Move applies the rules of a booking and ignores the visit's own
 // claims. A move to the cells that the visit already has changes nothing. key and patient.Desk are
@@ -50,7 +40,9 @@ func (s *Service) Move(
 	ctx context.Context, patient Patient, appointment uuid.UUID, wanted MoveRequest, key *Key,
 ) (held *HeldDirection, replayed bool, err error) {
 	return s.withKey(ctx, patient, key, func(taken *TakenKey) (*HeldDirection, error) {
-		held, err := s.move(ctx, patient, appointment, wanted, taken)
+		held, err := repeatIfChanged(func() (*HeldDirection, error) {
+			return s.move(ctx, patient, appointment, wanted, taken)
+		})
 		return held, patient.withhold(err)
 	})
 }
@@ -63,53 +55,43 @@ func (s *Service) move(
 	if err != nil {
 		return nil, fmt.Errorf("find the appointment: %w", err)
 	}
-	for range moveTries {
-		if refusal := visit.rejectRepetition(patient, now); refusal != nil {
-			return nil, refusal
-		}
-		facts, err := s.ports.Reader.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
-		if err != nil {
-			return nil, fmt.Errorf("load the facts: %w", err)
-		}
-		visit = facts.Moved
-		if visit.rejectRepetition(patient, now) != nil || visit.Request(wanted) != facts.Request {
-			continue // the visit has changed: check again
-		}
-		if facts.changesNothing() {
-			return facts.Held, s.keepResponse(ctx, key, facts.Held)
-		}
-		if wanted.Version != 0 && wanted.Version != visit.Version {
-			return nil, Reject(AppointmentVersionMismatch)
-		}
-		if refusal := Check(facts); refusal != nil {
-			return nil, s.addNearest(ctx, facts, refusal)
-		}
-		if facts.Mkab == nil {
-			if err := s.createMkab(ctx, facts); err != nil {
-				return nil, err
-			}
-		}
-		moved := facts.appointment(visit.Guid)
-		moved.BookedBy, moved.Key = visit.BookedBy, key
-		moved.LastMove = &LastMove{now, patient.initiator(), wanted.Cause, wanted.Reason}
-		held, err := s.ports.Moves.Move(ctx, moved, wanted, visit)
-		if errors.Is(err, ErrVisitChanged) || errors.Is(err, ErrDirectionChanged) {
-			if visit, err = s.ports.Reader.Visit(ctx, patient.Person, appointment); err != nil {
-				return nil, fmt.Errorf("find the appointment again: %w", err)
-			}
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("move the appointment: %w", s.addRemedies(ctx, facts, err))
-		}
-		return held, nil
+	if refusal := visit.rejectRepetition(patient, now); refusal != nil {
+		return nil, refusal
 	}
-	return nil, rejectChangingVisit()
+	facts, err := s.ports.Reader.MoveFacts(ctx, patient, visit.Request(wanted), visit, now)
+	if err != nil {
+		return nil, fmt.Errorf("load the facts: %w", err)
+	}
+	visit = facts.Moved
+	if refusal := visit.rejectRepetition(patient, now); refusal != nil {
+		return nil, refusal
+	}
+	if visit.Request(wanted) != facts.Request {
+		return nil, ErrVisitChanged
+	}
+	if facts.changesNothing() {
+		return facts.Held, s.keepResponse(ctx, key, facts.Held)
+	}
+	if wanted.Version != 0 && wanted.Version != visit.Version {
+		return nil, Reject(AppointmentVersionMismatch)
+	}
+	if refusal := Check(facts); refusal != nil {
+		return nil, s.addNearest(ctx, facts, refusal)
+	}
+	if facts.Mkab == nil {
+		if err := s.createMkab(ctx, facts); err != nil {
+			return nil, err
+		}
+	}
+	moved := facts.appointment(visit.Guid)
+	moved.BookedBy, moved.Key = visit.BookedBy, key
+	moved.LastMove = &LastMove{now, patient.initiator(), wanted.Cause, wanted.Reason}
+	held, err := s.ports.Moves.Move(ctx, moved, wanted, visit)
+	if err != nil {
+		return nil, fmt.Errorf("move the appointment: %w", s.addRemedies(ctx, facts, err))
+	}
+	return held, nil
 }
-
-// ErrVisitChanged is returned by MoveStore.Move if another request has changed the visit since the
-// rules were checked. The caller must check the rules again.
-var ErrVisitChanged = errors.New("the visit was changed meanwhile")
 
 // rejectMove returns the refusal of any move of the visit, or nil if it can be moved. v may be nil.
 func (v *BookedVisit) rejectMove(patient Patient, now time.Time) *Refusal {
@@ -194,18 +176,6 @@ func (v *BookedVisit) OwnCells(lpu uuid.UUID) []uuid.UUID {
 	return v.Slots
 }
 
-// visitOf returns the patient's appointment booked with a referral. It rejects with
-// AppointmentAbsent if there is none. It returns nil for a nil guid.
-func (s *Service) visitOf(
-	ctx context.Context, patient Patient, appointment *uuid.UUID, direction, holder uuid.UUID,
-) (*BookedVisit, error) {
-	visit, err := s.findVisit(ctx, patient, appointment)
-	if err == nil && appointment != nil && !visit.isBookedWith(direction, holder) {
-		return nil, Reject(AppointmentAbsent)
-	}
-	return visit, err
-}
-
 // findVisit returns an appointment of the patient. It returns nil if there is none, or for a nil
 // guid.
 func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *uuid.UUID) (*BookedVisit, error) {
@@ -219,9 +189,19 @@ func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *u
 	return visit, nil
 }
 
-// isBookedWith reports whether the visit exists and is booked with the referral.
-func (v *BookedVisit) isBookedWith(direction, holder uuid.UUID) bool {
-	return v != nil && v.Direction == direction && v.DirectionLpu == holder
+// checkMoved checks that the visit to move, as it is in the facts, is booked with the referral of the
+// request, and that a move with the difficulty takes as many cells as the request. It returns
+// ErrVisitChanged if only the number of cells differs.
+func (f *Facts) checkMoved(difficulty int) error {
+	visit := f.Moved
+	switch {
+	case visit == nil || visit.Direction != f.Request.Direction || visit.DirectionLpu != f.Request.LpuFrom:
+		return Reject(AppointmentAbsent)
+	case visit.cells(difficulty) != f.Request.Difficulty:
+		return ErrVisitChanged
+	default:
+		return nil
+	}
 }
 
 // cells returns the number of cells to take: difficulty if it is given, else the number of the

@@ -163,6 +163,10 @@ const longestPeriod = searchDays*24*time.Hour + time.Hour
 // move a visit to. Each returned cell has passed the rules of the booking or the move. Slots does
 // not query the master patient index, and assumes that a missing card can be created.
 func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
+	return repeatIfChanged(func() (*SlotPage, error) { return s.slots(ctx, patient, search) })
+}
+
+func (s *Service) slots(ctx context.Context, patient Patient, search SlotSearch) (*SlotPage, error) {
 	now := s.now()
 	if search.From != nil && search.From.After(now.Add(VisitDateHorizon+farthestFromUTC)) {
 		return nil, InvalidField("dateFrom", ProblemTooFarAhead)
@@ -180,8 +184,10 @@ func (s *Service) Slots(ctx context.Context, patient Patient, search SlotSearch)
 	if refusal := search.rejectTargets(targets); refusal != nil {
 		return nil, refusal
 	}
-	if search.Appointment != nil && !visit.isBookedWith(search.Direction, targets.Holder) {
-		return nil, Reject(AppointmentAbsent)
+	if search.Appointment != nil {
+		if err := facts[0].checkMoved(search.Difficulty); err != nil {
+			return nil, err
+		}
 	}
 
 	cursor := search.After

@@ -68,6 +68,9 @@ func (s *Store) Hold(
 			if locked.visit.Attendance != booking.AttendanceNone {
 				return nil, booking.Reject(booking.AppointmentAttended)
 			}
+			if len(locked.visit.Slots) != len(visit.Slots) {
+				return nil, booking.ErrVisitChanged
+			}
 			own = locked.visit.OwnCells(a.Request.LpuTo)
 		}
 		return t.hold(a, own, until)

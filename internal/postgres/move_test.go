@@ -245,29 +245,91 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 	}
 }
 
-// Promise: a hold for a move takes as many cells as the visit has when the rules are checked.
-func TestHoldForMoveWhileVisitIsMoved(t *testing.T) {
+// Promise: a hold, and a search, for a move are of as many cells as the visit has at last, also if
+// another request has changed their number after the visit was read, or before it was locked.
+func TestNumberOfCellsIsChangedBeforeMove(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	visit := w.mustBook(1)
-	w.exec(`UPDATE slot SET blocked = true, closed_by = 1 WHERE guid = $1`, w.slots[2])
-	clock := func() time.Time { return moment }
-	facts := pauseBefore("AppointmentFind", 1)
-	holding := booking.NewService(w.store(facts.addTo).Ports(), clock)
-	request := w.request(0)
-	request.Place = booking.Place{SlotID: firstSlot + 2}
-	err := facts.during(t, func() error {
-		_, err := holding.Hold(t.Context(), w.patient, booking.HoldRequest{
+	hold := func(w *world, service *booking.Service, visit *booking.BookedVisit) error {
+		request := w.request(0)
+		request.Place = booking.Place{SlotID: firstSlot + 2}
+		_, err := service.Hold(t.Context(), w.patient, booking.HoldRequest{
 			Request: request, Appointment: &visit.Guid, Length: time.Minute,
 		})
 		return err
-	}, func() {
-		_, _, err := booking.NewService(w.store().Ports(), clock).Move(t.Context(), w.patient, visit.Guid,
-			booking.MoveRequest{Place: booking.Place{SlotID: firstSlot}, Difficulty: 2}, nil)
-		require.NoError(t, err)
-		w.exec(`UPDATE slot SET blocked = false, closed_by = 0 WHERE guid = $1`, w.slots[2])
-	})
-	requireRefusal(t, err, booking.ComplexSlotFailed) // two cells, and there is one
+	}
+	for name, c := range map[string]struct {
+		pause *pause
+		call  func(w *world, service *booking.Service, visit *booking.BookedVisit) error
+	}{
+		"hold, before the rules are checked": {pauseBefore("AppointmentFind", 1), hold},
+		"hold, after the rules were checked": {pauseBefore("DirectionLock", 0), hold},
+		"search": {
+			pause: pauseBefore("AppointmentFind", 1),
+			call: func(w *world, service *booking.Service, visit *booking.BookedVisit) error {
+				page, err := service.Slots(t.Context(), w.patient, booking.SlotSearch{
+					Direction: visit.Direction, Appointment: &visit.Guid, Resource: &w.doctor,
+					Limit: 10, Explain: true,
+				})
+				if err != nil || page.Slots[len(page.Slots)-1].Refusal == nil {
+					return err
+				}
+				return page.Slots[len(page.Slots)-1].Refusal
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			visit := w.mustBook(1)
+			clock := func() time.Time { return moment }
+			err := c.pause.during(t, func() error {
+				return c.call(w, booking.NewService(w.store(c.pause.addTo).Ports(), clock), visit)
+			}, func() {
+				_, _, err := booking.NewService(w.store().Ports(), clock).Move(t.Context(), w.patient, visit.Guid,
+					booking.MoveRequest{Place: booking.Place{SlotID: firstSlot}, Difficulty: 2}, nil)
+				require.NoError(t, err)
+			})
+			requireRefusal(t, err, booking.ComplexSlotFailed) // two cells, and there is one
+		})
+	}
+}
+
+// Promise: a search, a hold and a move of a visit whose storage has ended in that moment reject it as
+// absent.
+func TestVisitIsRemovedBeforeMove(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(s *booking.Service, w *world, visit *booking.BookedVisit) error{
+		"search": func(s *booking.Service, w *world, visit *booking.BookedVisit) error {
+			_, err := s.Slots(t.Context(), w.patient, booking.SlotSearch{
+				Direction: visit.Direction, Appointment: &visit.Guid, Limit: 1,
+			})
+			return err
+		},
+		"hold": func(s *booking.Service, w *world, visit *booking.BookedVisit) error {
+			_, err := s.Hold(t.Context(), w.patient, booking.HoldRequest{
+				Request: w.request(0), Appointment: &visit.Guid, Length: time.Minute,
+			})
+			return err
+		},
+		"move": func(s *booking.Service, w *world, visit *booking.BookedVisit) error {
+			_, _, err := s.Move(t.Context(), w.patient, visit.Guid, booking.MoveRequest{
+				Place: booking.Place{SlotID: firstSlot + 1},
+			}, nil)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			visit := w.mustBook(1)
+			facts := pauseBefore("AppointmentFind", 1)
+			service := booking.NewService(w.store(facts.addTo).Ports(), func() time.Time { return moment })
+			requireRefusal(t, facts.during(t, func() error { return call(service, w, visit) }, func() {
+				w.exec(`DELETE FROM appointment`)
+				w.exec(`DELETE FROM person_appointment`)
+			}), booking.AppointmentAbsent)
+		})
+	}
 }
 
 // Promise: a patient finds a visit, and cells to move it to, while it is moved to an institution

@@ -58,7 +58,10 @@ func (s *Store) SearchFacts(
 			})
 		})
 		if err == nil && visit != nil && source.facts.Moved == nil {
-			err = errVisitMoving
+			var again *booking.BookedVisit // as in MoveFacts
+			if again, err = s.Visit(ctx, patient.Person, visit.Guid); err == nil && again != nil {
+				err = errVisitMoving
+			}
 		}
 		if err != nil || all.targets == nil {
 			return found{}, err

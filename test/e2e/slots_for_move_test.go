@@ -256,7 +256,7 @@ func TestHoldForAMoveLosesARace(t *testing.T) {
 	}{
 		"cancelled": {`UPDATE appointment SET cancelled_at = '2019-08-20'; UPDATE slot SET taken = 0; UPDATE direction SET appointment_guid = NULL,
 			appointment_lpu_guid = NULL, appointment_start_at = NULL, appointment_end_at = NULL; DELETE FROM speciality_claim`, "appointment_cancelled"},
-		"its place is taken":      {`UPDATE appointment SET slot_guids = ARRAY[guid]; UPDATE direction SET comment = 'moved on'`, "slot_taken"},
+		"its place is taken":      {`UPDATE appointment SET slot_guids = ARRAY[guid, person_guid]; UPDATE direction SET comment = 'moved on'`, "slot_taken"},
 		"locked without a change": {`UPDATE direction SET comment = ''`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
