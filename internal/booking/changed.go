@@ -14,8 +14,8 @@ var (
 // changeTries is how often a request is tried if others change its referral or visit meanwhile.
 const changeTries = 5
 
-// repeatIfChanged calls try, which checks all rules, until it does not return ErrDirectionChanged or
-// ErrVisitChanged. After changeTries calls it rejects with Overloaded.
+// repeatIfChanged calls try, which checks all rules, until it does not return ErrDirectionChanged
+// or ErrVisitChanged. After changeTries calls it rejects with Overloaded.
 func repeatIfChanged[T any](try func() (T, error)) (result T, err error) {
 	for range changeTries {
 		result, err = try()

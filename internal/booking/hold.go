@@ -15,8 +15,8 @@ type HoldStore interface {
 	// Hold holds the cells of a booking until the given moment, in one transaction. If the person
 	// already has a hold that begins with the same cell, Hold returns that hold and changes
 	// nothing. It rejects a person with two other holds with TooManyHolds. When a visit is moved,
-	// its own places in the cells count as free, and Hold returns ErrVisitChanged if another request
-	// has changed their number.
+	// its own places in the cells count as free, and Hold returns ErrVisitChanged if another
+	// request has changed their number.
 	Hold(ctx context.Context, appointment NewAppointment, visit *BookedVisit, until time.Time) (*Hold, error)
 	// Release deletes a hold of a person in one transaction. It does nothing if the hold no longer
 	// exists.

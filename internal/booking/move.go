@@ -189,8 +189,8 @@ func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *u
 	return visit, nil
 }
 
-// checkMoved checks that the visit to move, as it is in the facts, is booked with the referral of the
-// request, and that a move with the difficulty takes as many cells as the request. It returns
+// checkMoved checks that the visit to move, as it is in the facts, is booked with the referral of
+// the request, and that a move with the difficulty takes as many cells as the request. It returns
 // ErrVisitChanged if only the number of cells differs.
 func (f *Facts) checkMoved(difficulty int) error {
 	visit := f.Moved

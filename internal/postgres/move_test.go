@@ -294,8 +294,8 @@ func TestNumberOfCellsIsChangedBeforeMove(t *testing.T) {
 	}
 }
 
-// Promise: a search, a hold and a move of a visit whose storage has ended in that moment reject it as
-// absent.
+// Promise: a search, a hold and a move of a visit whose storage has ended in that moment reject it
+// as absent.
 func TestVisitIsRemovedBeforeMove(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(s *booking.Service, w *world, visit *booking.BookedVisit) error{
