@@ -32,15 +32,16 @@ build: ## Build bin/talon and bin/talon-sandbox
 	@set -o pipefail; go build -v -o bin/ ./cmd/... 2>&1 | awk "$$PROGRESS" >&2
 
 RESULTS ?= .cache/test
-# The race tests and all else run with the race detector. The histories of the model and the
-# generated requests would take three times as long with it; make test-long runs them so.
-HISTORIES := ./test/model ./test/generated
-test: postgres ## Run the Go tests and print the ten slowest (with a C compiler: the race detector, except on the histories)
+# Tests that send thousands of requests, most of them one after another, run without the race
+# detector, with which they would take two to three times as long; make test-long runs the histories
+# and the generated requests with it. Three tests at once: two leave two processors idle at times.
+LONG := ./internal/sandbox ./test/export ./test/generated ./test/model
+test: postgres ## Run the Go tests and print the ten slowest (with a C compiler: the race detector, except on the longest)
 	@mkdir -p $(RESULTS)
 	@gotestsum=$$(go tool -n -modfile=internal/tools/go.mod gotestsum) && results=$$(realpath $(RESULTS)) && failed=0; \
-	rest=$$(go list ./... | grep -vxF "$$(go list $(HISTORIES))"); \
-	$$gotestsum --format pkgname --jsonfile $$results/go.json -- $(RACE) -timeout 15m $$rest || failed=1; \
-	$$gotestsum --format pkgname --jsonfile $$results/histories.json -- -timeout 15m $(HISTORIES) || failed=1; \
+	rest=$$(go list ./... | grep -vxF "$$(go list $(LONG))"); \
+	$$gotestsum --format pkgname --jsonfile $$results/go.json -- $(RACE) -parallel 3 -timeout 20m $$rest || failed=1; \
+	$$gotestsum --format pkgname --jsonfile $$results/long.json -- -parallel 3 -timeout 20m $(LONG) || failed=1; \
 	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
 	echo; echo "the ten slowest tests:"; cat $$results/*.json | $$gotestsum tool slowest --num 10; exit $$failed
 

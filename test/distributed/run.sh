@@ -12,7 +12,7 @@ if [ -z "${TALON_CITUS_URL:-}" ]; then
 fi
 packages=${PACKAGES:-./migrations ./internal/postgres ./internal/distribution ./internal/registry
   ./internal/events ./internal/webhook ./internal/mip ./internal/audit ./internal/sandbox ./test/harness
-  ./test/distributed ./test/model ./test/generated ./test/e2e}
+  ./test/distributed ./test/model ./test/generated ./test/export ./test/e2e}
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 gotestsum=$(go tool -n -modfile=internal/tools/go.mod gotestsum) || exit 1

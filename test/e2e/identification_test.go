@@ -273,7 +273,7 @@ func TestUnusualIdentificationValues(t *testing.T) {
 	require.Len(t, validQueries, len(parameters), "every parameter belongs to a kind of identification")
 	for _, parameter := range parameters {
 		name := parameter.Value.Name
-		for _, value := range oddValues(sc) {
+		for _, value := range sc.OddValues() {
 			changed := maps.Clone(validQueries[name])
 			changed.Set(name, value)
 			a := sc.Identify(changed.Encode())
