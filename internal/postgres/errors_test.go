@@ -296,12 +296,15 @@ func encode(t *testing.T, messages ...pgproto3.BackendMessage) (encoded []byte) 
 type commitLosingConn struct {
 	net.Conn
 
+	mu          sync.Mutex // pgx also reads while a Write takes long
 	replacement []byte
 	lost        bool
 }
 
 // Write implements net.Conn.
 func (c *commitLosingConn) Write(data []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	n, err := c.Conn.Write(data)
 	if data[0] == 'Q' && bytes.HasSuffix(data, []byte("commit\x00")) {
 		_, _ = c.Conn.Read(make([]byte, 1))
@@ -313,11 +316,14 @@ func (c *commitLosingConn) Write(data []byte) (int, error) {
 
 // Read implements net.Conn.
 func (c *commitLosingConn) Read(data []byte) (int, error) {
+	c.mu.Lock()
 	if c.lost && len(c.replacement) > 0 {
+		defer c.mu.Unlock()
 		n := copy(data, c.replacement)
 		c.replacement = c.replacement[n:]
 		return n, nil
 	}
+	c.mu.Unlock()
 	return c.Conn.Read(data)
 }
 
