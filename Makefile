@@ -32,16 +32,18 @@ build: ## Build bin/talon and bin/talon-sandbox
 	@set -o pipefail; go build -v -o bin/ ./cmd/... 2>&1 | awk "$$PROGRESS" >&2
 
 RESULTS ?= .cache/test
-# Tests that send thousands of requests, most of them one after another, run without the race
-# detector, with which they would take two to three times as long; make test-long runs the histories
-# and the generated requests with it. Three tests at once: two leave two processors idle at times.
+# Tests that load the demo data or send thousands of requests, most of them one after another, run
+# without the race detector, with which they would take two to three times as long; make test-long
+# runs them with it. Each package runs one test more at once than there are processors, because a
+# test often waits for PostgreSQL.
+PARALLEL = $(shell expr $$(nproc) + 1)
 LONG := ./internal/sandbox ./test/export ./test/generated ./test/model
 test: postgres ## Run the Go tests and print the ten slowest (with a C compiler: the race detector, except on the longest)
-	@mkdir -p $(RESULTS)
+	@mkdir -p $(RESULTS) && rm -f $(RESULTS)/*.json
 	@gotestsum=$$(go tool -n -modfile=internal/tools/go.mod gotestsum) && results=$$(realpath $(RESULTS)) && failed=0; \
 	rest=$$(go list ./... | grep -vxF "$$(go list $(LONG))"); \
-	$$gotestsum --format pkgname --jsonfile $$results/go.json -- $(RACE) -parallel 3 -timeout 20m $$rest || failed=1; \
-	$$gotestsum --format pkgname --jsonfile $$results/long.json -- -parallel 3 -timeout 20m $(LONG) || failed=1; \
+	$$gotestsum --format pkgname --jsonfile $$results/go.json -- $(RACE) -parallel $(PARALLEL) -timeout 20m $$rest || failed=1; \
+	$$gotestsum --format pkgname --jsonfile $$results/long.json -- -parallel $(PARALLEL) -timeout 20m $(LONG) || failed=1; \
 	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
 	echo; echo "the ten slowest tests:"; cat $$results/*.json | $$gotestsum tool slowest --num 10; exit $$failed
 
@@ -117,6 +119,8 @@ test-distributed: ## Run the tests that use the database on a distributed Postgr
 test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the model, and 100000 generated requests
 	TALON_RACE_ROUNDS=300 TALON_MODEL_CHECKS=2000 TALON_GENERATED_REQUESTS=100000 go test $(RACE) -timeout 60m -v \
 		-run '^(Test(Cancel|Move|Hold|Registry)?Races.*|TestModel.*|TestGenerated.*)$$' ./test/...
+	go test $(RACE) -timeout 30m ./internal/sandbox ./test/export
+	go test $(RACE) -timeout 30m -run '^TestOddParameters$$' ./test/generated
 
 chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos

@@ -16,7 +16,7 @@ type HoldStore interface {
 	// already has a hold that begins with the same cell, Hold returns that hold and changes
 	// nothing. It rejects a person with two other holds with TooManyHolds. When a visit is moved,
 	// its own places in the cells count as free, and Hold returns ErrVisitChanged if another
-	// request has changed their number.
+	// request has changed the visit's number of cells.
 	Hold(ctx context.Context, appointment NewAppointment, visit *BookedVisit, until time.Time) (*Hold, error)
 	// Release deletes a hold of a person in one transaction. It does nothing if the hold no longer
 	// exists.

@@ -13,7 +13,8 @@ import (
 type MoveStore interface {
 	// Move rewrites a visit in one transaction under its guid and releases what it held before. It
 	// returns ErrDirectionChanged like BookStore.Create, and ErrVisitChanged if another request has
-	// cancelled the visit or changed it, so that wanted now means a different booking.
+	// cancelled the visit or changed it, so that wanted now means a different booking, or its
+	// version is not wanted.Version.
 	Move(
 		ctx context.Context, appointment NewAppointment, wanted MoveRequest, visit *BookedVisit,
 	) (*HeldDirection, error)
@@ -191,7 +192,7 @@ func (s *Service) findVisit(ctx context.Context, patient Patient, appointment *u
 
 // checkMoved checks that the visit to move, as it is in the facts, is booked with the referral of
 // the request, and that a move with the difficulty takes as many cells as the request. It returns
-// ErrVisitChanged if only the number of cells differs.
+// ErrVisitChanged if only the number of cells differs, else AppointmentAbsent.
 func (f *Facts) checkMoved(difficulty int) error {
 	visit := f.Moved
 	switch {

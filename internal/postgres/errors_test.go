@@ -296,35 +296,40 @@ func encode(t *testing.T, messages ...pgproto3.BackendMessage) (encoded []byte) 
 type commitLosingConn struct {
 	net.Conn
 
-	mu          sync.Mutex // pgx also reads while a Write takes long
+	mu          sync.Mutex // pgx reads in the background during a slow Write
 	replacement []byte
+	committing  bool
 	lost        bool
 }
 
 // Write implements net.Conn.
 func (c *commitLosingConn) Write(data []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n, err := c.Conn.Write(data)
 	if data[0] == 'Q' && bytes.HasSuffix(data, []byte("commit\x00")) {
-		_, _ = c.Conn.Read(make([]byte, 1))
-		c.lost = true
-		_ = c.Close()
+		c.mu.Lock()
+		c.committing = true
+		c.mu.Unlock()
 	}
-	return n, err
+	return c.Conn.Write(data)
 }
 
 // Read implements net.Conn.
 func (c *commitLosingConn) Read(data []byte) (int, error) {
+	n, err := c.Conn.Read(data)
 	c.mu.Lock()
-	if c.lost && len(c.replacement) > 0 {
-		defer c.mu.Unlock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.committing:
+		return n, err
+	case !c.lost:
+		c.lost = true
+		_ = c.Close()
+	}
+	if len(c.replacement) > 0 {
 		n := copy(data, c.replacement)
 		c.replacement = c.replacement[n:]
 		return n, nil
 	}
-	c.mu.Unlock()
-	return c.Conn.Read(data)
+	return c.Conn.Read(data) // the error of a closed connection
 }
 
 // Promise: a migration that changes a type does not disturb a running service, however many of its

@@ -51,7 +51,8 @@ func (r *reference) holds(rows []db.HoldListRow) ([]booking.Hold, error) {
 // maxHolds succeed.
 //
 // For a move, one more round trip first locks the visit, as the move does. The visit's own places
-// count as free, so they must not be freed meanwhile.
+// count as free, so they must not be freed meanwhile. The number of its cells must still be that
+// with which the rules were checked.
 func (s *Store) Hold(
 	ctx context.Context, a booking.NewAppointment, visit *booking.BookedVisit, until time.Time,
 ) (*booking.Hold, error) {

@@ -245,8 +245,8 @@ func TestInstitutionMoveWaitsForOthers(t *testing.T) {
 	}
 }
 
-// Promise: a hold, and a search, for a move are of as many cells as the visit has at last, also if
-// another request has changed their number after the visit was read, or before it was locked.
+// Promise: a hold or a search for a move uses the visit's current number of cells, also if another
+// request changes it after the visit was read, or before it is locked.
 func TestNumberOfCellsIsChangedBeforeMove(t *testing.T) {
 	t.Parallel()
 	hold := func(w *world, service *booking.Service, visit *booking.BookedVisit) error {
@@ -270,7 +270,7 @@ func TestNumberOfCellsIsChangedBeforeMove(t *testing.T) {
 					Direction: visit.Direction, Appointment: &visit.Guid, Resource: &w.doctor,
 					Limit: 10, Explain: true,
 				})
-				if err != nil || page.Slots[len(page.Slots)-1].Refusal == nil {
+				if err != nil || len(page.Slots) == 0 || page.Slots[len(page.Slots)-1].Refusal == nil {
 					return err
 				}
 				return page.Slots[len(page.Slots)-1].Refusal
@@ -294,8 +294,8 @@ func TestNumberOfCellsIsChangedBeforeMove(t *testing.T) {
 	}
 }
 
-// Promise: a search, a hold and a move of a visit whose storage has ended in that moment reject it
-// as absent.
+// Promise: if retention removes a visit after it was first read, a search, a hold and a move are
+// rejected with appointment_absent.
 func TestVisitIsRemovedBeforeMove(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(s *booking.Service, w *world, visit *booking.BookedVisit) error{

@@ -58,7 +58,7 @@ func (s *Store) SearchFacts(
 			})
 		})
 		if err == nil && visit != nil && source.facts.Moved == nil {
-			var again *booking.BookedVisit // as in MoveFacts
+			var again *booking.BookedVisit // nil if retention has removed the visit
 			if again, err = s.Visit(ctx, patient.Person, visit.Guid); err == nil && again != nil {
 				err = errVisitMoving
 			}

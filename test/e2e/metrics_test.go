@@ -76,14 +76,14 @@ func scrapeUntil(t *testing.T, s *harness.Service, name string) (values map[stri
 	return values
 }
 
-// scrapeIdle scrapes until no request is in flight and nobody waits for a connection. A sweep may
-// wait for one at any moment.
+// scrapeIdle scrapes until no request is in flight and no caller waits for a connection. The sweeps
+// use the same pool, and may wait for one for a moment.
 func scrapeIdle(t *testing.T, s *harness.Service) (values map[string]float64) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		values = scrape(t, s)
 		return values["talon_requests_in_flight"] == 0 && values[poolWaiting] == 0
-	}, 10*time.Second, 5*time.Millisecond)
+	}, 10*time.Second, 5*time.Millisecond, "a request stays in flight, or a caller waiting")
 	require.Contains(t, values, "talon_requests_in_flight")
 	require.Contains(t, values, poolWaiting)
 	return values

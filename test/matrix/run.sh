@@ -3,7 +3,7 @@
 # other, and prints a table. The servers are in node_modules. PACKAGES selects other tests.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-packages=${PACKAGES:-./migrations ./internal/postgres ./internal/testdb ./internal/sandbox ./test/e2e}
+packages=${PACKAGES:-./migrations ./internal/postgres ./internal/testdb ./internal/sandbox ./test/export ./test/e2e}
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 gotestsum=$(go tool -n -modfile=internal/tools/go.mod gotestsum) || exit 1
