@@ -125,7 +125,7 @@ test-long: postgres ## Run 300 rounds of the race tests, 2000 histories of the m
 chaos: postgres ## Kill and hang processes and cut connections under load, and count lost bookings
 	go test -tags chaos -count 1 -timeout 10m -v -run TestChaos ./test/chaos
 
-chaos-distributed: ## Kill workers and the coordinator of a distributed PostgreSQL under load, and count lost bookings (TALON_CITUS_URL: a coordinator whose nodes are processes of this machine)
+chaos-distributed: ## Kill workers and the coordinator of a distributed PostgreSQL and move its shards under load, and count lost bookings (TALON_CITUS_URL: a coordinator whose nodes are processes of this machine)
 	go test -tags distributed,chaos -count 1 -timeout 20m -v -run '^TestChaos$$' ./test/distributed
 
 drills: postgres ## Practise the restore of a backup, an upgrade under load, and PgBouncer, which is installed if it is missing (TALON_DRILL_BASES="commit …": releases before)

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,10 +59,11 @@ const (
 	chaosPoll        = 50 * time.Millisecond
 )
 
-// Promises 1 to 6, 8, 11, 22 and 23 on a distributed PostgreSQL whose nodes are killed under load:
-// every booking, move and cancel that got a 200 response is found once in its last confirmed state,
-// nothing is half done, and no transaction stays prepared. A request is repeated with its key
-// through two instances. Until the nodes are back, every response is a 503 or a success.
+// Promises 1 to 6, 8, 11, 22 and 23 on a distributed PostgreSQL whose nodes are killed under load,
+// and whose shards move to another node: every booking, move and cancel that got a 200 response is
+// found once in its last confirmed state, nothing is half done, and no transaction stays prepared.
+// A request is repeated with its key through two instances. Meanwhile every response is a 503 or a
+// success.
 func TestChaos(t *testing.T) {
 	c := newChaos(t)
 	load := c.startLoad()
@@ -79,6 +81,7 @@ func TestChaos(t *testing.T) {
 	} {
 		c.strike(b)
 	}
+	c.emptyWorker(1, 2)
 	close(c.stop)
 	load.Wait()
 	c.report()
@@ -563,6 +566,40 @@ func (c *chaos) strike(b *blow) {
 		b.started.Round(time.Millisecond), b.left, b.ended.Round(time.Millisecond))
 }
 
+// emptyWorker moves all shards of a worker to another one, each with those of the other tables that
+// are distributed alike, as the rebalancer does.
+func (c *chaos) emptyWorker(from, to int) {
+	b := &blow{name: fmt.Sprintf("shards of worker %d move", from)}
+	c.blows = append(c.blows, b)
+	time.Sleep(chaosCalm)
+	conn, err := c.nodes[0].connect(chaosDatabase)
+	require.NoError(c.t, err)
+	defer func() { _ = conn.Close(context.WithoutCancel(c.t.Context())) }()
+	var mode string
+	require.NoError(c.t, conn.QueryRow(c.t.Context(), `SELECT CASE current_setting('wal_level')
+		WHEN 'logical' THEN 'force_logical' ELSE 'block_writes' END`).Scan(&mode))
+	moved := 0
+	for b.struck = time.Now(); ; moved++ {
+		var shard int64
+		err := conn.QueryRow(c.t.Context(), `
+			SELECT shardid FROM pg_dist_placement JOIN pg_dist_shard USING (shardid) JOIN pg_dist_partition USING (logicalrelid)
+			WHERE groupid = $1 AND partmethod = 'h' LIMIT 1`, c.nodes[from].group).Scan(&shard)
+		if errors.Is(err, pgx.ErrNoRows) {
+			break
+		}
+		require.NoError(c.t, err)
+		source, target := c.nodes[from].address, c.nodes[to].address
+		_, err = conn.Exec(c.t.Context(), fmt.Sprintf(`SELECT citus_move_shard_placement(%d, '%s', %s, '%s', %s, '%s')`,
+			shard, source.Hostname(), source.Port(), target.Hostname(), target.Port(), mode))
+		require.NoError(c.t, err)
+	}
+	b.settled = time.Now()
+	b.down = b.settled.Sub(b.struck)
+	require.Positive(c.t, moved)
+	c.t.Logf("%s: %d moves (%s) in %s", b.name, moved, mode, b.down.Round(time.Millisecond))
+	time.Sleep(chaosCalm)
+}
+
 // suspendCommit suspends the sessions of a worker at a moment at which a transaction is prepared
 // there, so that the blow falls between the two halves of its commit. It returns the processes, or
 // none if no such moment comes.
@@ -879,7 +916,7 @@ func (c *chaos) send(i *instance, r *request) (a harness.Answer, err error) {
 func (c *chaos) report() {
 	var table strings.Builder
 	rows := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(rows, "killed\tdown\tstarted in\tprepared, ended after\taffected\tasked to repeat\tp50\tlongest\t"+
+	fmt.Fprintln(rows, "blow\tlasted\tstarted in\tprepared, ended after\taffected\tasked to repeat\tp50\tlongest\t"+
 		"others\tasked to repeat\tp50\tlongest\tresponses")
 	for _, b := range c.blows {
 		var waits [2][]time.Duration
