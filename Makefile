@@ -47,8 +47,9 @@ test: postgres ## Run the Go tests and print the ten slowest (with a C compiler:
 	(cd sdk/go && $$gotestsum --format pkgname --jsonfile $$results/sdk.json -- $(RACE) -timeout 15m ./...) || failed=1; \
 	echo; echo "the ten slowest tests:"; cat $$results/*.json | $$gotestsum tool slowest --num 10; exit $$failed
 
+GENERATED ?= 20000
 consumers: sdk contract generators portal-test ## Test what clients rely on: SDK, pacts, Prism, generators, the portal in a browser, generated requests (needs Node and Chromium)
-	TALON_GENERATED_REQUESTS=20000 go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
+	TALON_GENERATED_REQUESTS=$(GENERATED) go test -count 1 -timeout 20m -v -run '^TestGenerated' ./test/generated
 
 consumers-check: portal redoc # Fail if the files written by make sdk, portal, redoc and the pacts' tests differ from the committed ones
 	@changes=$$(git status --porcelain -- sdk/typescript/src/gen portal/dist contracts/pacts internal/httpapi/docs); \
